@@ -1,0 +1,151 @@
+//! Runs one cargo command to its end: keeps its output in a log, counts its tests, shows progress.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::progress::Progress;
+use crate::summary::Counts;
+
+/// Lines of output shown when a command fails.
+const SHOWN_LINES: usize = 60;
+
+/// Lines in flight between the readers and the counter; a full channel only slows the child down.
+const PENDING_LINES: usize = 1024;
+
+/// What a finished command left behind.
+pub(crate) struct Outcome {
+    /// Whether it exited with status 0.
+    pub(crate) succeeded: bool,
+    /// Sum of the `test result:` lines it printed.
+    pub(crate) counts: Counts,
+    /// The lines that explain a failure best, at most [`SHOWN_LINES`].
+    pub(crate) excerpt: Vec<String>,
+    /// The whole output.
+    pub(crate) log: PathBuf,
+}
+
+/// The directory of the workspace manifest.
+pub(crate) fn workspace_root() -> &'static Path {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.ancestors().nth(2).unwrap_or(manifest_dir)
+}
+
+/// Runs `cargo ARGS` at the workspace root with `env` added to the environment.
+///
+/// `UPDATE` is never inherited: only the caller decides whether expectations are rewritten.
+///
+/// # Errors
+/// When cargo cannot be started or the log under `target/xtask` cannot be written. A command that
+/// fails is not an error but an [`Outcome`].
+pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Outcome> {
+    let root = workspace_root();
+    let log = root.join("target/xtask").join(format!("{name}.log"));
+    let directory = log.parent().unwrap_or(root);
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let mut log_file =
+        File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(program)
+        .args(args)
+        .current_dir(root)
+        .env_remove("UPDATE")
+        .env("CARGO_TERM_COLOR", "never")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo; is the Rust toolchain on PATH?")?;
+
+    let lines = merged_lines(&mut child);
+    let mut excerpt = Excerpt::default();
+    let mut counts = Counts::default();
+    let mut progress = Progress::start(name);
+    loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                writeln!(log_file, "{line}")
+                    .with_context(|| format!("cannot write {}", log.display()))?;
+                counts.add_line(&line);
+                progress.line(&line);
+                excerpt.push(line);
+            }
+            Err(RecvTimeoutError::Timeout) => progress.tick(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    progress.clear();
+    let status = child.wait().context("cannot learn how cargo ended")?;
+    Ok(Outcome {
+        succeeded: status.success(),
+        counts,
+        excerpt: excerpt.into_lines(),
+        log,
+    })
+}
+
+/// Standard output and standard error of `child`, line by line, until both are closed.
+fn merged_lines(child: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = sync_channel(PENDING_LINES);
+    if let Some(stdout) = child.stdout.take() {
+        forward_lines(stdout, sender.clone());
+    }
+    if let Some(stderr) = child.stderr.take() {
+        forward_lines(stderr, sender);
+    }
+    receiver
+}
+
+fn forward_lines(pipe: impl Read + Send + 'static, sender: SyncSender<String>) {
+    thread::spawn(move || {
+        let mut reader = BufReader::new(pipe);
+        let mut bytes = Vec::new();
+        // A pipe that fails to read is a pipe that is over: the exit status tells the rest.
+        while matches!(reader.read_until(b'\n', &mut bytes), Ok(length) if length > 0) {
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            if sender.send(line).is_err() {
+                return;
+            }
+            bytes.clear();
+        }
+    });
+}
+
+/// Keeps the first report of a failed test when there is one, otherwise the last lines.
+#[derive(Default)]
+struct Excerpt {
+    failed_test: Vec<String>,
+    tail: VecDeque<String>,
+}
+
+impl Excerpt {
+    fn push(&mut self, line: String) {
+        // libtest heads the output of each failed test with `---- NAME stdout ----`.
+        let is_report = !self.failed_test.is_empty() || line.starts_with("---- ");
+        if is_report && self.failed_test.len() < SHOWN_LINES {
+            self.failed_test.push(line.clone());
+        }
+        if self.tail.len() == SHOWN_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
+
+    fn into_lines(self) -> Vec<String> {
+        if self.failed_test.is_empty() {
+            self.tail.into()
+        } else {
+            self.failed_test
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The stages of `cargo x test`, in order, as data.
+//!
+//! The last four share one set of test binaries and split it by filter, so a test module nobody
+//! thought of lands in `integration` instead of being left out.
+
+use crate::tool::{Package, Tool};
+
+/// One step of the test run.
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    /// One line: what a success of this stage means.
+    pub(crate) purpose: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) speed: Speed,
+    /// Arguments of cargo, separated by spaces.
+    pub(crate) args: &'static str,
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// Stages without whose success this one would only repeat their failure.
+    pub(crate) after: &'static [&'static str],
+    pub(crate) tools: &'static [Tool],
+    /// What to do when it fails.
+    pub(crate) cure: &'static str,
+}
+
+/// How a stage counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Counts as one.
+    Command,
+    /// Counts its tests; running none is a failure, because then its filter matches nothing.
+    Tests,
+    /// Counts its tests; may be empty.
+    TestsIfAny,
+}
+
+/// Whether `--fast` keeps a stage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speed {
+    Fast,
+    Slow,
+}
+
+/// What most stages that are one command share.
+const COMMAND: Stage = Stage {
+    name: "",
+    purpose: "",
+    kind: Kind::Command,
+    speed: Speed::Fast,
+    args: "",
+    env: &[],
+    after: &["fetch"],
+    tools: &[],
+    cure: "",
+};
+
+/// What most stages that run tests share.
+const TESTS: Stage = Stage {
+    kind: Kind::Tests,
+    after: &["build"],
+    cure: "fix the test named above; run it alone with `cargo test -p PACKAGE NAME`",
+    ..COMMAND
+};
+
+const CLIPPY: Tool = Tool {
+    probe: &["cargo", "clippy", "--version"],
+    package: Package::Rustup("clippy"),
+};
+const CURL: Tool = Tool {
+    probe: &["curl", "--version"],
+    package: Package::Debian("curl"),
+};
+const RUSTFMT: Tool = Tool {
+    probe: &["cargo", "fmt", "--version"],
+    package: Package::Rustup("rustfmt"),
+};
+
+/// Every stage, in the order of a full run.
+pub(crate) const STAGES: &[Stage] = &[
+    Stage {
+        name: "fetch",
+        purpose: "every dependency named in Cargo.lock is on this machine",
+        args: "fetch --locked",
+        after: &[],
+        cure: "reach the crate registry once, or commit the Cargo.lock that belongs to Cargo.toml",
+        ..COMMAND
+    },
+    Stage {
+        name: "format",
+        purpose: "every file is formatted by rustfmt",
+        args: "fmt --all --check",
+        after: &[],
+        tools: &[RUSTFMT],
+        cure: "run `cargo fmt --all`",
+        ..COMMAND
+    },
+    Stage {
+        name: "lint",
+        purpose: "clippy and rustc have nothing to say about any target",
+        args: "clippy --locked --workspace --all-targets -- -D warnings",
+        tools: &[CLIPPY],
+        cure: "follow the lint's help text; an exception needs `#[expect(..., reason = \"...\")]`",
+        ..COMMAND
+    },
+    Stage {
+        name: "build",
+        purpose: "all binaries and all tests compile",
+        args: "build --locked --workspace --all-targets",
+        cure: "fix the first error above; a missing linker means: install a C compiler",
+        ..COMMAND
+    },
+    Stage {
+        name: "unit",
+        purpose: "unit tests, specification tables and properties hold, room by room",
+        args: "test --locked --workspace --no-fail-fast --lib --bins --examples",
+        ..TESTS
+    },
+    Stage {
+        name: "doctest",
+        purpose: "the examples in the documentation compile and run",
+        kind: Kind::TestsIfAny,
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --doc",
+        ..TESTS
+    },
+    Stage {
+        name: "golden",
+        purpose: "each YAML file of tests/golden gives the statuses and tables beside it",
+        args: "test --locked --workspace --no-fail-fast --test * -- golden::",
+        cure: "if the new output is right, `cargo x golden --update` and review the diff",
+        ..TESTS
+    },
+    Stage {
+        name: "tidy",
+        purpose: "the numbered invariants and the ratchets of the code map hold",
+        args: "test --locked --workspace --no-fail-fast --test * -- tidy::",
+        cure: "each finding above names its file, line and cure",
+        ..TESTS
+    },
+    Stage {
+        name: "standalone",
+        purpose: "`weft` routes real connections from YAML, end to end, without a cluster",
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --test * -- standalone::",
+        tools: &[CURL],
+        ..TESTS
+    },
+    Stage {
+        name: "integration",
+        purpose: "every other test of the integration binaries",
+        kind: Kind::TestsIfAny,
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --test * -- \
+               --skip golden:: --skip tidy:: --skip standalone::",
+        ..TESTS
+    },
+    Stage {
+        name: "docs",
+        purpose: "the API documentation builds without a warning",
+        speed: Speed::Slow,
+        args: "doc --locked --no-deps --workspace",
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+        cure: "fix the links and code blocks rustdoc names above",
+        ..COMMAND
+    },
+];

@@ -1,0 +1,35 @@
+//! The tasks of `cargo x`, one file each.
+
+mod ci;
+mod docs;
+mod golden;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What `cargo x` can do.
+#[derive(Subcommand)]
+pub(crate) enum Task {
+    /// Run every check of the repository, stage by stage
+    Test(test::Args),
+    /// `test` with CI=true: a skipped stage or an ignored test is a failure
+    Ci(test::Args),
+    /// Compare the golden pairs of tests/golden, or rewrite them
+    Golden(golden::Args),
+    /// Rewrite the generated tables of the documentation
+    Docs,
+}
+
+impl Task {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Test(args) => test::run(&args),
+            Self::Ci(args) => ci::run(&args),
+            Self::Golden(args) => golden::run(&args),
+            Self::Docs => docs::run(),
+        }
+    }
+}
