@@ -93,9 +93,14 @@ impl Filter {
                 Err(refused) => Effect::Respond(answer(refused.status())),
             },
             // A mirror that cannot be used is dropped; it never disturbs the request.
-            Self::Mirror(Mirror { target: Target::Fault { .. }, .. }) => Effect::Continue,
+            Self::Mirror(Mirror {
+                target: Target::Fault { .. },
+                ..
+            }) => Effect::Continue,
             Self::Mirror(mirror) => Effect::Mirror(mirror),
-            Self::Cors(cors) => cors.preflight(parts).map_or(Effect::Continue, Effect::Respond),
+            Self::Cors(cors) => cors
+                .preflight(parts)
+                .map_or(Effect::Continue, Effect::Respond),
             Self::Fail(fail) => Effect::Respond(answer(fail.status)),
             Self::Unsupported => Effect::Respond(answer(500)),
         }
@@ -141,8 +146,8 @@ impl fmt::Display for Filter {
 /// table can hold, becomes 500.
 fn answer(status: u16) -> Box<http::response::Parts> {
     let (mut parts, ()) = http::Response::new(()).into_parts();
-    parts.status = http::StatusCode::from_u16(status)
-        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    parts.status =
+        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     Box::new(parts)
 }
 

@@ -87,7 +87,9 @@ impl Cors {
         let allowed = origin
             .to_str()
             .is_ok_and(|origin| self.allow_origins.iter().any(|allow| allow.matches(origin)));
-        Captured { allowed_origin: allowed.then(|| origin.clone()) }
+        Captured {
+            allowed_origin: allowed.then(|| origin.clone()),
+        }
     }
 
     /// The answer to a CORS-preflight request, `None` for every other request. A preflight is an
@@ -103,21 +105,32 @@ impl Cors {
         let mut parts = answer(StatusCode::NO_CONTENT.as_u16());
         let captured = self.capture(&request.headers);
         self.apply_response(&captured, &mut parts.headers);
-        for asked in [ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS] {
+        for asked in [
+            ACCESS_CONTROL_REQUEST_METHOD,
+            ACCESS_CONTROL_REQUEST_HEADERS,
+        ] {
             parts.headers.append(VARY, asked.into());
         }
         if captured.allowed_origin.is_some() {
             let headers = request.headers.get(ACCESS_CONTROL_REQUEST_HEADERS);
             let asked = [
-                (ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.answer(Some(method))),
-                (ACCESS_CONTROL_ALLOW_HEADERS, self.allow_headers.answer(headers)),
+                (
+                    ACCESS_CONTROL_ALLOW_METHODS,
+                    self.allow_methods.answer(Some(method)),
+                ),
+                (
+                    ACCESS_CONTROL_ALLOW_HEADERS,
+                    self.allow_headers.answer(headers),
+                ),
             ];
             for (name, value) in asked {
                 if let Some(value) = value {
                     parts.headers.insert(name, value.clone());
                 }
             }
-            parts.headers.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.into());
+            parts
+                .headers
+                .insert(ACCESS_CONTROL_MAX_AGE, self.max_age.into());
         }
         Some(parts)
     }
@@ -130,11 +143,15 @@ impl Cors {
         // Also without origin: a cache must not hand this response to a cross-origin request
         // (Fetch, "CORS protocol and HTTP caches").
         vary_by_origin(headers);
-        let Some(origin) = &captured.allowed_origin else { return };
+        let Some(origin) = &captured.allowed_origin else {
+            return;
+        };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         if self.allow_credentials {
-            headers
-                .insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
         }
         let expose = match &self.expose_headers {
             AllowList::Safelisted => None,

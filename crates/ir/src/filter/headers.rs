@@ -59,7 +59,9 @@ fn add(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
         Entry::Occupied(mut entry) => {
             // Of several lines the last one is extended: the lines are one list in order
             // (RFC 9110 section 5.3).
-            let Some(last) = entry.iter_mut().next_back() else { return };
+            let Some(last) = entry.iter_mut().next_back() else {
+                return;
+            };
             let mut joined = BytesMut::with_capacity(last.len() + separator.len() + value.len());
             joined.put_slice(last.as_bytes());
             if !last.is_empty() {
@@ -80,7 +82,11 @@ impl fmt::Display for HeaderModifier {
         let mut gap = "";
         for (action, pairs) in [("set", &self.set), ("add", &self.add)] {
             for (name, value) in pairs {
-                write!(f, "{gap}{action} {name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+                write!(
+                    f,
+                    "{gap}{action} {name}: {}",
+                    String::from_utf8_lossy(value.as_bytes())
+                )?;
                 gap = ", ";
             }
         }
@@ -109,7 +115,10 @@ impl From<HeaderModifier> for Wire {
             pairs
                 .iter()
                 .map(|(name, value)| {
-                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                    (
+                        name.to_string(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
                 })
                 .collect()
         };

@@ -57,8 +57,14 @@ impl Filters {
 impl From<Vec<Filter>> for Filters {
     fn from(list: Vec<Filter>) -> Self {
         let has_cors = list.iter().any(|filter| matches!(filter, Filter::Cors(_)));
-        let modifies = list.iter().any(|filter| matches!(filter, Filter::ResponseHeaders(_)));
-        Self { list: list.into_boxed_slice(), on_response: has_cors || modifies, has_cors }
+        let modifies = list
+            .iter()
+            .any(|filter| matches!(filter, Filter::ResponseHeaders(_)));
+        Self {
+            list: list.into_boxed_slice(),
+            on_response: has_cors || modifies,
+            has_cors,
+        }
     }
 }
 

@@ -28,11 +28,17 @@ pub struct Fraction {
 
 impl Fraction {
     /// Every request: neither `percent` nor `fraction` is given.
-    pub const ALL: Self = Self { numerator: 1, denominator: 1 };
+    pub const ALL: Self = Self {
+        numerator: 1,
+        denominator: 1,
+    };
 
     /// `percent` of 100.
     pub const fn percent(percent: u32) -> Self {
-        Self { numerator: percent, denominator: 100 }
+        Self {
+            numerator: percent,
+            denominator: 100,
+        }
     }
 
     /// Whether a request is in the share. `random` is uniform over all of `u64`, drawn anew for

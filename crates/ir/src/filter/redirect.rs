@@ -50,7 +50,10 @@ impl Redirect {
     /// The absolute URI the client is sent to.
     fn location(&self, request: &http::request::Parts, context: &FilterContext) -> String {
         let scheme = self.scheme.unwrap_or(context.scheme);
-        let own_authority = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let own_authority = request
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok());
         let host = match &self.hostname {
             Some(hostname) => hostname,
             None => host_of(own_authority.unwrap_or_default()),
@@ -60,9 +63,9 @@ impl Redirect {
         location.push_str(scheme.as_str());
         location.push_str("://");
         location.push_str(host);
-        let port = self.port.unwrap_or_else(|| {
-            self.scheme.map_or(context.port, Scheme::default_port)
-        });
+        let port = self
+            .port
+            .unwrap_or_else(|| self.scheme.map_or(context.port, Scheme::default_port));
         if port != scheme.default_port() {
             // Writing to a String does not fail.
             let _ = write!(location, ":{port}");
@@ -91,7 +94,9 @@ impl fmt::Display for Redirect {
         if let Some(port) = self.port {
             write!(f, " port {port}")?;
         }
-        self.path.as_ref().map_or(Ok(()), |path| write!(f, " {path}"))
+        self.path
+            .as_ref()
+            .map_or(Ok(()), |path| write!(f, " {path}"))
     }
 }
 

@@ -91,7 +91,10 @@ impl PathModifier {
                 }
                 push_encoded(value, out);
             }
-            Self::Prefix { prefix, replacement } => match after_prefix(path, prefix) {
+            Self::Prefix {
+                prefix,
+                replacement,
+            } => match after_prefix(path, prefix) {
                 Some(rest) => {
                     let start = out.len();
                     let replacement = replacement.trim_end_matches('/');
@@ -146,7 +149,10 @@ impl fmt::Display for PathModifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(value) => write!(f, "path {value}"),
-            Self::Prefix { prefix, replacement } => {
+            Self::Prefix {
+                prefix,
+                replacement,
+            } => {
                 let prefix = if prefix.is_empty() { "/" } else { prefix };
                 write!(f, "prefix {prefix} -> {replacement:?}")
             }
@@ -156,7 +162,11 @@ impl fmt::Display for PathModifier {
 
 impl fmt::Display for Rewrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gap = if self.hostname.is_some() && self.path.is_some() { " " } else { "" };
+        let gap = if self.hostname.is_some() && self.path.is_some() {
+            " "
+        } else {
+            ""
+        };
         if let Some(hostname) = &self.hostname {
             write!(f, "host {hostname}{gap}")?;
         }

@@ -20,7 +20,9 @@ pub enum AllowList {
 
 /// A name of the list is not a token (RFC 9110 section 5.6.2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither a method or header name nor \"*\"; use letters, digits and -_.~!#$%&'^`|+")]
+#[error(
+    "{0:?} is neither a method or header name nor \"*\"; use letters, digits and -_.~!#$%&'^`|+"
+)]
 pub struct AllowListError(Box<str>);
 
 impl AllowList {
@@ -92,3 +94,6 @@ impl TryFrom<Vec<String>> for AllowList {
         Self::new(names.iter().map(String::as_str))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,8 +71,12 @@ impl OriginPattern {
 
     /// Whether the pattern allows the value of an `origin` header.
     pub fn matches(&self, origin: &str) -> bool {
-        let Self::Of { scheme, host, port } = self else { return true };
-        let Ok((origin_scheme, origin_host, origin_port)) = split(origin) else { return false };
+        let Self::Of { scheme, host, port } = self else {
+            return true;
+        };
+        let Ok((origin_scheme, origin_host, origin_port)) = split(origin) else {
+            return false;
+        };
         is_host(origin_host)
             && *scheme == origin_scheme
             && *port == origin_port
@@ -97,7 +101,10 @@ fn split(origin: &str) -> Result<(Scheme, &str, u16), OriginError> {
         .find(|known| scheme.eq_ignore_ascii_case(known.as_str()))
         .ok_or(OriginError::Scheme)?;
     // A colon inside brackets belongs to an IPv6 literal.
-    let (host, port) = match authority.rfind(':').filter(|&at| !authority[at..].contains(']')) {
+    let (host, port) = match authority
+        .rfind(':')
+        .filter(|&at| !authority[at..].contains(']'))
+    {
         Some(at) => (&authority[..at], port_of(&authority[at + 1..])?),
         None => (authority, scheme.default_port()),
     };
@@ -109,31 +116,45 @@ fn port_of(digits: &str) -> Result<u16, OriginError> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(OriginError::Port);
     }
-    digits.parse().ok().filter(|&port| port > 0).ok_or(OriginError::Port)
+    digits
+        .parse()
+        .ok()
+        .filter(|&port| port > 0)
+        .ok_or(OriginError::Port)
 }
 
 /// A DNS name or an IPv6 literal in brackets.
 fn is_host(host: &str) -> bool {
-    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     match literal {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => host.split('.').all(|label| {
             !label.is_empty()
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         }),
     }
 }
 
 impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Of { scheme, host, port } = self else { return f.write_str("*") };
+        let Self::Of { scheme, host, port } = self else {
+            return f.write_str("*");
+        };
         write!(f, "{}://", scheme.as_str())?;
         match host {
             OriginHost::Any => f.write_str("*")?,
             OriginHost::EndsWith(suffix) => write!(f, "*{suffix}")?,
             OriginHost::Exact(host) => f.write_str(host)?,
         }
-        if *port == scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
+        if *port == scheme.default_port() {
+            Ok(())
+        } else {
+            write!(f, ":{port}")
+        }
     }
 }
 
@@ -150,3 +171,6 @@ impl TryFrom<String> for OriginPattern {
         Self::parse(&entry)
     }
 }
+
+#[cfg(test)]
+mod tests;
