@@ -2,6 +2,9 @@
 //! default documents where no API server does it, and are what the types of this room are
 //! compared with.
 
+#[cfg(test)]
+mod tests;
+
 /// Declares a list of CRDs from files of one channel.
 macro_rules! crds {
     ($channel:literal: $($group:literal $plural:literal),+ $(,)?) => {

@@ -179,8 +179,8 @@ schema! {
 
     /// How much of a body external authorisation sees.
     pub struct ForwardBodyConfig {
-        /// Largest body in bytes; 0 or absent means bodies are not sent.
-        pub max_size: u16,
+        /// Largest body in bytes, at most 65,535; 0 or absent means bodies are not sent.
+        pub max_size: i64,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The closed list of kinds Weft reads, the trait they share, and the enum that holds any of them.
 
+#[cfg(test)]
+mod examples;
 mod parse;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ impl<K, V> Omit for BTreeMap<K, V> {
 
 impl Omit for String {}
 impl Omit for i32 {}
-impl Omit for u16 {}
+impl Omit for i64 {}
 impl Omit for ObjectMeta {}
 impl Omit for LabelSelector {}
 impl Omit for IntOrString {}

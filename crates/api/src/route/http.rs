@@ -80,7 +80,7 @@ schema! {
         /// Status codes, 400 to 599, after which a request is tried again.
         pub codes: Vec<i32>,
         /// Attempts beyond the first.
-        pub attempts: Option<i32>,
+        pub attempts: Option<i64>,
         /// GEP-2257 duration: least time between attempts.
         pub backoff: Option<String>,
     }
