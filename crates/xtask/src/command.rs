@@ -60,6 +60,7 @@ pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<O
         .current_dir(root)
         .env_remove("UPDATE")
         .env("CARGO_TERM_COLOR", "never")
+        .env("RUST_BACKTRACE", "0")
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
