@@ -9,15 +9,31 @@ use http::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::serde_http;
+
 /// `HTTPHeaderFilter`: one action per header name; the translator refuses more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Wire", into = "Wire")]
 pub struct HeaderModifier {
     /// Replaces every existing value of the field.
+    #[serde(
+        default,
+        with = "serde_http::headers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// Appends to the existing value with a comma, or creates the field.
+    #[serde(
+        default,
+        with = "serde_http::headers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub add: Vec<(HeaderName, HeaderValue)>,
     /// Removes every value of the field.
+    #[serde(
+        default,
+        with = "serde_http::header_names",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub remove: Vec<HeaderName>,
 }
 
@@ -95,62 +111,6 @@ impl fmt::Display for HeaderModifier {
             gap = ", ";
         }
         Ok(())
-    }
-}
-
-/// The encoded form. Values come from manifests and are UTF-8.
-#[derive(Serialize, Deserialize)]
-struct Wire {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    set: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    add: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    remove: Vec<String>,
-}
-
-impl From<HeaderModifier> for Wire {
-    fn from(modifier: HeaderModifier) -> Self {
-        let pairs = |pairs: Vec<(HeaderName, HeaderValue)>| {
-            pairs
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        name.to_string(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    )
-                })
-                .collect()
-        };
-        Self {
-            set: pairs(modifier.set),
-            add: pairs(modifier.add),
-            remove: modifier.remove.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-impl TryFrom<Wire> for HeaderModifier {
-    type Error = http::Error;
-
-    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let pairs = |pairs: Vec<(String, String)>| {
-            pairs
-                .into_iter()
-                .map(|(name, value)| {
-                    Ok((HeaderName::try_from(name)?, HeaderValue::try_from(value)?))
-                })
-                .collect::<Result<Vec<_>, http::Error>>()
-        };
-        Ok(Self {
-            set: pairs(wire.set)?,
-            add: pairs(wire.add)?,
-            remove: wire
-                .remove
-                .into_iter()
-                .map(HeaderName::try_from)
-                .collect::<Result<_, _>>()?,
-        })
     }
 }
 

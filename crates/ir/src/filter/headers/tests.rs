@@ -129,7 +129,7 @@ fn encoding_keeps_the_modifier() {
     let json = serde_json::to_string(&full).unwrap();
     assert_eq!(
         json,
-        r#"{"set":[["a","1"]],"add":[["b","2, 3"]],"remove":["c"]}"#
+        r#"{"set":[{"name":"a","value":"1"}],"add":[{"name":"b","value":"2, 3"}],"remove":["c"]}"#
     );
     assert_eq!(serde_json::from_str::<HeaderModifier>(&json).unwrap(), full);
     assert_eq!(
@@ -137,7 +137,7 @@ fn encoding_keeps_the_modifier() {
         HeaderModifier::default(),
         "a modifier without actions decodes"
     );
-    let broken = serde_json::from_str::<HeaderModifier>(r#"{"set":[["a","x\ny"]]}"#);
+    let broken = serde_json::from_str::<HeaderModifier>(r#"{"set":[{"name":"a","value":"x\ny"}]}"#);
     assert!(
         broken.is_err(),
         "a value that would split the head is refused at decode"
