@@ -5,6 +5,7 @@
 //! that the check can fail; then the same function runs over the repository.
 
 mod bounded;
+mod changelog;
 mod code_map;
 mod confined;
 mod graph;

@@ -17,10 +17,10 @@ const BANS: &[Ban] = &[
 fn findings(files: &[SourceFile]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = files.iter().flat_map(|file| banned(file, BANS)).collect();
     for file in files {
-        let unbounded = file
-            .production()
-            .into_iter()
-            .filter(|token| token.is_word() && token.text.to_lowercase().starts_with("unbounded"));
+        let unbounded = file.production().into_iter().filter(|token| {
+            let is_type = ["UnboundedReceiver", "UnboundedSender"].contains(&token.text);
+            token.is_word() && (is_type || token.text.starts_with("unbounded"))
+        });
         findings.extend(
             unbounded.map(|token| {
                 Finding::new(&file.path, token.line, format!("`{}`", token.text), CURE)
@@ -44,7 +44,7 @@ fn invariant_10_the_check_sees_unbounded_channels() {
         &findings(&[SourceFile::sample("proxy/src/lib.rs", text)]),
         3,
     );
-    let bounded = "use tokio::sync::mpsc;\nfn f() { mpsc::channel(8); }";
+    let bounded = "use tokio::sync::mpsc;\nfn f() { mpsc::channel(8); Bound::Unbounded; }";
     assert_found(
         bounded,
         &findings(&[SourceFile::sample("proxy/src/lib.rs", bounded)]),
