@@ -1,4 +1,4 @@
-//! What is remembered about one endpoint, and the guard through which a request reports back.
+//! What is remembered about one endpoint: latency, load and passive health.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,7 +18,7 @@ const CONNECT_FAILURES: u32 = 2;
 
 /// Assumed latency of an endpoint that has requests in flight but has not answered any yet, so
 /// that a new endpoint gets one request to prove itself and not all of them.
-const UNKNOWN_LATENCY_NS: u64 = SECOND_NS;
+pub(crate) const UNKNOWN_LATENCY_NS: u64 = SECOND_NS;
 
 /// Latencies below this are equal: on a local network the difference is scheduling noise.
 const LATENCY_FLOOR_NS: f64 = 100_000.0;
@@ -84,9 +84,9 @@ pub struct Snapshot {
 /// across table swaps (pod UID and port), so that a route change does not forget what is known.
 #[derive(Debug, Default)]
 pub struct EndpointState {
-    latency: Latency,
-    health: HealthCell,
-    in_flight: AtomicU32,
+    pub(crate) latency: Latency,
+    pub(crate) health: HealthCell,
+    pub(crate) in_flight: AtomicU32,
     answer_failures: AtomicU32,
     connect_failures: AtomicU32,
 }
@@ -98,19 +98,19 @@ impl EndpointState {
         Self::default()
     }
 
-    /// What sending one more request here costs: the latency estimate times the requests that
-    /// would then be in flight. Comparable between endpoints at the same `now_ns`; 0 for an idle
-    /// endpoint that was never sampled, which makes it the next choice.
+    /// How busy and how slow the endpoint is at `now_ns`.
     #[inline]
-    #[must_use]
-    pub fn cost(&self, now_ns: u64) -> f64 {
+    pub(crate) fn load(&self, now_ns: u64) -> Load {
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         let latency_ns = match self.latency.estimate_ns(now_ns) {
             Some(estimate_ns) => estimate_ns.max(LATENCY_FLOOR_NS),
             None if in_flight == 0 => 0.0,
             None => UNKNOWN_LATENCY_NS as f64,
         };
-        latency_ns * (f64::from(in_flight) + 1.0)
+        Load {
+            latency_ns,
+            in_flight,
+        }
     }
 
     /// Whether [`crate::pick`] may choose this endpoint while others are left: it is in rotation,
@@ -148,7 +148,7 @@ impl EndpointState {
 
     /// Counts a failure; true when it completes a row that asks for ejection. The row starts
     /// anew then, so that a set that may not lose more endpoints is not examined on each failure.
-    fn count(&self, failure: Failure) -> bool {
+    pub(crate) fn count(&self, failure: Failure) -> bool {
         let (row, threshold) = match failure {
             Failure::Connect => (&self.connect_failures, CONNECT_FAILURES),
             Failure::Status5xx | Failure::NoAnswer => {
@@ -164,13 +164,13 @@ impl EndpointState {
         complete
     }
 
-    fn clear_failures(&self) {
+    pub(crate) fn clear_failures(&self) {
         clear(&self.answer_failures);
         clear(&self.connect_failures);
     }
 
     /// Takes the endpoint out of rotation if its health still is `from`.
-    fn eject(&self, from: Health, failure: Failure, now_ns: u64) -> Option<Ejection> {
+    pub(crate) fn eject(&self, from: Health, failure: Failure, now_ns: u64) -> Option<Ejection> {
         let to = from.ejected(now_ns);
         if !self.health.replace(from, to) {
             return None;
@@ -184,6 +184,22 @@ impl EndpointState {
             until_ns: to.until_ns(),
             level: to.level,
         })
+    }
+}
+
+/// What [`crate::pick`] compares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Load {
+    /// 0 for an idle endpoint that was never sampled, which makes it the next choice.
+    pub(crate) latency_ns: f64,
+    pub(crate) in_flight: u32,
+}
+
+impl Load {
+    /// The peak-EWMA cost of one more request: the latency estimate times the requests that
+    /// would then be in flight.
+    pub(crate) fn cost(self) -> f64 {
+        self.latency_ns * (f64::from(self.in_flight) + 1.0)
     }
 }
 
@@ -215,161 +231,11 @@ impl From<Failure> for Cause {
     }
 }
 
-/// One request (or L4 connection) at one endpoint.
-///
-/// Hold it until the last byte: dropping it ends the request's share in
-/// [`Snapshot::in_flight`], whatever the way out. Report with [`InFlight::record`] when the
-/// outcome is known, usually with the head of the answer; a request that is dropped before that
-/// (the client left) says nothing about the endpoint.
-///
-/// `S` is how the caller keeps the state: `Arc<EndpointState>`, `&EndpointState`, or its own
-/// endpoint type.
-#[derive(Debug)]
-#[must_use = "dropping the guard ends the request"]
-pub struct InFlight<S: AsRef<EndpointState>> {
-    endpoint: S,
-    role: Role,
-}
-
-/// What the endpoint's health was when the request was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Regular,
-    /// The one request after an ejection that decides about the endpoint's return.
-    Trial,
-    /// Sent in spite of an ejection because nothing else was left.
-    Forced,
-}
-
-impl<S: AsRef<EndpointState>> InFlight<S> {
-    /// Counts a request in. Call it when the endpoint has been picked, before connecting.
-    pub fn begin(endpoint: S, now_ns: u64) -> Self {
-        let state = endpoint.as_ref();
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-        let health = state.health.load();
-        let role = match health.phase {
-            Phase::Healthy => Role::Regular,
-            Phase::Ejected
-                if health.admits(now_ns)
-                    && state.health.replace(health, health.in_phase(Phase::Trial)) =>
-            {
-                Role::Trial
-            }
-            Phase::Ejected | Phase::Trial => Role::Forced,
-        };
-        Self { endpoint, role }
-    }
-
-    /// The endpoint this request is at.
-    pub fn endpoint(&self) -> &S {
-        &self.endpoint
-    }
-
-    /// Reports how the attempt ended, `latency_ns` after it began.
-    ///
-    /// `peers` is the whole set the endpoint was picked from: at most half of it, rounded down,
-    /// is ever out of rotation by passive ejection, so a set of one keeps its endpoint. Two
-    /// threads that eject at the same instant may exceed that by one endpoint.
-    ///
-    /// Returns the ejection if this report caused one. Constant time except for that case and
-    /// for completed rows of failures, which count the ejected peers. Only the first report of a
-    /// request that was on trial decides the trial.
-    pub fn record<P: AsRef<EndpointState>>(
-        &mut self,
-        peers: &[P],
-        outcome: Outcome,
-        latency_ns: u64,
-        now_ns: u64,
-    ) -> Option<Ejection> {
-        match outcome {
-            Outcome::Success => {
-                self.succeed(latency_ns, now_ns);
-                None
-            }
-            Outcome::Failure(failure) => self.fail(peers, failure, latency_ns, now_ns),
-        }
-    }
-
-    fn fail<P: AsRef<EndpointState>>(
-        &mut self,
-        peers: &[P],
-        failure: Failure,
-        latency_ns: u64,
-        now_ns: u64,
-    ) -> Option<Ejection> {
-        let role = std::mem::replace(&mut self.role, Role::Regular);
-        let state = self.endpoint.as_ref();
-        let health = state.health.load();
-        match (role, health.phase) {
-            (Role::Trial, Phase::Trial) => state.eject(health, failure, now_ns),
-            (Role::Regular, Phase::Healthy) => {
-                state
-                    .latency
-                    .observe_failure(latency_ns, UNKNOWN_LATENCY_NS, now_ns);
-                if state.count(failure) && may_eject_one_more(peers) {
-                    state.eject(health, failure, now_ns)
-                } else {
-                    None
-                }
-            }
-            // A straggler from before the ejection, or a request sent here because nothing else
-            // was left: neither is news.
-            _ => None,
-        }
-    }
-
-    fn succeed(&mut self, latency_ns: u64, now_ns: u64) {
-        let state = self.endpoint.as_ref();
-        let role = std::mem::replace(&mut self.role, Role::Regular);
-        let health = state.health.load();
-        match (role, health.phase) {
-            (_, Phase::Healthy) => {}
-            // A request sent before the ejection proves nothing about the time after it.
-            (Role::Regular, _) => return,
-            // A lost race means that somebody else has just decided; that decision stands.
-            (Role::Trial | Role::Forced, _) => {
-                state
-                    .health
-                    .replace(health, health.in_phase(Phase::Healthy));
-            }
-        }
-        state.latency.observe(latency_ns, now_ns);
-        state.clear_failures();
-    }
-}
-
-impl<S: AsRef<EndpointState>> Drop for InFlight<S> {
-    fn drop(&mut self) {
-        let state = self.endpoint.as_ref();
-        state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.role == Role::Trial {
-            // Undecided: the next request takes over the trial.
-            let health = state.health.load();
-            if health.phase == Phase::Trial {
-                state
-                    .health
-                    .replace(health, health.in_phase(Phase::Ejected));
-            }
-        }
-    }
-}
-
 /// Writes only when there is something to clear: the line stays shared between cores otherwise.
 fn clear(row: &AtomicU32) {
     if row.load(Ordering::Relaxed) != 0 {
         row.store(0, Ordering::Relaxed);
     }
-}
-
-/// Whether one more of `peers` may leave rotation: at most half of a set is ever ejected, because
-/// the rest has to carry the load and because a failure that hits more than half of a set is
-/// hardly the endpoints' own.
-fn may_eject_one_more<P: AsRef<EndpointState>>(peers: &[P]) -> bool {
-    let ejected = peers
-        .iter()
-        .filter(|peer| peer.as_ref().is_ejected())
-        .count();
-    ejected < peers.len() / 2
 }
 
 #[cfg(test)]

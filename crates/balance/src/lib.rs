@@ -3,8 +3,8 @@
 //! A request passes three decisions, each one function of this room:
 //!
 //! 1. [`WeightedSplit::next`]: which backend of the rule (`weight` of a `backendRef`);
-//! 2. [`pick`]: which endpoint of that backend (two random choices, the cheaper one by
-//!    [`EndpointState::cost`]);
+//! 2. [`pick`]: which endpoint of that backend (two random choices, the better one by latency
+//!    and requests in flight);
 //! 3. [`RetryBudget::try_retry`]: whether a failed attempt may be repeated elsewhere.
 //!
 //! What an endpoint did is reported through the [`InFlight`] guard, which also keeps the number of
@@ -18,6 +18,7 @@
 mod budget;
 mod endpoint;
 mod health;
+mod in_flight;
 mod latency;
 mod pick;
 mod split;
@@ -26,8 +27,9 @@ mod split;
 mod simulation;
 
 pub use budget::RetryBudget;
-pub use endpoint::{Cause, Ejection, EndpointState, Failure, InFlight, Outcome, Snapshot};
+pub use endpoint::{Cause, Ejection, EndpointState, Failure, Outcome, Snapshot};
 pub use health::{EJECTION_BASE_NS, EJECTION_CAP_NS, Phase};
+pub use in_flight::InFlight;
 pub use pick::pick;
 pub use split::WeightedSplit;
 

@@ -1,10 +1,17 @@
-//! Choosing an endpoint: two random candidates, the cheaper one.
+//! Choosing an endpoint: two random candidates, the better one.
 //!
 //! Two choices are enough to keep the longest queue exponentially shorter than one random choice
 //! does (Mitzenmacher 2001), and unlike "least of all" they need no scan and do not send every
 //! client to the same endpoint at the same time.
+//!
+//! Better is the lower cost, latency estimate times requests in flight. Taken literally at low
+//! load, where nothing is in flight, that would send everything to the endpoint that happens to
+//! be fastest by a hair and leave its equals idle until their estimates have faded. So latency
+//! counts by degrees: the more alike the two estimates are, the more often only the requests in
+//! flight are compared. An endpoint 1.3 times as slow as the other one gets about 30 % of their
+//! common requests, twice as slow 12 %, ten times as slow 0.5 %.
 
-use crate::endpoint::EndpointState;
+use crate::endpoint::{EndpointState, Load};
 use crate::split::scale;
 
 /// Random draws before an endpoint is searched for in order. With half of a large set ejected,
@@ -56,7 +63,11 @@ fn pick_from_many<E: AsRef<EndpointState>>(
         }
         match held {
             None => held = Some(index),
-            Some(first) => return Some(cheaper(endpoints, now_ns, first, index)),
+            Some(first) => {
+                let loads = (state(first).load(now_ns), state(index).load(now_ns));
+                let second = second_is_better(loads, draws.fraction());
+                return Some(if second { index } else { first });
+            }
         }
     }
     held.or_else(|| {
@@ -67,18 +78,21 @@ fn pick_from_many<E: AsRef<EndpointState>>(
     .or_else(|| search(endpoints, draws.next(), exclude, |_| true))
 }
 
-/// The cheaper of two endpoints, the first one on a tie: it was drawn at random.
-fn cheaper<E: AsRef<EndpointState>>(
-    endpoints: &[E],
-    now_ns: u64,
-    first: usize,
-    second: usize,
-) -> usize {
-    let cost = |index: usize| endpoints[index].as_ref().cost(now_ns);
-    if cost(second) < cost(first) {
-        second
+/// Whether the second of two candidates is better. On a tie the first one stays: it was drawn at
+/// random. `fraction` is a random number below 1.
+fn second_is_better((first, second): (Load, Load), fraction: f64) -> bool {
+    let fast_ns = first.latency_ns.min(second.latency_ns);
+    let slow_ns = first.latency_ns.max(second.latency_ns);
+    // 0 / 0 for two untried endpoints: alike.
+    let alike = if fast_ns < slow_ns {
+        (fast_ns / slow_ns).powi(2)
     } else {
-        first
+        1.0
+    };
+    if fraction < alike {
+        second.in_flight < first.in_flight
+    } else {
+        second.cost() < first.cost()
     }
 }
 
@@ -113,6 +127,11 @@ impl Draws {
         };
         self.previous = Some(index);
         index
+    }
+
+    /// A number from 0 up to but excluding 1, with the 53 bits an `f64` has.
+    fn fraction(&mut self) -> f64 {
+        (self.step() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// One step of SplitMix64 (Steele, Lea, Flood 2014).
