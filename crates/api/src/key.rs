@@ -1,5 +1,6 @@
 //! Names of objects: namespace and name, and with them the kind.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,16 @@ mod tests;
 pub struct ObjectKey {
     namespace: Arc<str>,
     name: Arc<str>,
+}
+
+/// A key as two texts, so that a map of [`ObjectKey`] can be searched without making one:
+/// `map.get(&("shop", "web") as &dyn KeyParts)`.
+pub trait KeyParts {
+    /// The namespace; empty for a cluster-scoped object.
+    fn namespace(&self) -> &str;
+
+    /// The name.
+    fn name(&self) -> &str;
 }
 
 /// Kind and key of an object.
@@ -62,16 +73,7 @@ impl ObjectKey {
 
 impl Ord for ObjectKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.namespace == other.namespace {
-            return self.name.cmp(&other.name);
-        }
-        // Two different namespaces differ at the latest where the shorter one's slash stands, so
-        // the names need no look. A slash cannot occur inside a namespace.
-        let slash = std::iter::once(b'/');
-        self.namespace
-            .bytes()
-            .chain(slash.clone())
-            .cmp(other.namespace.bytes().chain(slash))
+        compare(self, other)
     }
 }
 
@@ -95,6 +97,66 @@ impl fmt::Debug for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+// === impl KeyParts ===
+
+impl KeyParts for ObjectKey {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl KeyParts for (&str, &str) {
+    fn namespace(&self) -> &str {
+        self.0
+    }
+
+    fn name(&self) -> &str {
+        self.1
+    }
+}
+
+impl<'a> Borrow<dyn KeyParts + 'a> for ObjectKey {
+    fn borrow(&self) -> &(dyn KeyParts + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn KeyParts + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self, other)
+    }
+}
+
+impl PartialOrd for dyn KeyParts + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn KeyParts + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.namespace() == other.namespace() && self.name() == other.name()
+    }
+}
+
+impl Eq for dyn KeyParts + '_ {}
+
+/// Compares the texts `{namespace}/{name}` without building them.
+fn compare(left: &(impl KeyParts + ?Sized), right: &(impl KeyParts + ?Sized)) -> Ordering {
+    if left.namespace() == right.namespace() {
+        return left.name().cmp(right.name());
+    }
+    // Two different namespaces differ at the latest where the shorter one's slash stands, so the
+    // names need no look. A slash cannot occur inside a namespace.
+    let slash = std::iter::once(b'/');
+    let right = right.namespace().bytes().chain(slash.clone());
+    left.namespace().bytes().chain(slash).cmp(right)
 }
 
 // === impl ObjectRef ===
