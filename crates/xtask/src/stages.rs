@@ -5,6 +5,9 @@
 
 use crate::tool::{Package, Tool};
 
+#[cfg(test)]
+mod tests;
+
 /// One step of the test run.
 pub(crate) struct Stage {
     pub(crate) name: &'static str,

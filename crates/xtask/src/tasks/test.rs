@@ -11,6 +11,9 @@ use crate::command::{self, Outcome};
 use crate::stages::{Kind, STAGES, Speed, Stage};
 use crate::summary::{Counts, human};
 
+#[cfg(test)]
+mod tests;
+
 /// Options of `cargo x test` and `cargo x ci`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
