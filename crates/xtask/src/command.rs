@@ -122,19 +122,18 @@ fn forward_lines(pipe: impl Read + Send + 'static, sender: SyncSender<String>) {
     });
 }
 
-/// Keeps the first report of a failed test when there is one, otherwise the last lines.
+/// Keeps the lines from the first failed test or compiler error on, otherwise the last lines.
 #[derive(Default)]
 struct Excerpt {
-    failed_test: Vec<String>,
+    report: Vec<String>,
     tail: VecDeque<String>,
 }
 
 impl Excerpt {
     fn push(&mut self, line: String) {
-        // libtest heads the output of each failed test with `---- NAME stdout ----`.
-        let is_report = !self.failed_test.is_empty() || line.starts_with("---- ");
-        if is_report && self.failed_test.len() < SHOWN_LINES {
-            self.failed_test.push(line.clone());
+        let is_report = !self.report.is_empty() || starts_report(&line);
+        if is_report && self.report.len() < SHOWN_LINES {
+            self.report.push(line.clone());
         }
         if self.tail.len() == SHOWN_LINES {
             self.tail.pop_front();
@@ -143,10 +142,17 @@ impl Excerpt {
     }
 
     fn into_lines(self) -> Vec<String> {
-        if self.failed_test.is_empty() {
+        if self.report.is_empty() {
             self.tail.into()
         } else {
-            self.failed_test
+            self.report
         }
     }
+}
+
+/// libtest heads the output of a failed test with `---- NAME stdout ----`; `error: 1 target failed`
+/// and its like only say that there was one.
+fn starts_report(line: &str) -> bool {
+    let is_error = line.starts_with("error") && !line.contains(" failed");
+    is_error || line.starts_with("---- ")
 }
