@@ -1,0 +1,254 @@
+//! Client connections: from an accepted socket to requests, with the limits of a connection.
+
+pub(crate) mod activity;
+mod detect;
+mod h1;
+mod h2;
+mod io;
+mod opaque;
+mod tls;
+
+use std::{
+    net::{SocketAddr, TcpStream as StdStream},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use weft_ir::{FrontendProtocol, PortProtocol, Scheme};
+use weft_telemetry::{
+    Reason,
+    access_log::AccessLog,
+    metrics::{CloseReason, ProcessMetrics, Registry, TlsMetrics},
+};
+
+use self::{activity::Activity, detect::Preface, io::read_some};
+use crate::{
+    live::{Inlet, View, ViewKind},
+    worker::{Worker, WorkerHandle},
+};
+
+/// What every connection of a process shares.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    access_log: AccessLog,
+    tls: Arc<TlsMetrics>,
+    process: Arc<ProcessMetrics>,
+}
+
+impl Shared {
+    /// What connections need beside their inlet.
+    pub fn new(access_log: AccessLog, registry: &Registry) -> Self {
+        Self {
+            access_log,
+            tls: registry.tls(),
+            process: registry.process(),
+        }
+    }
+}
+
+/// One client connection as its requests see it.
+pub(crate) struct Client {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) inlet: Arc<Inlet>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) scheme: Scheme,
+    /// Server name of the TLS handshake, in lower case.
+    pub(crate) sni: Option<Box<str>>,
+    /// The peer's address as an endpoint gets to see it.
+    pub(crate) forwarded_for: HeaderValue,
+    pub(crate) access_log: AccessLog,
+    pub(crate) activity: Arc<Activity>,
+}
+
+impl Client {
+    pub(crate) fn request_started(&self) {
+        self.activity.request_started();
+        self.worker.exchanges.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn request_ended(&self) {
+        self.activity.request_ended();
+        self.worker.exchanges.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether answers must tell the client to connect anew.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.inlet.is_draining()
+    }
+}
+
+/// Serves an accepted connection on `handle`'s worker until it ends. `stream` must be
+/// non-blocking. Returns at once.
+pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: StdStream) {
+    let worker = Arc::clone(&handle.worker);
+    let shared = shared.clone();
+    // Counted here and not in the task, so that the next choice of a worker sees it.
+    worker.connections.fetch_add(1, Relaxed);
+    let open = OpenConnection(Arc::clone(&worker));
+    let task = handle.runtime.spawn(async move {
+        let _open = open;
+        serve(worker, shared, inlet, stream).await;
+    });
+    // Nobody waits for a connection: it ends with its peer, its limits or the drain.
+    drop(task);
+}
+
+/// Counts a connection while it lives, a panic included.
+struct OpenConnection(Arc<Worker>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: StdStream) {
+    let Some(view) = inlet.view() else { return };
+    let (stream, peer) = match prepare(stream) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            tracing::debug!(inlet = %inlet.key, %error, "an accepted connection was already gone");
+            return;
+        }
+    };
+    let scheme = view.scheme();
+    let tls = scheme == Scheme::Https;
+    let connections = Arc::clone(&view.connections);
+    connections.opened(tls);
+    let accepted = Accepted {
+        worker,
+        shared,
+        inlet,
+        peer,
+    };
+    let process = Arc::clone(&accepted.shared.process);
+    let ended = CatchPanic(Box::pin(accepted.dispatch(view, stream))).await;
+    let reason = ended.unwrap_or_else(|_panic| {
+        process.panicked("connection");
+        CloseReason::Cut(Reason::Panic)
+    });
+    connections.closed(reason, tls);
+}
+
+fn prepare(stream: StdStream) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let peer = stream.peer_addr()?;
+    let stream = TcpStream::from_std(stream)?;
+    stream.set_nodelay(true)?;
+    Ok((stream, peer))
+}
+
+/// A connection whose protocol is not known yet.
+struct Accepted {
+    worker: Arc<Worker>,
+    shared: Shared,
+    inlet: Arc<Inlet>,
+    peer: SocketAddr,
+}
+
+impl Accepted {
+    async fn dispatch(self, view: Arc<View>, stream: TcpStream) -> CloseReason {
+        match &view.kind {
+            ViewKind::Gateway { port, .. } => match port.protocol {
+                PortProtocol::Http => {
+                    drop(view);
+                    self.http(stream, Scheme::Http).await
+                }
+                PortProtocol::Https => {
+                    drop(view);
+                    self.https(stream).await
+                }
+            },
+            ViewKind::Mesh { frontend, .. } => match frontend.protocol {
+                FrontendProtocol::Opaque => self.relay(&view, stream).await,
+                FrontendProtocol::Http | FrontendProtocol::Http2 => {
+                    self.detect(&view, stream).await
+                }
+            },
+        }
+    }
+
+    /// Cleartext HTTP: HTTP/2 with prior knowledge or HTTP/1, by the first bytes.
+    async fn http(self, mut stream: TcpStream, scheme: Scheme) -> CloseReason {
+        let mut ahead = Bytes::new();
+        loop {
+            let more = tokio::time::timeout(crate::limits::CLIENT_IDLE, read_some(&mut stream, 64));
+            match more.await {
+                Ok(Ok(bytes)) if !bytes.is_empty() => ahead = detect::join(ahead, &bytes),
+                Ok(_) => return CloseReason::Client,
+                Err(_elapsed) => return CloseReason::Idle,
+            }
+            match detect::preface(&ahead) {
+                Preface::Http2 => return self.http2(stream, ahead, scheme, None).await,
+                Preface::Other => return self.http1(stream, ahead, scheme, None).await,
+                Preface::Unclear => {}
+            }
+        }
+    }
+
+    fn client(self, scheme: Scheme, sni: Option<Box<str>>) -> Arc<Client> {
+        let address = self.peer.ip().to_canonical().to_string();
+        Arc::new(Client {
+            forwarded_for: HeaderValue::try_from(address)
+                .expect("an IP address has only header characters"),
+            worker: self.worker,
+            inlet: self.inlet,
+            peer: self.peer,
+            scheme,
+            sni,
+            access_log: self.shared.access_log,
+            activity: Arc::default(),
+        })
+    }
+
+    async fn http1<S>(
+        self,
+        stream: S,
+        ahead: Bytes,
+        scheme: Scheme,
+        sni: Option<Box<str>>,
+    ) -> CloseReason
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        h1::serve(self.client(scheme, sni), stream, ahead).await
+    }
+
+    async fn http2<S>(
+        self,
+        stream: S,
+        ahead: Bytes,
+        scheme: Scheme,
+        sni: Option<Box<str>>,
+    ) -> CloseReason
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        h2::serve(self.client(scheme, sni), stream, ahead).await
+    }
+}
+
+/// Ends a future that panics instead of letting the panic end its thread's other work.
+struct CatchPanic<F>(std::pin::Pin<Box<F>>);
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = std::thread::Result<F::Output>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        let future = self.0.as_mut();
+        // After a panic the future is dropped and nothing of it is seen again.
+        let poll = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| future.poll(cx)));
+        match poll {
+            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
+            Ok(std::task::Poll::Ready(output)) => std::task::Poll::Ready(Ok(output)),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    }
+}

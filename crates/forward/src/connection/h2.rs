@@ -1,0 +1,86 @@
+//! HTTP/2 connections.
+
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
+use weft_telemetry::{Reason, metrics::CloseReason};
+
+use super::{
+    Client,
+    activity::{TICK, Verdict, Watch},
+    io::ClientIo,
+};
+use crate::{http::serve as serve_request, limits};
+
+/// Flow-control windows towards clients. A stream's window bounds what a slow endpoint lets pile up.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// A silent connection is asked whether it is alive this often, and given as long to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Serves an HTTP/2 connection to its end.
+pub(super) async fn serve<S>(client: Arc<Client>, stream: S, ahead: Bytes) -> CloseReason
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = ClientIo::new(stream, ahead, None, Arc::clone(&client.activity));
+    let of_requests = Arc::clone(&client);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let client = Arc::clone(&of_requests);
+        async move { Ok::<_, Infallible>(serve_request(client, request).await) }
+    });
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(limits::H2_STREAMS)
+            .max_header_list_size(limits::HEAD_BYTES as u32)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    let mut watch = Watch::default();
+    let mut tick = pin!(sleep(TICK));
+    let mut closing = None;
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        while tick.as_mut().poll(cx).is_ready() {
+            let next = tick.deadline() + TICK;
+            tick.as_mut().reset(next);
+            match watch.judge(&client.activity, TICK) {
+                Verdict::Stalled => return Poll::Ready(None),
+                Verdict::Close => closing = closing.or(Some(CloseReason::Idle)),
+                // HTTP/2 has no head to wait for: h2 bounds CONTINUATION itself.
+                Verdict::Go | Verdict::Park | Verdict::HeadTimeout => {}
+            }
+            if client.is_draining() {
+                closing = Some(CloseReason::Drain);
+            }
+            if closing.is_some() {
+                // GOAWAY: streams that are open finish (RFC 9113 section 6.8).
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    match (result, closing) {
+        (None, _) => CloseReason::Cut(Reason::TimeoutBodyIdle),
+        (Some(_), Some(reason)) => reason,
+        (Some(Ok(())), None) => CloseReason::Client,
+        (Some(Err(error)), None) => {
+            tracing::debug!(peer = %client.peer, %error, "client connection ended");
+            CloseReason::Cut(Reason::ClientAbort)
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Mesh connections that may not be HTTP: detection that never stalls a server-first protocol, and
+//! the relay for bytes that are not parsed.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use weft_balance::{Failure, InFlight, Outcome};
+use weft_detect::Detection;
+use weft_ir::Scheme;
+use weft_telemetry::{
+    Reason,
+    metrics::{CloseReason, Detected},
+};
+
+use super::{Accepted, detect::join, io::read_some};
+use crate::{
+    limits,
+    live::{View, ViewKind},
+    upstream::{Cluster, ConnectError, UpstreamRef, connect},
+};
+
+/// Bytes that are looked at before a stream is taken for opaque.
+const LOOK_BYTES: usize = 8 * 1024;
+
+/// What is known of a mesh connection before its first decision.
+enum First {
+    /// The client spoke.
+    Client(Bytes),
+    /// The server spoke first on a connection that was opened for that case.
+    Server(TcpStream, Bytes),
+    /// The client is gone.
+    Gone,
+    /// Nobody said anything for too long.
+    Silent,
+}
+
+impl Accepted {
+    /// Finds out what a client of a routed or declared HTTP port speaks (routing section 9).
+    pub(super) async fn detect(self, view: &Arc<View>, mut client: TcpStream) -> CloseReason {
+        let mut seen = match self.first_bytes(view, &mut client).await {
+            First::Client(bytes) => bytes,
+            First::Server(upstream, bytes) => {
+                view.connections.detected(Detected::Opaque);
+                return self.relay_started(view, client, upstream, bytes).await;
+            }
+            First::Gone => return CloseReason::Client,
+            First::Silent => return CloseReason::Idle,
+        };
+        loop {
+            match weft_detect::detect(&seen) {
+                Detection::Http1 => {
+                    view.connections.detected(Detected::Http1);
+                    return self.http1(client, seen, Scheme::Http, None).await;
+                }
+                Detection::Http2 => {
+                    view.connections.detected(Detected::Http2);
+                    return self.http2(client, seen, Scheme::Http, None).await;
+                }
+                Detection::NeedMore if seen.len() < LOOK_BYTES => {}
+                other => {
+                    let tls = matches!(other, Detection::Tls { .. });
+                    view.connections
+                        .detected(if tls { Detected::Tls } else { Detected::Opaque });
+                    return self.relay_from(view, client, seen).await;
+                }
+            }
+            match timeout(limits::REQUEST_HEAD, read_some(&mut client, 64)).await {
+                Ok(Ok(more)) if !more.is_empty() => seen = join(seen, &more),
+                Ok(_) => return CloseReason::Client,
+                Err(_elapsed) => {
+                    view.connections.detect_deadline(Detected::Http1);
+                    return self.http1_timeout(client).await;
+                }
+            }
+        }
+    }
+
+    async fn http1_timeout(self, mut client: TcpStream) -> CloseReason {
+        let answer: &[u8] =
+            b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        if let Err(error) = client.write_all(answer).await {
+            tracing::debug!(peer = %self.peer, %error, "a timed-out client was already gone");
+        }
+        CloseReason::Cut(Reason::TimeoutHeader)
+    }
+
+    /// Waits for the side that speaks first. After a short silence the Service is connected, so that
+    /// a server that greets can do so; silence alone decides nothing.
+    async fn first_bytes(&self, view: &View, client: &mut TcpStream) -> First {
+        match timeout(limits::SPECULATIVE_CONNECT, read_some(client, 64)).await {
+            Ok(Ok(bytes)) if !bytes.is_empty() => return First::Client(bytes),
+            Ok(_) => return First::Gone,
+            Err(_elapsed) => {}
+        }
+        let Some(cluster) = service_cluster(view) else {
+            return First::Gone;
+        };
+        let mut upstream = match self.open(cluster).await {
+            Ok((upstream, _in_flight)) => Some(upstream),
+            // The client may still speak HTTP, and then the request gets the error.
+            Err(_) => None,
+        };
+        loop {
+            let server = async {
+                match &mut upstream {
+                    Some(upstream) => read_some(upstream, 64).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                spoke = read_some(client, 64) => return match spoke {
+                    Ok(bytes) if !bytes.is_empty() => First::Client(bytes),
+                    _ => First::Gone,
+                },
+                spoke = server => match (spoke, upstream.take()) {
+                    (Ok(bytes), Some(upstream)) if !bytes.is_empty() => {
+                        return First::Server(upstream, bytes);
+                    }
+                    // The server gave the speculative connection up; the client may still speak.
+                    _ => {}
+                },
+                () = sleep(limits::CLIENT_IDLE) => return First::Silent,
+            }
+        }
+    }
+
+    /// Passes bytes between the client and one endpoint of the Service.
+    pub(super) async fn relay(self, view: &Arc<View>, client: TcpStream) -> CloseReason {
+        self.relay_from(view, client, Bytes::new()).await
+    }
+
+    async fn relay_from(self, view: &Arc<View>, client: TcpStream, seen: Bytes) -> CloseReason {
+        let Some(cluster) = service_cluster(view) else {
+            return refuse(client, Reason::NoBackend);
+        };
+        let (mut upstream, in_flight) = match self.open(cluster).await {
+            Ok(opened) => opened,
+            Err(reason) => return refuse(client, reason),
+        };
+        let sent = seen.len() as u64;
+        let reason = match upstream.write_all(&seen).await {
+            Ok(()) => self.copy(view, client, upstream, (sent, 0)).await,
+            Err(_) => refuse(client, Reason::UpstreamReset),
+        };
+        drop(in_flight);
+        reason
+    }
+
+    async fn relay_started(
+        self,
+        view: &Arc<View>,
+        mut client: TcpStream,
+        upstream: TcpStream,
+        greeting: Bytes,
+    ) -> CloseReason {
+        match client.write_all(&greeting).await {
+            Ok(()) => {
+                self.copy(view, client, upstream, (0, greeting.len() as u64))
+                    .await
+            }
+            Err(_) => CloseReason::Client,
+        }
+    }
+
+    /// Opens a connection to an endpoint, another one if the first refuses.
+    async fn open(&self, cluster: &Cluster) -> Result<(TcpStream, InFlight<UpstreamRef>), Reason> {
+        let mut tried = Vec::new();
+        let mut reason = Reason::NoReadyEndpoint;
+        for _ in 0..=limits::CONNECT_RETRIES {
+            let now_ns = self.worker.clock.now_ns();
+            let random = self.worker.random();
+            let picked = cluster.with_members(|members| {
+                let index = weft_balance::pick(members, now_ns, random, &tried)?;
+                Some((index, members.get(index)?.clone()))
+            });
+            let Some((index, upstream)) = picked else {
+                return Err(reason);
+            };
+            let mut in_flight = InFlight::begin(upstream.clone(), now_ns);
+            let result = connect(upstream.address).await;
+            self.report(cluster, &mut in_flight, &result, now_ns);
+            match result {
+                Ok(stream) => return Ok((stream, in_flight)),
+                Err(error) => reason = error.reason(),
+            }
+            tried.push(index);
+        }
+        Err(reason)
+    }
+
+    fn report(
+        &self,
+        cluster: &Cluster,
+        in_flight: &mut InFlight<UpstreamRef>,
+        result: &Result<TcpStream, ConnectError>,
+        started_ns: u64,
+    ) {
+        let now_ns = self.worker.clock.now_ns();
+        let outcome = match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Failure(Failure::Connect),
+        };
+        let latency_ns = now_ns.saturating_sub(started_ns);
+        let ejection =
+            cluster.with_members(|members| in_flight.record(members, outcome, latency_ns, now_ns));
+        if let Some(ejection) = ejection {
+            cluster.ejected(in_flight.endpoint(), ejection);
+        }
+    }
+
+    async fn copy(
+        self,
+        view: &View,
+        mut client: TcpStream,
+        mut upstream: TcpStream,
+        (sent, received): (u64, u64),
+    ) -> CloseReason {
+        let _busy = self.worker.busy();
+        let copied = tokio::select! {
+            copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => copied,
+            () = self.inlet.closed() => return CloseReason::Drain,
+        };
+        match copied {
+            Ok((up, down)) => {
+                view.connections.add_bytes(sent + up, received + down);
+                CloseReason::Client
+            }
+            Err(error) => {
+                tracing::debug!(peer = %self.peer, %error, "opaque connection ended");
+                abort(&client);
+                CloseReason::Cut(Reason::UpstreamReset)
+            }
+        }
+    }
+}
+
+fn service_cluster(view: &View) -> Option<&Arc<Cluster>> {
+    match &view.kind {
+        ViewKind::Mesh { service, .. } => service.cluster.as_ref(),
+        ViewKind::Gateway { .. } => None,
+    }
+}
+
+/// Closes with a reset: the client must not take a refusal for an orderly end.
+fn refuse(client: TcpStream, reason: Reason) -> CloseReason {
+    abort(&client);
+    CloseReason::Cut(reason)
+}
+
+fn abort(client: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(client).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "a connection cannot be reset; it is closed in order");
+    }
+}

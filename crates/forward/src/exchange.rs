@@ -1,0 +1,223 @@
+//! The record of one request: what is counted and logged when its last byte is gone.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header::HeaderValue};
+use http_body::Frame;
+use weft_balance::{Failure, InFlight as AtEndpoint, Outcome};
+use weft_telemetry::{
+    Reason,
+    access_log::{AccessLog, AccessRecord},
+    metrics::{InFlight, Protocol, RequestEnd, RequestHandles},
+};
+
+use crate::{
+    connection::Client,
+    upstream::{Cluster, UpstreamRef},
+    worker::Worker,
+};
+
+/// One request from its head to its end. Dropping it unfinished records that the client went away.
+pub(crate) struct Exchange {
+    worker: Arc<Worker>,
+    client: Arc<Client>,
+    counted: InFlight,
+    protocol: Protocol,
+    started_ns: u64,
+    first_byte_ns: Option<u64>,
+    status: Option<u16>,
+    grpc_status: Option<u16>,
+    response_bytes: u64,
+    attempts: u32,
+    at_endpoint: Option<AtEndpoint<UpstreamRef>>,
+    asked: Asked,
+    recorded: bool,
+}
+
+/// What the access log says about the request; shared bytes, not copies.
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) host: Option<HeaderValue>,
+}
+
+impl Exchange {
+    /// Begins the record; from here on the request counts as in flight.
+    pub(crate) fn begin(
+        worker: &Arc<Worker>,
+        client: &Arc<Client>,
+        handles: &Arc<RequestHandles>,
+        (protocol, started_ns): (Protocol, u64),
+        asked: Asked,
+    ) -> Self {
+        Self {
+            worker: Arc::clone(worker),
+            client: Arc::clone(client),
+            counted: handles.start(protocol),
+            protocol,
+            started_ns,
+            first_byte_ns: None,
+            status: None,
+            grpc_status: None,
+            response_bytes: 0,
+            attempts: 0,
+            at_endpoint: None,
+            asked,
+            recorded: false,
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    pub(crate) fn handles(&self) -> &Arc<RequestHandles> {
+        self.counted.handles()
+    }
+
+    /// An attempt at an endpoint begins.
+    pub(crate) fn attempt(&mut self, upstream: &UpstreamRef, now_ns: u64) {
+        self.attempts += 1;
+        self.at_endpoint = Some(AtEndpoint::begin(upstream.clone(), now_ns));
+    }
+
+    /// The attempt ended with `outcome` after `latency_ns`; tells health and load of the endpoint.
+    pub(crate) fn attempt_ended(
+        &mut self,
+        cluster: &Cluster,
+        outcome: Outcome,
+        latency_ns: u64,
+        now_ns: u64,
+    ) {
+        let Some(at_endpoint) = &mut self.at_endpoint else {
+            return;
+        };
+        let ejection = cluster
+            .with_members(|members| at_endpoint.record(members, outcome, latency_ns, now_ns));
+        if let Some(ejection) = ejection {
+            cluster.ejected(at_endpoint.endpoint(), ejection);
+        }
+    }
+
+    /// The head of the answer is about to go to the client.
+    pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap, now_ns: u64) {
+        self.status = Some(status);
+        self.first_byte_ns = Some(now_ns.saturating_sub(self.started_ns));
+        self.take_grpc_status(headers);
+    }
+
+    /// A frame of the answer's body passes.
+    pub(crate) fn response_frame(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.response_bytes += data.len() as u64;
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.take_grpc_status(trailers);
+        }
+    }
+
+    fn take_grpc_status(&mut self, headers: &HeaderMap) {
+        if self.protocol == Protocol::Grpc
+            && let Some(status) = headers.get("grpc-status")
+        {
+            let text = std::str::from_utf8(status.as_bytes()).unwrap_or_default();
+            self.grpc_status = Some(text.parse().unwrap_or(u16::MAX));
+        }
+    }
+
+    /// The answer is complete.
+    pub(crate) fn complete(mut self: Box<Self>) {
+        let cut = self.protocol == Protocol::Grpc && self.grpc_status.is_none();
+        self.record(cut.then_some(Reason::MissingGrpcStatus));
+    }
+
+    /// The endpoint cut its answer.
+    pub(crate) fn upstream_cut(mut self: Box<Self>) {
+        self.record(Some(Reason::UpstreamReset));
+    }
+
+    /// The rule's request timeout cut the answer.
+    pub(crate) fn timed_out(mut self: Box<Self>) {
+        self.record(Some(Reason::TimeoutRequest));
+    }
+
+    /// Weft answered by itself, with `reason` unless the configuration asked for it (a redirect).
+    pub(crate) fn own_answer(&mut self, status: u16, grpc: Option<u16>, reason: Option<Reason>) {
+        self.status = Some(status);
+        self.grpc_status = grpc;
+        self.record(reason);
+    }
+
+    /// A tunnel after 101 ended.
+    pub(crate) fn tunnel_ended(&mut self, response_bytes: u64) {
+        self.response_bytes = response_bytes;
+        self.record(None);
+    }
+
+    fn record(&mut self, reason: Option<Reason>) {
+        if std::mem::replace(&mut self.recorded, true) {
+            return;
+        }
+        let now_ns = self.worker.clock.now_ns();
+        let end = RequestEnd {
+            protocol: self.protocol,
+            status: self.status,
+            grpc_status: self.grpc_status,
+            reason,
+            duration: Duration::from_nanos(now_ns.saturating_sub(self.started_ns)),
+            first_byte: self.first_byte_ns.map(Duration::from_nanos),
+        };
+        let handles = self.counted.handles();
+        handles.add_bytes(self.protocol, 0, self.response_bytes);
+        handles.finish(&end);
+        self.client.request_ended();
+        let log = &self.client.access_log;
+        if log.wants(end.is_notable()) {
+            self.log(log, end);
+        }
+    }
+
+    fn log(&self, log: &AccessLog, end: RequestEnd) {
+        let record = AccessRecord {
+            time: self.worker.clock.wall(),
+            end,
+            labels: self.counted.handles().labels(),
+            client: Some(self.client.peer),
+            source_principal: None,
+            destination_principal: None,
+            method: self.asked.method.as_str().as_bytes(),
+            authority: self.asked.host.as_ref().map_or(b"", |host| host.as_bytes()),
+            path: self.asked.uri.path().as_bytes(),
+            endpoint: self.endpoint(),
+            attempts: self.attempts,
+            upstream_connect: None,
+            request_bytes: 0,
+            response_bytes: self.response_bytes,
+            policy: None,
+            trace_id: None,
+        };
+        log.write(&record, self.worker.clock.instant());
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        self.at_endpoint
+            .as_ref()
+            .map(|at_endpoint| at_endpoint.endpoint().address)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Nobody polls any more: the client closed or reset.
+        self.record(Some(Reason::ClientAbort));
+    }
+}
+
+/// How an answer's status counts for the endpoint's health.
+pub(crate) fn outcome_of(status: u16) -> Outcome {
+    if status >= 500 {
+        Outcome::Failure(Failure::Status5xx)
+    } else {
+        Outcome::Success
+    }
+}

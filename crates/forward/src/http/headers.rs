@@ -1,0 +1,116 @@
+//! Header fields that belong to one hop, and those that tell an endpoint about the client.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+use crate::connection::Client;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// Prefix of fields that Weft itself sets; never taken from a client.
+const OWN_PREFIX: &str = "x-weft-";
+
+/// Prepares a request's fields for an endpoint: hop-by-hop fields go (RFC 9110 section 7.6.1), and
+/// a gateway, being a trust boundary, replaces what the client claims about where it came from.
+pub(super) fn to_upstream(headers: &mut HeaderMap, client: &Client, gateway: bool) {
+    let trailers = headers
+        .get(TE)
+        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    strip_hop_by_hop(headers);
+    headers.remove(TE);
+    if trailers {
+        // The one value of TE that HTTP/2 knows (RFC 9113 section 8.2.2); gRPC servers insist on it.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    strip_own(headers);
+    if gateway {
+        headers.remove(header::FORWARDED);
+        headers.remove(FORWARDED_HOST);
+        headers.remove(FORWARDED_PORT);
+        headers.insert(FORWARDED_FOR, client.forwarded_for.clone());
+        headers.insert(
+            FORWARDED_PROTO,
+            HeaderValue::from_static(client.scheme.as_str()),
+        );
+    }
+}
+
+/// Prepares an answer's fields for the client.
+pub(super) fn to_client(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(listed) = headers.remove(CONNECTION) {
+        strip_listed(headers, &listed);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+/// Removes the fields that a `connection` field lists, except those that carry framing or the host:
+/// naming them there must not take them from the endpoint (`Connection: content-length`).
+fn strip_listed(headers: &mut HeaderMap, listed: &HeaderValue) {
+    for token in listed.as_bytes().split(|byte| *byte == b',') {
+        let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) else {
+            continue;
+        };
+        if name != header::CONTENT_LENGTH && name != header::HOST {
+            headers.remove(name);
+        }
+    }
+}
+
+fn strip_own(headers: &mut HeaderMap) {
+    if headers
+        .keys()
+        .any(|name| name.as_str().starts_with(OWN_PREFIX))
+    {
+        let own: Vec<_> = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+            .cloned()
+            .collect();
+        for name in own {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(rows: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (
+                HeaderName::try_from(*name).expect("a name"),
+                value.parse().expect("a value"),
+            )
+        };
+        rows.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_go_and_framing_stays() {
+        let mut headers = fields(&[
+            ("connection", "x-private, content-length, keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("x-private", "1"),
+            ("content-length", "3"),
+            ("x-kept", "2"),
+        ]);
+        to_client(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "x-kept"], "RFC 9110 section 7.6.1");
+    }
+}

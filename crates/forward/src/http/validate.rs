@@ -1,0 +1,208 @@
+//! One strict look at every request before it is matched, and its canonical form.
+//!
+//! hyper and h2 leave these checks to their users. What passes here has exactly one host, a target
+//! in origin form with a normalised path, and no framing that two parsers could read differently.
+//! The byte-level half, which hyper hides, is in [`guard`](super::guard).
+
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    request::Parts,
+    uri::PathAndQuery,
+};
+use weft_ir::{PathError, normalise};
+
+/// What the canonical form does not show any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Canonical {
+    /// The path holds `%2f`, `%5c` or `%00`, which a backend may or may not take for a separator.
+    pub(super) encoded_separator: bool,
+}
+
+/// Why a request is refused before matching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Invalid {
+    /// No `Host`, or an empty authority (RFC 9112 section 3.2).
+    #[error("the request names no host")]
+    NoHost,
+    /// More than one `Host` (RFC 9112 section 3.2).
+    #[error("the request names more than one host")]
+    ManyHosts,
+    /// `:authority` or the authority of an absolute target differs from `Host`
+    /// (RFC 9113 section 8.3.1).
+    #[error("the authority and the host header differ")]
+    HostMismatch,
+    /// The authority has userinfo or characters that no host has (RFC 9110 section 4.2.4).
+    #[error("the host is malformed")]
+    BadHost,
+    /// `Content-Length` and `Transfer-Encoding` together, or an encoding other than one `chunked`
+    /// (RFC 9112 section 6.1).
+    #[error("the framing of the body is ambiguous")]
+    Framing,
+    /// A field value with white space at its edge (RFC 9113 section 8.2.1).
+    #[error("a field value begins or ends with white space")]
+    EdgeSpace,
+    /// The target is not a path (CONNECT, authority form).
+    #[error("the request target is not a path")]
+    Target,
+    /// CONNECT asks for a tunnel, which is not offered here.
+    #[error("CONNECT is not offered")]
+    Connect,
+    /// The path cannot be normalised.
+    #[error("the path is malformed: {0}")]
+    Path(PathError),
+}
+
+impl Invalid {
+    /// The status the client gets.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Connect => 405,
+            _ => 400,
+        }
+    }
+}
+
+/// Checks a request head and brings it into canonical form: origin-form target with a normalised
+/// path and the query as sent, exactly one `host` field with the authority as sent.
+pub(super) fn canonicalise(parts: &mut Parts) -> Result<Canonical, Invalid> {
+    if parts.method == Method::CONNECT {
+        return Err(Invalid::Connect);
+    }
+    framing(&parts.headers)?;
+    if parts.version == Version::HTTP_2 {
+        edge_space(&parts.headers)?;
+    }
+    host(parts)?;
+    target(parts)
+}
+
+fn framing(headers: &HeaderMap) -> Result<(), Invalid> {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else {
+        return Ok(());
+    };
+    let single = encodings.next().is_none();
+    let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if single && chunked && !headers.contains_key(CONTENT_LENGTH) {
+        Ok(())
+    } else {
+        Err(Invalid::Framing)
+    }
+}
+
+fn edge_space(headers: &HeaderMap) -> Result<(), Invalid> {
+    let edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let spaced = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        edge(bytes.first()) || edge(bytes.last())
+    };
+    if headers.values().any(spaced) {
+        Err(Invalid::EdgeSpace)
+    } else {
+        Ok(())
+    }
+}
+
+/// Settles the one host of the request in its `host` field.
+fn host(parts: &mut Parts) -> Result<(), Invalid> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let header = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Invalid::ManyHosts);
+    }
+    match (parts.uri.authority(), header) {
+        (None, None) => Err(Invalid::NoHost),
+        (None, Some(host)) => valid_authority(host.as_bytes()),
+        (Some(authority), Some(host)) => {
+            if !authority
+                .as_str()
+                .as_bytes()
+                .eq_ignore_ascii_case(host.as_bytes())
+            {
+                return Err(Invalid::HostMismatch);
+            }
+            valid_authority(host.as_bytes())
+        }
+        (Some(authority), None) => {
+            if parts.version != Version::HTTP_2 {
+                return Err(Invalid::NoHost);
+            }
+            valid_authority(authority.as_str().as_bytes())?;
+            let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Invalid::BadHost)?;
+            parts.headers.insert(HOST, host);
+            Ok(())
+        }
+    }
+}
+
+/// `uri-host [ ":" port ]` with the characters of RFC 3986 section 3.2.2 that host names and
+/// address literals use; no userinfo, no percent-encoding.
+fn valid_authority(authority: &[u8]) -> Result<(), Invalid> {
+    if authority.is_empty() {
+        return Err(Invalid::NoHost);
+    }
+    let literal = authority.first() == Some(&b'[');
+    let host_end = if literal {
+        authority
+            .iter()
+            .position(|byte| *byte == b']')
+            .ok_or(Invalid::BadHost)?
+            + 1
+    } else {
+        authority
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(authority.len())
+    };
+    let (host, port) = authority.split_at(host_end);
+    let host_byte = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_')
+            || (literal && matches!(byte, b'[' | b']' | b':'))
+    };
+    let port_valid = match port.split_first() {
+        None => true,
+        Some((b':', digits)) => {
+            !digits.is_empty() && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit)
+        }
+        Some(_) => false,
+    };
+    if host.is_empty() || !host.iter().all(host_byte) || !port_valid {
+        return Err(Invalid::BadHost);
+    }
+    Ok(())
+}
+
+fn target(parts: &mut Parts) -> Result<Canonical, Invalid> {
+    let Some(sent) = parts.uri.path_and_query() else {
+        return Err(Invalid::Target);
+    };
+    let path = sent.path();
+    if path == "*" && parts.method == Method::OPTIONS {
+        return Ok(Canonical {
+            encoded_separator: false,
+        });
+    }
+    let normalised = normalise(path).map_err(Invalid::Path)?;
+    let canonical = Canonical {
+        encoded_separator: normalised.encoded_separator,
+    };
+    let changed = match normalised.path {
+        std::borrow::Cow::Borrowed(_) => None,
+        std::borrow::Cow::Owned(path) => Some(path),
+    };
+    let target = match changed {
+        None if parts.uri.authority().is_none() => return Ok(canonical),
+        None => sent.clone(),
+        Some(mut path) => {
+            if let Some(query) = sent.query() {
+                path.push('?');
+                path.push_str(query);
+            }
+            PathAndQuery::try_from(path).map_err(|_| Invalid::Target)?
+        }
+    };
+    parts.uri = Uri::from(target);
+    Ok(canonical)
+}

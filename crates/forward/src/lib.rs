@@ -1,0 +1,22 @@
+//! The data path: client connections, the HTTP and gRPC pipeline, connection pools, opaque relay.
+//!
+//! The room acts on tables and decides nothing of its own: what to do with a request comes from
+//! `ir`, where to send it from `balance`. It knows neither Kubernetes nor where the tables came
+//! from, and it opens no listening socket; `proxy` hands it accepted connections.
+
+mod body;
+mod clock;
+mod connection;
+mod exchange;
+mod http;
+pub mod limits;
+mod live;
+mod upstream;
+mod worker;
+
+pub use self::{
+    clock::Clock,
+    connection::{Shared, accept},
+    live::{Inlet, InletKey, Live},
+    worker::{WorkerHandle, Workers},
+};

@@ -1,0 +1,36 @@
+//! Limits of the data path: what a client or an upstream may take before it is cut off.
+
+use std::time::Duration;
+
+/// Time for a complete request head once its first byte arrived; 408 after it.
+pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// Time without progress in a request body or a response write.
+pub const BODY_IDLE: Duration = Duration::from_secs(60);
+/// Time for a TLS handshake.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time a client connection may stay without a request.
+pub const CLIENT_IDLE: Duration = Duration::from_secs(300);
+/// Time to establish an upstream connection.
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// Time an upstream connection is kept without a request. Shorter than the keep-alive of common
+/// servers (Node 5 s is the exception: its early close is caught by the safe retry).
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(55);
+/// Idle connections kept per endpoint and worker.
+pub const UPSTREAM_IDLE_MAX: usize = 1024;
+/// Largest request head (RFC 9112 leaves the bound to the recipient): 431 above it.
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Largest number of header fields: 431 above it.
+pub const HEAD_FIELDS: usize = 100;
+/// Largest request body that is kept for a retry; above it the first answer stands.
+pub const REPLAY_BYTES: usize = 64 * 1024;
+/// Body bytes that may wait for a mirror; a slower mirror loses its copy.
+pub const MIRROR_CHUNKS: usize = 16;
+/// Attempts at other endpoints when a connection is refused before any byte was sent.
+pub const CONNECT_RETRIES: u32 = 2;
+/// Streams one HTTP/2 client connection may have open at once.
+pub const H2_STREAMS: u32 = 256;
+/// Half-open opaque connections are closed after this time without a byte.
+pub const OPAQUE_IDLE: Duration = Duration::from_secs(3600);
+/// Without client bytes for this long, an upstream connection is opened speculatively so that
+/// server-first protocols work on routed ports.
+pub const SPECULATIVE_CONNECT: Duration = Duration::from_millis(50);

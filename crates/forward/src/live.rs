@@ -1,0 +1,247 @@
+//! The tables as the data path holds them: every rule with its counters, its split and its
+//! clusters at hand, so that a request looks nothing up by name.
+//!
+//! An [`Inlet`] is one place where connections come in: a port of a Gateway, or a port of a Service
+//! as the clients of one namespace see it. Its current [`View`] is swapped whole; a request takes it
+//! once and keeps it to its last byte.
+
+mod build;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio_util::sync::CancellationToken;
+use weft_balance::WeightedSplit;
+use weft_certs::Acceptor;
+use weft_ir::{
+    Frontend, ListenerChoice, NoRecord, Port, RequestView, RouteKind, RouteSet, Rule, Scheme,
+    ServicePort, Target, UpstreamProtocol,
+};
+use weft_telemetry::{
+    Reason,
+    metrics::{ConnectionMetrics, RequestHandles},
+};
+
+pub use self::build::{InletKey, Live};
+use crate::upstream::Cluster;
+
+/// One place where connections come in.
+#[derive(Debug)]
+pub struct Inlet {
+    /// What it is.
+    pub key: InletKey,
+    view: ArcSwapOption<View>,
+    acceptor: ArcSwapOption<Acceptor>,
+    draining: AtomicBool,
+    closed: CancellationToken,
+}
+
+impl Inlet {
+    fn new(key: InletKey) -> Self {
+        Self {
+            key,
+            view: ArcSwapOption::empty(),
+            acceptor: ArcSwapOption::empty(),
+            draining: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// From now on answers ask their client to connect elsewhere: `connection: close`, GOAWAY.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Ends connections that are idle or opaque. Requests in flight still finish.
+    pub fn close(&self) {
+        self.drain();
+        self.closed.cancel();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Completes when the inlet is closed.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + '_ {
+        self.closed.cancelled()
+    }
+
+    /// The TLS side of an HTTPS port.
+    pub(crate) fn acceptor(&self) -> Option<Arc<Acceptor>> {
+        self.acceptor.load_full()
+    }
+
+    /// What applies now; `None` once the object behind the inlet is gone.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.view.load_full()
+    }
+}
+
+/// What one inlet does with requests and connections, at one moment.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) kind: ViewKind,
+    pub(crate) connections: Arc<ConnectionMetrics>,
+    /// Counts requests that no rule took.
+    pub(crate) unrouted: Arc<RequestHandles>,
+}
+
+/// The two kinds of inlet.
+#[derive(Debug)]
+pub(crate) enum ViewKind {
+    /// A Gateway's port, with the live routes of each of its listeners.
+    Gateway {
+        port: Arc<Port>,
+        listeners: Vec<Arc<LiveRoutes>>,
+    },
+    /// A Service's port for clients of one namespace.
+    Mesh {
+        frontend: Arc<Frontend>,
+        /// The one group that applies; `None` passes everything through to the Service.
+        routes: Option<Arc<LiveRoutes>>,
+        /// The Service itself.
+        service: LiveBackend,
+    },
+}
+
+/// A route set with its rules' live parts, by rule index.
+#[derive(Debug)]
+pub(crate) struct LiveRoutes {
+    set: Arc<RouteSet>,
+    rules: Vec<Arc<LiveRule>>,
+}
+
+/// A rule with everything a request needs of it.
+#[derive(Debug)]
+pub(crate) struct LiveRule {
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) backends: Vec<LiveBackend>,
+    pub(crate) split: WeightedSplit,
+    /// Mirror targets of the rule and its backends.
+    pub(crate) mirrors: Vec<LiveMirror>,
+    /// Counts answers that involve no backend: redirects, refusals.
+    pub(crate) own: Arc<RequestHandles>,
+}
+
+/// A backend with its counters and endpoints.
+#[derive(Debug)]
+pub(crate) struct LiveBackend {
+    pub(crate) handles: Arc<RequestHandles>,
+    /// `None` for a reference that cannot be used.
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) protocol: UpstreamProtocol,
+}
+
+/// The cluster of a mirror filter.
+#[derive(Debug)]
+pub(crate) struct LiveMirror {
+    pub(crate) port: ServicePort,
+    pub(crate) cluster: Arc<Cluster>,
+}
+
+/// What a view decides for a request.
+pub(crate) enum Decision<'a> {
+    /// This rule takes it.
+    Rule(&'a Arc<LiveRule>),
+    /// No route on the port: to the Service itself.
+    PassThrough,
+    /// Answer with this status.
+    Refuse(u16, Reason),
+}
+
+impl LiveRoutes {
+    /// `None` when nothing matches.
+    fn find(&self, request: &RequestView<'_>) -> Option<&Arc<LiveRule>> {
+        let winner = self.set.find(request, &mut NoRecord)?;
+        self.rules.get(winner.rule as usize)
+    }
+
+    fn decide(&self, request: &RequestView<'_>, encoded_separator: bool) -> Decision<'_> {
+        if encoded_separator && self.set.restricts_by_path() {
+            return Decision::Refuse(400, Reason::InvalidRequest);
+        }
+        match self.find(request) {
+            Some(rule) => Decision::Rule(rule),
+            None if self.set.has(RouteKind::Grpc)
+                && !self.set.has(RouteKind::Http)
+                && !request.is_grpc() =>
+            {
+                Decision::Refuse(404, Reason::NotGrpc)
+            }
+            None => Decision::Refuse(404, Reason::NoRoute),
+        }
+    }
+}
+
+impl View {
+    /// Decides where a request goes. `sni` is the name of the connection's TLS handshake;
+    /// `encoded_separator` says that the path holds `%2f` or the like.
+    pub(crate) fn decide(
+        &self,
+        sni: Option<&str>,
+        request: &RequestView<'_>,
+        encoded_separator: bool,
+    ) -> Decision<'_> {
+        match &self.kind {
+            ViewKind::Gateway { port, listeners } => match port.listener_for(sni, request.host) {
+                ListenerChoice::Serve(index) => match listeners.get(index) {
+                    Some(routes) => routes.decide(request, encoded_separator),
+                    None => Decision::Refuse(404, Reason::NoRoute),
+                },
+                ListenerChoice::NotFound => Decision::Refuse(404, Reason::NoRoute),
+                ListenerChoice::Misdirected => Decision::Refuse(421, Reason::Misdirected),
+            },
+            ViewKind::Mesh {
+                routes: Some(routes),
+                ..
+            } => routes.decide(request, encoded_separator),
+            ViewKind::Mesh { routes: None, .. } => Decision::PassThrough,
+        }
+    }
+
+    /// The Service behind a mesh inlet.
+    pub(crate) fn service(&self) -> Option<&LiveBackend> {
+        match &self.kind {
+            ViewKind::Mesh { service, .. } => Some(service),
+            ViewKind::Gateway { .. } => None,
+        }
+    }
+
+    /// The port that redirects without a port of their own name.
+    pub(crate) fn port(&self) -> u16 {
+        match &self.kind {
+            ViewKind::Gateway { port, .. } => port.port,
+            ViewKind::Mesh { frontend, .. } => frontend.port,
+        }
+    }
+
+    /// The scheme of requests that come in here.
+    pub(crate) fn scheme(&self) -> Scheme {
+        match &self.kind {
+            ViewKind::Gateway { port, .. } if port.protocol == weft_ir::PortProtocol::Https => {
+                Scheme::Https
+            }
+            ViewKind::Gateway { .. } | ViewKind::Mesh { .. } => Scheme::Http,
+        }
+    }
+
+    /// Whether this is a gateway: a trust boundary that rewrites forwarding headers.
+    pub(crate) fn is_gateway(&self) -> bool {
+        matches!(self.kind, ViewKind::Gateway { .. })
+    }
+}
+
+impl LiveRule {
+    /// The cluster of a mirror target.
+    pub(crate) fn mirror(&self, target: &Target) -> Option<(&Arc<Cluster>, UpstreamProtocol)> {
+        let Target::Service { port, protocol } = target else {
+            return None;
+        };
+        let mirror = self.mirrors.iter().find(|mirror| mirror.port == *port)?;
+        Some((&mirror.cluster, *protocol))
+    }
+}

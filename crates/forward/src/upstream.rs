@@ -1,0 +1,164 @@
+//! Endpoints as the data path keeps them: load, health and connection pools, across table swaps.
+
+mod connect;
+mod lease;
+mod pool;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+use arc_swap::ArcSwap;
+use weft_balance::{Ejection, EndpointState};
+use weft_ir::{EndpointSet, EndpointState as Readiness, ServicePort};
+use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
+
+pub(crate) use self::{
+    connect::{ConnectError, connect},
+    lease::{Lease, SendError, SendFailure, send},
+    pool::Pool,
+};
+
+/// The endpoints of one Service port. Rules hold it; endpoint churn only swaps its members.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// The Service port.
+    pub(crate) key: ServicePort,
+    /// Its gauges and ejection counters.
+    pub(crate) metrics: Arc<BackendMetrics>,
+    members: ArcSwap<Members>,
+}
+
+/// The endpoints of a Service port at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Those that take new requests.
+    eligible: Vec<UpstreamRef>,
+    ready: usize,
+    terminating: usize,
+}
+
+/// One endpoint. It lives as long as a member list, a request or a pooled connection names it.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// Address and target port.
+    pub(crate) address: SocketAddr,
+    state: EndpointState,
+    /// One pool per worker thread, made at the first request.
+    pools: Box<[OnceLock<Box<Pool>>]>,
+}
+
+/// A shared endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamRef(pub(crate) Arc<Upstream>);
+
+impl std::ops::Deref for UpstreamRef {
+    type Target = Upstream;
+
+    fn deref(&self) -> &Upstream {
+        &self.0
+    }
+}
+
+impl AsRef<EndpointState> for UpstreamRef {
+    fn as_ref(&self) -> &EndpointState {
+        &self.0.state
+    }
+}
+
+impl Upstream {
+    fn new(address: SocketAddr, workers: usize) -> Self {
+        let pools = (0..workers).map(|_| OnceLock::new()).collect();
+        Self {
+            address,
+            state: EndpointState::new(),
+            pools,
+        }
+    }
+
+    /// The pool of a worker; `fresh` is told when it has just been made.
+    pub(crate) fn pool(&self, worker: usize, fresh: impl FnOnce()) -> &Pool {
+        self.pools[worker].get_or_init(|| {
+            fresh();
+            Box::default()
+        })
+    }
+
+    /// The pool of a worker, if it was ever used.
+    pub(crate) fn existing_pool(&self, worker: usize) -> Option<&Pool> {
+        self.pools.get(worker)?.get().map(Box::as_ref)
+    }
+}
+
+impl Cluster {
+    /// A Service port without endpoints.
+    pub(crate) fn new(key: ServicePort, metrics: Arc<BackendMetrics>) -> Self {
+        Self {
+            key,
+            metrics,
+            members: ArcSwap::default(),
+        }
+    }
+
+    /// Calls `f` with the endpoints that take new requests now.
+    pub(crate) fn with_members<T>(&self, f: impl FnOnce(&[UpstreamRef]) -> T) -> T {
+        f(&self.members.load().eligible)
+    }
+
+    /// An endpoint left rotation.
+    pub(crate) fn ejected(&self, upstream: &Upstream, ejection: Ejection) {
+        tracing::info!(
+            service = %self.key, endpoint = %upstream.address, cause = ejection.cause.as_str(),
+            level = ejection.level, "endpoint ejected"
+        );
+        self.metrics.ejected(ejection.cause.as_str());
+        self.publish();
+    }
+
+    /// Brings the endpoint gauges up to date.
+    pub(crate) fn publish(&self) {
+        let members = self.members.load();
+        let ejected = members
+            .eligible
+            .iter()
+            .filter(|u| u.state.is_ejected())
+            .count();
+        self.metrics.set_endpoints(EndpointCounts {
+            ready: members.ready.saturating_sub(ejected) as u64,
+            terminating: members.terminating as u64,
+            ejected: ejected as u64,
+            unhealthy: 0,
+        });
+    }
+
+    /// Takes over a new endpoint set; endpoints that stay keep their load, health and connections.
+    pub(crate) fn set_endpoints(&self, set: &EndpointSet, workers: usize) {
+        let old = self.members.load_full();
+        let known: HashMap<SocketAddr, &UpstreamRef> = old
+            .eligible
+            .iter()
+            .map(|upstream| (upstream.address, upstream))
+            .collect();
+        let eligible = set
+            .eligible()
+            .map(|endpoint| match known.get(&endpoint.address) {
+                Some(upstream) => UpstreamRef::clone(upstream),
+                None => UpstreamRef(Arc::new(Upstream::new(endpoint.address, workers))),
+            })
+            .collect();
+        let ready = set
+            .all()
+            .iter()
+            .filter(|e| e.state == Readiness::Ready)
+            .count();
+        let terminating = set.all().len() - ready;
+        self.members.store(Arc::new(Members {
+            eligible,
+            ready,
+            terminating,
+        }));
+        self.publish();
+    }
+}

@@ -1,0 +1,270 @@
+//! Sending one request on a pooled or new connection, and giving the connection back.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::{Request, Response, Uri, header::HOST, uri::PathAndQuery};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use weft_telemetry::Reason;
+
+use super::{ConnectError, Pool, UpstreamRef, connect, pool::Shared};
+use crate::{body::RequestBody, limits, worker::Worker};
+
+/// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
+/// slow client may hold this much per stream.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Pings keep a busy but silent connection honest; a dead peer is noticed within two of these.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// A connection in use by one request.
+pub(crate) enum Lease {
+    /// Exclusive HTTP/1.1 connection.
+    H1 {
+        sender: http1::SendRequest<RequestBody>,
+        upstream: UpstreamRef,
+        worker: usize,
+    },
+    /// One stream of an HTTP/2 connection; it counts there until the lease is dropped.
+    H2 { _stream: Stream },
+}
+
+/// Counts a stream on its connection while it lives.
+pub(crate) struct Stream(Arc<AtomicU32>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Lease {
+    /// The answer has ended: the connection may carry the next request. Dropping the lease instead
+    /// closes an HTTP/1.1 connection.
+    pub(crate) fn give_back(self) {
+        if let Self::H1 {
+            sender,
+            upstream,
+            worker,
+        } = self
+            && let Some(pool) = upstream.existing_pool(worker)
+        {
+            pool.put_h1(sender);
+        }
+    }
+}
+
+/// Why a request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// The connection turned out to be closed before the request was written.
+    #[error("the connection was closed before the request was written")]
+    Closed,
+    /// The endpoint refused the stream without processing it (RFC 9113 section 8.7).
+    #[error("the endpoint refused the stream")]
+    Refused,
+    /// The connection or stream failed before the head of an answer.
+    #[error("no answer: {0}")]
+    Reset(hyper::Error),
+    /// The answer is not valid HTTP.
+    #[error("the answer is malformed: {0}")]
+    Malformed(hyper::Error),
+}
+
+/// A request without an answer; if the endpoint saw nothing of it, it comes back.
+pub(crate) struct SendFailure {
+    pub(crate) error: SendError,
+    pub(crate) unsent: Option<Box<Request<RequestBody>>>,
+}
+
+impl SendError {
+    /// The stable reason for metrics and the access log.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Connect(error) => error.reason(),
+            Self::Closed | Self::Refused | Self::Reset(_) => Reason::UpstreamReset,
+            Self::Malformed(_) => Reason::UpstreamMalformed,
+        }
+    }
+}
+
+impl SendFailure {
+    fn connect(error: ConnectError, request: Request<RequestBody>) -> Self {
+        Self {
+            error: SendError::Connect(error),
+            unsent: Some(Box::new(request)),
+        }
+    }
+
+    fn sending(mut error: TrySendError<Request<RequestBody>>) -> Self {
+        match error.take_message() {
+            Some(request) => Self {
+                error: SendError::Closed,
+                unsent: Some(Box::new(request)),
+            },
+            None => Self {
+                error: lost(error.into_error()),
+                unsent: None,
+            },
+        }
+    }
+}
+
+fn lost(error: hyper::Error) -> SendError {
+    if error.is_parse() {
+        return SendError::Malformed(error);
+    }
+    let refused = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|h2| h2.reason() == Some(h2::Reason::REFUSED_STREAM));
+    if refused {
+        SendError::Refused
+    } else {
+        SendError::Reset(error)
+    }
+}
+
+/// Sends a canonical request (origin-form target, `host` header) to `upstream` over HTTP/1.1
+/// (`http2: false`) or HTTP/2, on a pooled connection if there is one.
+pub(crate) async fn send(
+    worker: &Worker,
+    upstream: &UpstreamRef,
+    http2: bool,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Lease), SendFailure> {
+    let pool = upstream.pool(worker.index, || worker.remember(&upstream.0));
+    if http2 {
+        return match pool.take_h2() {
+            Some(shared) => send_h2(shared, request).await,
+            None => match open_h2(pool, upstream).await {
+                Ok(shared) => send_h2(shared, request).await,
+                Err(error) => Err(SendFailure::connect(error, request)),
+            },
+        };
+    }
+    let mut request = request;
+    while let Some(mut sender) = pool.take_h1() {
+        match sender.try_send_request(request).await {
+            Ok(response) => return Ok((response, h1_lease(sender, upstream, worker))),
+            Err(mut error) => match error.take_message() {
+                // Closed while idle: nothing was written, the next connection takes it.
+                Some(unsent) => request = unsent,
+                None => return Err(SendFailure::sending(error)),
+            },
+        }
+    }
+    let mut sender = match open_h1(upstream).await {
+        Ok(sender) => sender,
+        Err(error) => return Err(SendFailure::connect(error, request)),
+    };
+    match sender.try_send_request(request).await {
+        Ok(response) => Ok((response, h1_lease(sender, upstream, worker))),
+        Err(error) => Err(SendFailure::sending(error)),
+    }
+}
+
+fn h1_lease(
+    sender: http1::SendRequest<RequestBody>,
+    upstream: &UpstreamRef,
+    worker: &Worker,
+) -> Lease {
+    Lease::H1 {
+        sender,
+        upstream: upstream.clone(),
+        worker: worker.index,
+    }
+}
+
+async fn open_h1(upstream: &UpstreamRef) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
+    let address = upstream.address;
+    let stream = connect(address).await?;
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(limits::HEAD_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|source| ConnectError::Handshake { address, source })?;
+    // The task ends with the connection: when the sender is dropped, or the endpoint closes. Its
+    // error, if any, reaches the request that was on the connection.
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%address, %error, "upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectError> {
+    let _opening = pool.opening.lock().await;
+    if let Some(shared) = pool.take_h2() {
+        return Ok(shared);
+    }
+    let address = upstream.address;
+    let stream = connect(address).await?;
+    let handshake = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .handshake(TokioIo::new(stream));
+    let (sender, connection) = tokio::time::timeout(limits::CONNECT, handshake)
+        .await
+        .map_err(|_elapsed| ConnectError::Timeout { address })?
+        .map_err(|source| ConnectError::Handshake { address, source })?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%address, %error, "upstream connection ended");
+        }
+    });
+    Ok(pool.put_h2(sender))
+}
+
+async fn send_h2(
+    shared: Shared,
+    request: Request<RequestBody>,
+) -> Result<(Response<Incoming>, Lease), SendFailure> {
+    let Shared {
+        mut sender,
+        streams,
+    } = shared;
+    streams.fetch_add(1, Relaxed);
+    let stream = Stream(streams);
+    let request = absolute(request);
+    match sender.try_send_request(request).await {
+        Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
+        Err(error) => Err(SendFailure::sending(error)),
+    }
+}
+
+/// The HTTP/2 form of a canonical request: `:scheme` and `:authority` from the `host` header
+/// (RFC 9113 section 8.3.1). A request that comes back unsent keeps this form and may be sent again.
+fn absolute(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    let Some(host) = request.headers_mut().remove(HOST) else {
+        return request;
+    };
+    let target = std::mem::take(request.uri_mut())
+        .into_parts()
+        .path_and_query;
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    parts.authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host)).ok();
+    parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+    request
+}

@@ -1,0 +1,108 @@
+//! Connections to one endpoint kept by one worker thread.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use hyper::client::conn::{http1, http2};
+
+use crate::{body::RequestBody, limits};
+
+/// Streams on one HTTP/2 connection above which another connection is opened. Servers commonly
+/// allow 100 (RFC 9113 section 6.5.2 recommends no less).
+const STREAMS: u32 = 100;
+
+/// An HTTP/1.1 connection that waits for a request.
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<RequestBody>,
+    /// Sweep during which it was put here.
+    epoch: u32,
+}
+
+/// An HTTP/2 connection and how many requests are on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) sender: http2::SendRequest<RequestBody>,
+    pub(crate) streams: Arc<AtomicU32>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    h1: Vec<Idle>,
+    h2: Vec<Shared>,
+    epoch: u32,
+}
+
+/// The pool. The mutex is only ever taken by tasks of the worker it belongs to, so it is never
+/// contended and no await happens under it.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    inner: Mutex<Inner>,
+    /// Held while an HTTP/2 connection is opened, so that a burst opens one and not hundreds.
+    pub(crate) opening: tokio::sync::Mutex<()>,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most recently used idle HTTP/1.1 connection.
+    pub(crate) fn take_h1(&self) -> Option<http1::SendRequest<RequestBody>> {
+        let mut inner = self.lock();
+        let mut at = inner.h1.len();
+        while at > 0 {
+            at -= 1;
+            let sender = &inner.h1[at].sender;
+            if sender.is_closed() {
+                inner.h1.swap_remove(at);
+            } else if sender.is_ready() {
+                return Some(inner.h1.swap_remove(at).sender);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose last answer has ended.
+    pub(crate) fn put_h1(&self, sender: http1::SendRequest<RequestBody>) {
+        let mut inner = self.lock();
+        if !sender.is_closed() && inner.h1.len() < limits::UPSTREAM_IDLE_MAX {
+            let epoch = inner.epoch;
+            inner.h1.push(Idle { sender, epoch });
+        }
+    }
+
+    /// An open HTTP/2 connection with room for a stream.
+    pub(crate) fn take_h2(&self) -> Option<Shared> {
+        let mut inner = self.lock();
+        inner.h2.retain(|shared| !shared.sender.is_closed());
+        inner
+            .h2
+            .iter()
+            .find(|shared| shared.streams.load(Relaxed) < STREAMS)
+            .cloned()
+    }
+
+    /// Adds a new HTTP/2 connection.
+    pub(crate) fn put_h2(&self, sender: http2::SendRequest<RequestBody>) -> Shared {
+        let shared = Shared {
+            sender,
+            streams: Arc::default(),
+        };
+        self.lock().h2.push(shared.clone());
+        shared
+    }
+
+    /// Closes what was idle for a whole period between two sweeps.
+    pub(crate) fn sweep(&self) {
+        let mut inner = self.lock();
+        let epoch = inner.epoch;
+        inner
+            .h1
+            .retain(|idle| idle.epoch == epoch && !idle.sender.is_closed());
+        inner.h2.retain(|shared| !shared.sender.is_closed());
+        inner.epoch = epoch.wrapping_add(1);
+    }
+}

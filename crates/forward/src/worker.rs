@@ -1,0 +1,195 @@
+//! One worker thread: a single-threaded runtime with its own connection pools.
+//!
+//! Connections are spread over the workers when they are accepted and stay there, so that request,
+//! pool and upstream connection share a core and their locks are never contended.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+use weft_balance::RetryBudget;
+
+use crate::{clock::Clock, limits, upstream::Upstream};
+
+/// What the tasks of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Position among the workers; the index of this worker's pools.
+    pub(crate) index: usize,
+    /// The clock of the data path.
+    pub(crate) clock: Clock,
+    /// Retries this worker may still make.
+    pub(crate) budget: RetryBudget,
+    /// Client connections that are open here.
+    pub(crate) connections: AtomicUsize,
+    /// Requests, tunnels and opaque connections under way here.
+    pub(crate) exchanges: AtomicUsize,
+    random: AtomicU64,
+    upstreams: Mutex<Vec<Weak<Upstream>>>,
+}
+
+impl Worker {
+    fn new(index: usize, clock: Clock, seed: u64) -> Self {
+        Self {
+            index,
+            clock,
+            budget: RetryBudget::new(),
+            connections: AtomicUsize::new(0),
+            exchanges: AtomicUsize::new(0),
+            random: AtomicU64::new(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            upstreams: Mutex::default(),
+        }
+    }
+
+    /// A number for balancing and sampling, not for secrets (SplitMix64; Steele et al. 2014).
+    pub(crate) fn random(&self) -> u64 {
+        let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Counts something that a drain has to wait for until the answer is dropped.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.exchanges.fetch_add(1, Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Remembers an endpoint whose pool needs sweeping.
+    pub(crate) fn remember(&self, upstream: &Arc<Upstream>) {
+        self.lock().push(Arc::downgrade(upstream));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Upstream>>> {
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes idle upstream connections for as long as the worker lives.
+    async fn sweep(self: Arc<Self>) {
+        // Two sweeps make one idle period.
+        let mut tick = tokio::time::interval(limits::UPSTREAM_IDLE / 2);
+        loop {
+            tick.tick().await;
+            self.lock().retain(|upstream| match upstream.upgrade() {
+                Some(upstream) => {
+                    if let Some(pool) = upstream.existing_pool(self.index) {
+                        pool.sweep();
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+}
+
+/// Something under way on a worker.
+pub(crate) struct Busy(Arc<Worker>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.exchanges.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A worker with the handle of its runtime.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    /// What its tasks share.
+    pub(crate) worker: Arc<Worker>,
+    /// Its runtime.
+    pub(crate) runtime: Handle,
+}
+
+/// The worker threads of a process. Dropping it stops them once their current poll returns.
+#[derive(Debug)]
+pub struct Workers {
+    handles: Vec<WorkerHandle>,
+    threads: Vec<thread::JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    /// Starts `count` threads (at least one). `seed` starts their random numbers.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(count: usize, clock: Clock, seed: u64) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let (mut handles, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..count.max(1) {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let worker = Arc::new(Worker::new(index, clock, seed));
+            handles.push(WorkerHandle {
+                worker: Arc::clone(&worker),
+                runtime: runtime.handle().clone(),
+            });
+            let stop = stop.clone();
+            let run = move || {
+                runtime.spawn(worker.sweep());
+                runtime.block_on(stop.cancelled());
+                // Tasks that are left are dropped with the runtime; a drain came before.
+                runtime.shutdown_background();
+            };
+            threads.push(
+                thread::Builder::new()
+                    .name(format!("weft-worker-{index}"))
+                    .spawn(run)?,
+            );
+        }
+        Ok(Self {
+            handles,
+            threads,
+            stop,
+        })
+    }
+
+    /// The workers, in index order.
+    pub fn handles(&self) -> &[WorkerHandle] {
+        &self.handles
+    }
+
+    /// Requests, tunnels and opaque connections under way.
+    pub fn exchanges(&self) -> usize {
+        self.handles
+            .iter()
+            .map(|handle| handle.worker.exchanges.load(Relaxed))
+            .sum()
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> usize {
+        self.handles
+            .iter()
+            .map(|handle| handle.worker.connections.load(Relaxed))
+            .sum()
+    }
+
+    /// The worker with the fewest client connections.
+    pub fn least_loaded(&self) -> &WorkerHandle {
+        self.handles
+            .iter()
+            .min_by_key(|handle| handle.worker.connections.load(Relaxed))
+            .expect("there is at least one worker")
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread had panicked");
+            }
+        }
+    }
+}
