@@ -25,7 +25,7 @@ mod self_signed;
 mod stream;
 
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use acceptor::{Acceptor, AcceptorError, Entry};
 pub use cert::{ServerCert, check_pair};

@@ -24,7 +24,7 @@ mod pick;
 mod split;
 
 #[cfg(test)]
-mod simulation;
+mod tests;
 
 pub use budget::RetryBudget;
 pub use endpoint::{Cause, Ejection, EndpointState, Failure, Outcome, Snapshot};

@@ -1,4 +1,4 @@
-//! Who may be picked, and how evenly. Convergence under load is in `simulation`.
+//! Who may be picked, and how evenly. Convergence under load is in `crate::tests`.
 
 use proptest::prelude::*;
 
