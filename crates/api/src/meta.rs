@@ -1,19 +1,20 @@
-//! Object metadata. The types are those of `k8s-openapi`, because the cluster client needs them;
-//! everything else in this room is our own.
+//! Object metadata, reduced to what Weft reads. Most of a small object is its metadata, so this
+//! type decides what ten thousand of them cost; labels are a sorted list because a tree node for
+//! two labels takes more than half a kilobyte.
 
-use std::collections::BTreeMap;
+mod labels;
+#[cfg(test)]
+mod tests;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    LabelSelector, LabelSelectorRequirement, ObjectMeta, OwnerReference, Time,
+    LabelSelector, LabelSelectorRequirement, Time,
 };
 pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use thiserror::Error;
 
-#[cfg(test)]
-mod tests;
+pub use labels::Labels;
 
-/// Labels or annotations.
-pub type Labels = BTreeMap<String, String>;
+use crate::schema::schema;
 
 /// Where `kubectl apply` keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -31,17 +32,50 @@ pub struct SelectorError {
     pub operator: String,
 }
 
-/// Drops what Weft never reads and clusters make large: managed fields, the self link, and the
-/// copy of the object `kubectl apply` leaves in an annotation.
-pub fn slim(metadata: &mut ObjectMeta) {
-    metadata.managed_fields = None;
-    metadata.self_link = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove(LAST_APPLIED);
-        if annotations.is_empty() {
-            metadata.annotations = None;
-        }
+schema! {
+    /// Metadata of an object. Managed fields, finalizers and the self link are never kept.
+    pub struct ObjectMeta {
+        /// Name; always present in objects that were parsed.
+        pub name: Option<String>,
+        /// Namespace; absent for cluster-scoped objects.
+        pub namespace: Option<String>,
+        /// Identity of this incarnation; absent outside a cluster.
+        pub uid: Option<Box<str>>,
+        /// Version for optimistic locking; absent outside a cluster.
+        pub resource_version: Option<Box<str>>,
+        /// Counts changes of the spec; absent outside a cluster.
+        pub generation: Option<i64>,
+        /// When the object was created; absent outside a cluster.
+        pub creation_timestamp: Option<Time>,
+        /// When deletion was asked for.
+        pub deletion_timestamp: Option<Time>,
+        /// Labels.
+        pub labels: Labels,
+        /// Annotations.
+        pub annotations: Labels,
+        /// Objects this one belongs to.
+        pub owner_references: Vec<OwnerReference>,
     }
+
+    /// An object another one belongs to, always of the same namespace or cluster-scoped.
+    pub struct OwnerReference {
+        /// Group and version.
+        pub api_version: String,
+        /// Kind.
+        pub kind: String,
+        /// Name.
+        pub name: String,
+        /// Identity of the incarnation.
+        pub uid: String,
+        /// Whether the owner is the managing controller.
+        pub controller: Option<bool>,
+    }
+}
+
+/// Drops the copy of the object `kubectl apply` leaves in an annotation: nobody reads it, and it
+/// can be the largest part of an object.
+pub fn slim(metadata: &mut ObjectMeta) {
+    metadata.annotations.remove(LAST_APPLIED);
 }
 
 /// Whether a selector selects an object with these labels. An empty selector selects everything.
@@ -60,8 +94,8 @@ pub fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> Result<bool
         let values = expression.values.as_deref().unwrap_or_default();
         let found = label(&expression.key);
         selected &= match (expression.operator.as_str(), values) {
-            ("In", [_, ..]) => found.is_some_and(|value| values.contains(value)),
-            ("NotIn", [_, ..]) => found.is_none_or(|value| !values.contains(value)),
+            ("In", [_, ..]) => found.is_some_and(|value| values.iter().any(|one| one == value)),
+            ("NotIn", [_, ..]) => found.is_none_or(|value| values.iter().all(|one| one != value)),
             ("Exists", []) => found.is_some(),
             ("DoesNotExist", []) => found.is_none(),
             (operator, _) => {

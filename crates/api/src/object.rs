@@ -58,20 +58,12 @@ pub trait Object: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Syn
 
     /// The value of a label.
     fn label(&self, key: &str) -> Option<&str> {
-        self.metadata()
-            .labels
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        self.metadata().labels.get(key)
     }
 
     /// The value of an annotation.
     fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata()
-            .annotations
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        self.metadata().annotations.get(key)
     }
 
     /// The generation of the spec; absent outside a cluster.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// Whether a field is left out when the object is written, as Go's `omitempty` does for the
@@ -36,7 +36,6 @@ impl<K, V> Omit for BTreeMap<K, V> {
 impl Omit for String {}
 impl Omit for i32 {}
 impl Omit for i64 {}
-impl Omit for ObjectMeta {}
 impl Omit for LabelSelector {}
 impl Omit for IntOrString {}
 

@@ -1,9 +1,8 @@
 //! Service and EndpointSlice: the fields Weft reads, nothing else is kept.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::meta::{IntOrString, ObjectMeta};
+use crate::meta::{IntOrString, Labels, ObjectMeta};
 use crate::object::kind_struct;
 use crate::schema::{open_enum, schema};
 
@@ -62,7 +61,7 @@ schema! {
         /// Ports.
         pub ports: Vec<ServicePort>,
         /// Labels of the Pods behind the Service; empty when somebody else writes the slices.
-        pub selector: BTreeMap<String, String>,
+        pub selector: Labels,
         /// DNS name an `ExternalName` Service stands for.
         pub external_name: Option<String>,
     }

@@ -108,14 +108,12 @@ impl Store {
         self.tables.revision_of(kind)
     }
 
-    /// The labels of a namespace; `None` when the namespace is unknown or has no labels.
+    /// The labels of a namespace; `None` when the namespace is unknown.
     #[must_use]
     pub fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
         self.namespaces()
-            .get("", namespace)?
-            .metadata
-            .labels
-            .as_ref()
+            .get("", namespace)
+            .map(|namespace| &namespace.metadata.labels)
     }
 
     /// The Service of a namespace and name.

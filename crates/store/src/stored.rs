@@ -20,7 +20,7 @@ pub(crate) trait Stored: Object + PartialEq {
 }
 
 /// Metadata a reader of content may look at. Left out: the resource version, which moves with
-/// every status write, and finalizers, which do not concern what an object says.
+/// every status write.
 fn same_metadata(left: &ObjectMeta, right: &ObjectMeta) -> bool {
     left.labels == right.labels
         && left.annotations == right.annotations

@@ -149,7 +149,7 @@ fn namespaces_are_found_by_name() {
     let label = store
         .namespace_labels("shop")
         .and_then(|labels| labels.get("a"));
-    assert_eq!(label.map(String::as_str), Some("b"));
+    assert_eq!(label, Some("b"));
     assert_eq!(store.namespace_labels("web"), None);
 }
 
@@ -257,9 +257,9 @@ fn policies_are_found_by_group_kind_and_name_of_their_target() {
 #[test]
 fn the_most_frequent_objects_stay_small() {
     let rows = [
-        ("HTTPRoute", size_of::<weft_api::HttpRoute>(), 480),
-        ("Service", size_of::<weft_api::Service>(), 600),
-        ("EndpointSlice", size_of::<weft_api::EndpointSlice>(), 450),
+        ("HTTPRoute", size_of::<weft_api::HttpRoute>(), 320),
+        ("Service", size_of::<weft_api::Service>(), 360),
+        ("EndpointSlice", size_of::<weft_api::EndpointSlice>(), 272),
         ("HTTP rule", size_of::<weft_api::route::HttpRule>(), 120),
         ("HTTP match", size_of::<weft_api::route::HttpMatch>(), 120),
         ("backend", size_of::<weft_api::reference::BackendRef>(), 136),

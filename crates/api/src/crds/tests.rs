@@ -12,7 +12,10 @@ use crate::object::{AnyObject, Kind, Scope};
 const IGNORED: &[(&str, &str)] = &[
     ("apiVersion", "told by the kind, not stored in objects"),
     ("kind", "told by the kind, not stored in objects"),
-    ("metadata", "no schema: the type of k8s-openapi"),
+    (
+        "metadata",
+        "no schema: `meta::ObjectMeta` keeps what is read",
+    ),
 ];
 
 /// The least document that sets one field, and where that field is.

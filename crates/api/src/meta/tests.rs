@@ -6,7 +6,7 @@ use super::{Labels, ObjectMeta, selects, slim};
 
 #[track_caller]
 fn check(name: &str, selector: Value, wanted: Option<bool>) {
-    let labels = Labels::from([("app".to_owned(), "web".to_owned())]);
+    let labels = Labels::from([("app", "web")]);
     let selector = serde_json::from_value(selector).expect("a selector");
     assert_eq!(
         selects(&selector, Some(&labels)).ok(),
@@ -105,5 +105,35 @@ fn slimming_keeps_what_is_read() {
         kept,
         json!({"name": "web", "annotations": {"weft.dev/kept": "yes"}}),
         "only managed fields and the applied copy may go"
+    );
+}
+
+#[test]
+fn labels_behave_as_a_sorted_map() {
+    let mut labels = Labels::from([("b", "1"), ("a", "2"), ("b", "3")]);
+    assert_eq!(
+        labels.iter().collect::<Vec<_>>(),
+        [("a", "2"), ("b", "3")],
+        "last of a key counts"
+    );
+    assert_eq!(labels.insert("ab", "4"), None, "a new key has no old value");
+    assert_eq!(
+        labels.insert("a", "5").as_deref(),
+        Some("2"),
+        "an old value comes back"
+    );
+    assert_eq!(
+        labels.iter().collect::<Vec<_>>(),
+        [("a", "5"), ("ab", "4"), ("b", "3")]
+    );
+    assert_eq!((labels.get("ab"), labels.get("c")), (Some("4"), None));
+    assert_eq!(labels.remove("a").as_deref(), Some("5"));
+    assert_eq!(labels.remove("a"), None, "a removed key is gone");
+    assert_eq!((labels.len(), labels.contains_key("a")), (2, false));
+    let json = serde_json::to_value(&labels).expect("labels");
+    assert_eq!(json, json!({"ab": "4", "b": "3"}));
+    assert_eq!(
+        serde_json::from_value::<Labels>(json).expect("labels"),
+        labels
     );
 }
