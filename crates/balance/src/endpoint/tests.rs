@@ -29,6 +29,17 @@ fn cost_orders_endpoints() {
 }
 
 #[test]
+fn scheduling_noise_is_no_difference() {
+    let costs = [20_000, 90_000, 200_000].map(|latency_ns| {
+        let endpoint = EndpointState::new();
+        endpoint.latency.observe(latency_ns, 0);
+        endpoint.load(0).cost()
+    });
+    assert_eq!(costs[0], costs[1], "20 us and 90 us");
+    assert!(costs[1] < costs[2], "90 us and 200 us");
+}
+
+#[test]
 fn state_is_small() {
     assert_eq!(size_of::<EndpointState>(), 32, "bytes per endpoint grew");
 }
