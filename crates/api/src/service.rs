@@ -6,6 +6,9 @@ use crate::meta::{IntOrString, Labels, ObjectMeta};
 use crate::object::kind_struct;
 use crate::schema::{open_enum, schema};
 
+#[cfg(test)]
+mod tests;
+
 /// Label of an EndpointSlice that names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
