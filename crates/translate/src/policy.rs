@@ -1,0 +1,27 @@
+//! Per-rule policies of an HTTPRoute: time limits and retries.
+
+mod retry;
+mod timeouts;
+
+pub(crate) use self::{retry::retry, timeouts::timeouts};
+
+use std::time::Duration;
+
+use weft_api::duration;
+
+use crate::{
+    field::Field,
+    notes,
+    verdict::{Judge, Refusal},
+};
+
+/// A GEP-2257 duration. `None` when the field is absent, or is none, which drops the rule.
+fn duration(judge: &mut Judge<'_, '_>, text: Option<&str>, at: &Field<'_>) -> Option<Duration> {
+    match duration::parse(text?) {
+        Ok(duration) => Some(duration),
+        Err(error) => {
+            judge.drop_rule(Refusal::UnsupportedValue, &notes::BAD_DURATION, at, error);
+            None
+        }
+    }
+}
