@@ -125,14 +125,66 @@ fn an_endpoint_on_trial_gets_nothing_more() {
 }
 
 #[test]
-fn the_cheaper_of_two_is_taken() {
-    let endpoints = endpoints(2);
-    let _busy = InFlight::begin(&endpoints[0], 0);
-    assert_eq!(
-        counts(&endpoints, &[], 1_000),
-        [0, 1_000],
-        "the idle one of two"
+fn ejected_endpoints_do_not_spoil_the_choice_between_the_others() {
+    let endpoints = endpoints(3);
+    eject(&endpoints, 0);
+    let _busy = InFlight::begin(&endpoints[1], 0);
+    let counts = counts(&endpoints, &[], 10_000);
+    assert!(
+        counts[1] < 500,
+        "the busy one of two usable ones: {counts:?}"
     );
+}
+
+/// Percent of picks that go to the second of two endpoints, given as (latency in us, requests in
+/// flight).
+fn second_share(first: (u64, u32), second: (u64, u32)) -> f64 {
+    let load = |(latency_us, in_flight): (u64, u32)| Load {
+        latency_ns: latency_us as f64 * 1e3,
+        in_flight,
+    };
+    let (first, second) = (load(first), load(second));
+    let wins = |step: u32| {
+        let fraction = f64::from(step) / 10_000.0;
+        // Both orders of drawing are equally likely.
+        let taken = second_is_better((first, second), fraction);
+        let kept = !second_is_better((second, first), fraction);
+        u32::from(taken) + u32::from(kept)
+    };
+    f64::from((0..10_000).map(wins).sum::<u32>()) / 200.0
+}
+
+#[test]
+fn latency_counts_by_degrees_and_load_decides_among_equals() {
+    let rows = [
+        ("equals", (1_000, 0), (1_000, 0), 50.0),
+        ("two untried", (0, 0), (0, 0), 50.0),
+        ("one untried", (1_000, 0), (0, 0), 100.0),
+        ("same speed, one busy", (1_000, 0), (1_000, 1), 0.0),
+        ("same speed, one busier", (1_000, 8), (1_000, 7), 100.0),
+        ("1.3 times as slow", (1_000, 0), (1_300, 0), 29.6),
+        ("twice as slow", (1_000, 0), (2_000, 0), 12.5),
+        ("ten times as slow", (1_000, 0), (10_000, 0), 0.5),
+        (
+            "twice as slow, the other busy",
+            (1_000, 4),
+            (2_000, 0),
+            100.0,
+        ),
+        (
+            "ten times as slow, the other a little busy",
+            (1_000, 1),
+            (10_000, 0),
+            1.0,
+        ),
+    ];
+    for (name, first, second, expected) in rows {
+        let share = second_share(first, second);
+        assert!(
+            (share - expected).abs() < 0.1,
+            "{name}: {share} % of picks, not {expected} %"
+        );
+    }
 }
 
 proptest! {
