@@ -28,7 +28,7 @@ use weft_telemetry::{
 
 use self::{activity::Activity, detect::Preface, io::read_some};
 use crate::{
-    live::{Inlet, View, ViewKind},
+    live::{Inlet, Live, View, ViewKind},
     worker::{Worker, WorkerHandle},
 };
 
@@ -38,15 +38,17 @@ pub struct Shared {
     access_log: AccessLog,
     tls: Arc<TlsMetrics>,
     process: Arc<ProcessMetrics>,
+    live: Arc<Live>,
 }
 
 impl Shared {
     /// What connections need beside their inlet.
-    pub fn new(access_log: AccessLog, registry: &Registry) -> Self {
+    pub fn new(access_log: AccessLog, registry: &Registry, live: Arc<Live>) -> Self {
         Self {
             access_log,
             tls: registry.tls(),
             process: registry.process(),
+            live,
         }
     }
 }
@@ -108,7 +110,9 @@ impl Drop for OpenConnection {
 }
 
 async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: StdStream) {
-    let Some(view) = inlet.view() else { return };
+    let Some(view) = inlet.view().or_else(|| shared.live.activate(&inlet)) else {
+        return;
+    };
     let (stream, peer) = match prepare(stream) {
         Ok(prepared) => prepared,
         Err(error) => {

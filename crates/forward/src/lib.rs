@@ -17,6 +17,6 @@ mod worker;
 pub use self::{
     clock::Clock,
     connection::{Shared, accept},
-    live::{Inlet, InletKey, Live},
-    worker::{WorkerHandle, Workers},
+    live::{Configuration, Inlet, InletKey, Live},
+    worker::{Dispatch, WorkerHandle, Workers},
 };

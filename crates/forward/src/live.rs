@@ -6,6 +6,7 @@
 //! once and keeps it to its last byte.
 
 mod build;
+mod state;
 
 use std::sync::{
     Arc,
@@ -25,7 +26,7 @@ use weft_telemetry::{
     metrics::{ConnectionMetrics, RequestHandles},
 };
 
-pub use self::build::{InletKey, Live};
+pub use self::state::{Configuration, InletKey, Live};
 use crate::upstream::Cluster;
 
 /// One place where connections come in.
@@ -35,6 +36,7 @@ pub struct Inlet {
     pub key: InletKey,
     view: ArcSwapOption<View>,
     acceptor: ArcSwapOption<Acceptor>,
+    active: AtomicBool,
     draining: AtomicBool,
     closed: CancellationToken,
 }
@@ -45,9 +47,20 @@ impl Inlet {
             key,
             view: ArcSwapOption::empty(),
             acceptor: ArcSwapOption::empty(),
+            active: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// A connection has come in: the inlet gets a view whatever it is for.
+    fn activate(&self) {
+        self.active.store(true, Relaxed);
+    }
+
+    /// Whether no connection has needed a view so far.
+    fn may_wait(&self) -> bool {
+        !self.active.load(Relaxed)
     }
 
     /// From now on answers ask their client to connect elsewhere: `connection: close`, GOAWAY.

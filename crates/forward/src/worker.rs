@@ -113,7 +113,7 @@ pub struct WorkerHandle {
 /// The worker threads of a process. Dropping it stops them once their current poll returns.
 #[derive(Debug)]
 pub struct Workers {
-    handles: Vec<WorkerHandle>,
+    dispatch: Dispatch,
     threads: Vec<thread::JoinHandle<()>>,
     stop: CancellationToken,
 }
@@ -147,39 +147,52 @@ impl Workers {
             );
         }
         Ok(Self {
-            handles,
+            dispatch: Dispatch(handles.into()),
             threads,
             stop,
         })
     }
 
-    /// The workers, in index order.
-    pub fn handles(&self) -> &[WorkerHandle] {
-        &self.handles
+    /// How to give connections to the workers; does not keep them running.
+    pub fn dispatch(&self) -> Dispatch {
+        self.dispatch.clone()
     }
 
     /// Requests, tunnels and opaque connections under way.
     pub fn exchanges(&self) -> usize {
-        self.handles
-            .iter()
+        let workers = self.dispatch.0.iter();
+        workers
             .map(|handle| handle.worker.exchanges.load(Relaxed))
             .sum()
     }
 
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
-        self.handles
-            .iter()
+        let workers = self.dispatch.0.iter();
+        workers
             .map(|handle| handle.worker.connections.load(Relaxed))
             .sum()
     }
+}
 
+/// The workers as an accept loop sees them.
+#[derive(Clone, Debug)]
+pub struct Dispatch(Arc<[WorkerHandle]>);
+
+impl Dispatch {
     /// The worker with the fewest client connections.
     pub fn least_loaded(&self) -> &WorkerHandle {
-        self.handles
+        self.0
             .iter()
             .min_by_key(|handle| handle.worker.connections.load(Relaxed))
             .expect("there is at least one worker")
+    }
+
+    /// Runs a task on the first worker, until it ends or the workers do.
+    pub fn spawn_on_first(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(first) = self.0.first() {
+            drop(first.runtime.spawn(task));
+        }
     }
 }
 
