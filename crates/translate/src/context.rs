@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use weft_api::{BackendTlsPolicy, ReferenceGrant, Service};
-use weft_ir::{Name, RouteId};
-use weft_store::Store;
+use weft_api::{BackendTlsPolicy, Kind, ObjectKey, ObjectRef, ReferenceGrant, Service};
+use weft_ir::{Name, RouteId, RouteKind};
+use weft_store::{Store, Target};
 
-use crate::notes::{Code, Note, Notes};
+use crate::notes::{Code, Findings, Note};
 
 /// The two ways to be a parent. They differ in what a reference may reach and in what a hostname
 /// means, so a route with parents of both sorts is compiled twice.
@@ -40,46 +40,84 @@ pub(crate) struct CompileContext<'a> {
     /// The route, as rules name it. Share it, do not copy it.
     pub(crate) route: Arc<RouteId>,
     store: &'a Store,
-    notes: Notes,
+    findings: Findings,
     uses: Uses,
 }
 
 impl<'a> CompileContext<'a> {
     /// The surroundings of `route` in `store`.
     pub(crate) fn new(store: &'a Store, parent: ParentMode, route: Arc<RouteId>) -> Self {
-        let notes = Notes::default();
-        Self { parent, route, store, notes, uses: Uses::default() }
+        let findings = Findings::new(object_ref(&route));
+        Self {
+            parent,
+            route,
+            store,
+            findings,
+            uses: Uses::default(),
+        }
     }
 
     /// The Service of that name.
     pub(crate) fn service(&mut self, name: &Name) -> Option<&'a Arc<Service>> {
         self.uses.services.insert(name.clone());
-        self.store.service(name)
+        self.store.service(&name.namespace, &name.name)
     }
 
     /// The ReferenceGrants that live in `namespace`, which is the namespace of the *referent*.
-    pub(crate) fn grants(&mut self, namespace: &Arc<str>) -> impl Iterator<Item = &'a ReferenceGrant> {
+    pub(crate) fn grants<'n>(
+        &mut self,
+        namespace: &'n Arc<str>,
+    ) -> impl Iterator<Item = &'n ReferenceGrant>
+    where
+        'a: 'n,
+    {
         self.uses.grants.insert(namespace.clone());
-        self.store.reference_grants(namespace)
+        self.store
+            .reference_grants()
+            .in_namespace(namespace)
+            .map(AsRef::as_ref)
     }
 
     /// The BackendTLSPolicies that target the Service.
-    pub(crate) fn backend_tls_policies(
+    pub(crate) fn backend_tls_policies<'n>(
         &mut self,
-        service: &Name,
-    ) -> impl Iterator<Item = &'a BackendTlsPolicy> {
+        service: &'n Name,
+    ) -> impl Iterator<Item = &'n BackendTlsPolicy>
+    where
+        'a: 'n,
+    {
         self.uses.services.insert(service.clone());
-        self.store.backend_tls_policies(service)
+        let target = Target::service(&service.namespace, &service.name);
+        // The alias must not be a way around a policy.
+        let alias = Target {
+            group: "core",
+            ..target
+        };
+        let store = self.store;
+        [target, alias]
+            .into_iter()
+            .flat_map(|it| store.backend_tls_policies_for(it))
+            .map(AsRef::as_ref)
     }
 
     /// Adds a finding about the route. `field` is the path from the object's root, for example
     /// `spec.rules[2].filters[0]`.
     pub(crate) fn note(&mut self, code: &'static Code, field: impl Into<String>, message: String) {
-        self.notes.push(Note::new(code, self.object(), field, message));
+        self.findings.add(code, field, message);
     }
 
     /// Ends the compilation: the findings and the record of what was used.
-    pub(crate) fn finish(self) -> (Notes, Uses) {
-        (self.notes, self.uses)
+    pub(crate) fn finish(self) -> (Vec<Note>, Uses) {
+        (self.findings.into_vec(), self.uses)
     }
+}
+
+/// The route object as findings and statuses name it.
+pub(crate) fn object_ref(route: &RouteId) -> ObjectRef {
+    let kind = match route.kind {
+        RouteKind::Grpc => Kind::GrpcRoute,
+        _ => Kind::HttpRoute,
+    };
+    let Name { namespace, name } = route.name.clone();
+    ObjectRef::new(kind, ObjectKey::new(namespace, name))
 }

@@ -6,9 +6,53 @@
 //! tables come from the same pass. [`Translator`] is the same function with a memory, so that one
 //! changed object costs the work of that object.
 
+mod attach;
 mod backend;
+mod conflict;
 mod context;
+mod endpoints;
+pub mod features;
+mod field;
 mod filter;
+mod gateway;
 mod grants;
+mod group;
+mod listener;
+mod matching;
+mod mesh;
 pub mod notes;
+mod output;
+mod policy;
+mod refused;
 mod route;
+mod rule;
+mod scope;
+mod service_protocol;
+mod shadow;
+mod snapshot;
+mod status;
+mod translator;
+mod verdict;
+
+use weft_store::Store;
+
+pub use crate::{
+    endpoints::{EndpointTable, endpoints},
+    notes::{Code, Note, Severity},
+    output::Output,
+    scope::{ClassPolicy, GatewayFacts, Programming, Scope},
+    status::Status,
+    translator::Translator,
+};
+
+/// Translates a whole store once.
+pub fn translate(store: &Store, scope: &Scope) -> Output {
+    Translator::default().translate(store, scope)
+}
+
+/// What a translation reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) scope: &'a Scope,
+}

@@ -75,8 +75,17 @@ impl Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, field, code, message } = self;
-        write!(f, "{} {} {object} {field}: {message} → {}", code.severity, code.id, code.cure)
+        let Self {
+            object,
+            field,
+            code,
+            message,
+        } = self;
+        write!(
+            f,
+            "{} {} {object} {field}: {message} → {}",
+            code.severity, code.id, code.cure
+        )
     }
 }
 
@@ -116,6 +125,8 @@ codes! {
     CERTIFICATE_REF = "WA114", Error, "certificate cannot be used", "refer to a Secret of type kubernetes.io/tls with tls.crt and tls.key in PEM";
     PARAMETERS_REF = "WA115", Error, "parametersRef cannot be used", "remove parametersRef";
     MIRROR_TARGET = "WA116", Error, "mirror target cannot be used", "refer to an existing Service port";
+    FOREIGN_MESH = "WA117", Warning, "XMesh of another controller", "rename one of the meshes";
+    PARENT_NOT_SERVED = "WA118", Error, "parent is not served", "see the status of the parent";
     // WA2xx: acceptance.
     UNSUPPORTED_VALUE = "WA201", Error, "value that is not supported", "use a supported value or remove the field";
     UNSUPPORTED_FIELD = "WA202", Error, "field that is not built yet", "remove the field";
@@ -137,6 +148,9 @@ codes! {
     FORBIDDEN_HEADER = "WA218", Error, "header that a filter may not touch", "remove the header from the filter";
     RULE_DROPPED = "WA219", Error, "rule dropped", "correct the fields named by the other findings of the rule";
     TOO_MANY = "WA220", Error, "list longer than the specification allows", "split the route";
+    REPEATED_NAME = "WA221", Warning, "repeated name, of which only the first counts", "remove or rename the repeated entry";
+    OUT_OF_RANGE = "WA222", Error, "number or duration outside its range", "use a value inside the range";
+    BAD_HOSTNAME = "WA223", Error, "text that is not a hostname", "write an RFC 1123 hostname, with *. in front for a wildcard";
     // WA3xx: precedence.
     SHADOWED = "WA301", Warning, "rule that never wins", "remove the rule or make its match more specific";
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";
@@ -155,16 +169,36 @@ codes! {
     REGEX_SIZE = "WA701", Error, "regular expression above the size limit", "shorten the expression";
 }
 
-/// Findings while they are collected.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Notes {
+/// The findings about one object while they are collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Findings {
+    object: ObjectRef,
     list: Vec<Note>,
 }
 
-impl Notes {
-    /// Adds a finding.
-    pub(crate) fn push(&mut self, note: Note) {
-        self.list.push(note);
+impl Findings {
+    /// No finding about the object yet.
+    pub(crate) fn new(object: ObjectRef) -> Self {
+        Self {
+            object,
+            list: Vec::new(),
+        }
+    }
+
+    /// Adds a finding. `field` is the path from the object's root.
+    pub(crate) fn add(
+        &mut self,
+        code: &'static Code,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        let (object, field, message) = (self.object.clone(), field.into(), message.into());
+        self.list.push(Note {
+            object,
+            field,
+            code,
+            message,
+        });
     }
 
     /// The findings in the order they were added.

@@ -3,13 +3,15 @@
 //! Everything that is the same for all kinds is written once against [`RouteKind`]; a kind says where
 //! its fields are and how its rules compile.
 
+pub(crate) mod book;
 mod grpc;
 mod http;
+pub(crate) mod standing;
 
 use std::sync::Arc;
 
 use weft_api::Route;
-use weft_ir::{Rule, RouteKind as IrKind};
+use weft_ir::{RouteKind as IrKind, Rule};
 
 use crate::context::CompileContext;
 
@@ -17,7 +19,7 @@ use crate::context::CompileContext;
 /// is already said by [`Route`] (metadata, parentRefs, hostnames, rules, status).
 pub(crate) trait RouteKind: Route {
     /// The kind, as rules and findings name it.
-    const KIND: IrKind;
+    const ROUTE_KIND: IrKind;
 
     /// Compiles the rules for one sort of parent. Total: what cannot be honoured is in the result.
     ///
@@ -56,6 +58,9 @@ pub(crate) struct Rejection {
 impl Rejection {
     /// A reason with its sentence.
     pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 }

@@ -13,11 +13,11 @@ use crate::{
 };
 
 impl RouteKind for GrpcRoute {
-    const KIND: IrKind = IrKind::Grpc;
+    const ROUTE_KIND: IrKind = IrKind::Grpc;
 
     fn compile(&self, context: &mut CompileContext<'_>) -> CompiledRoute {
         rule::compile(
-            Judge::new(context, Self::KIND),
+            Judge::new(context, Self::ROUTE_KIND),
             &self.spec,
             &self.spec.rules,
             draft,

@@ -18,7 +18,7 @@ use crate::{
 static DEFAULT_RULES: LazyLock<[HttpRule; 1]> = LazyLock::new(Default::default);
 
 impl RouteKind for HttpRoute {
-    const KIND: IrKind = IrKind::Http;
+    const ROUTE_KIND: IrKind = IrKind::Http;
 
     fn compile(&self, context: &mut CompileContext<'_>) -> CompiledRoute {
         let written = &self.spec.rules;
@@ -27,7 +27,12 @@ impl RouteKind for HttpRoute {
         } else {
             written
         };
-        rule::compile(Judge::new(context, Self::KIND), &self.spec, rules, draft)
+        rule::compile(
+            Judge::new(context, Self::ROUTE_KIND),
+            &self.spec,
+            rules,
+            draft,
+        )
     }
 }
 

@@ -9,6 +9,7 @@ mod filter_lists;
 mod filters;
 mod matches;
 mod policies;
+mod properties;
 mod verdicts;
 mod world;
 
@@ -91,7 +92,7 @@ fn compile<R: RouteKind>(mut route: R, parent: ParentMode) -> Outcome {
     metadata.name = Some("route".to_owned());
     let store = world();
     let id = RouteId {
-        kind: <R as RouteKind>::KIND,
+        kind: R::ROUTE_KIND,
         name: Name::new("shop", "route"),
     };
     let mut context = CompileContext::new(&store, parent, Arc::new(id));

@@ -10,7 +10,10 @@ use super::{
 };
 
 fn route(spec: &str) -> Outcome {
-    let route = HttpRoute { spec: read(spec), ..HttpRoute::default() };
+    let route = HttpRoute {
+        spec: read(spec),
+        ..HttpRoute::default()
+    };
     compile(route, ParentMode::Gateway)
 }
 

@@ -1,0 +1,398 @@
+//! Attachment of a route to its parents: which listeners of a Gateway and which ports of a Service
+//! take it, or why none does.
+
+use std::sync::Arc;
+
+use weft_api::{
+    GATEWAY_GROUP, ObjectKey, Reason,
+    meta::{Labels, selects},
+    reference::ParentReference,
+};
+use weft_ir::{Hostname, Name, RouteKind};
+use weft_store::Store;
+
+use crate::{
+    Input,
+    context::ParentMode,
+    gateway::{GatewayPlan, GatewayState, Plans},
+    listener::{ListenerPlan, NamespaceRule},
+    mesh,
+    notes::{self, Code, Findings},
+    route::Rejection,
+    scope::ClassPolicy,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Label that the API server puts on every namespace; directories of files need not repeat it.
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// What attachment needs to know of a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attaching<'a> {
+    /// Kind of the route.
+    pub(crate) kind: RouteKind,
+    /// Namespace of the route.
+    pub(crate) namespace: &'a str,
+    /// Its hostnames.
+    pub(crate) hosts: &'a Hosts,
+}
+
+/// `spec.hostnames` of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hosts {
+    /// None are given.
+    Any,
+    /// Those that are hostnames. Possibly none is, and then no host is the route's.
+    Only(Vec<Hostname>),
+}
+
+/// What one `parentRef` leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Parent {
+    /// Nothing of ours: no status is written.
+    Foreign,
+    /// A Gateway of ours, with the listeners that take the route.
+    Gateway(Name, Result<Vec<Attachment>, Rejection>),
+    /// A Service, with the ports that take the route.
+    Service(Name, Result<Vec<u16>, Rejection>),
+    /// A kind of parent that is not built.
+    NotBuilt(Rejection),
+}
+
+/// A listener that takes the route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    /// Name of the listener.
+    pub(crate) listener: Arc<str>,
+    /// Hostnames that both serve; empty means every host.
+    pub(crate) hostnames: Vec<Hostname>,
+}
+
+/// Why a parent does not take a route: the condition, the finding, and the field of the parentRef
+/// that is to blame.
+pub(crate) struct Detached {
+    pub(crate) code: &'static Code,
+    pub(crate) field: &'static str,
+    pub(crate) rejection: Rejection,
+}
+
+impl Parent {
+    /// The mode in which rules for this parent are compiled.
+    pub(crate) fn mode(&self) -> Option<ParentMode> {
+        match self {
+            Self::Gateway(..) | Self::NotBuilt(_) => Some(ParentMode::Gateway),
+            Self::Service(..) => Some(ParentMode::Mesh),
+            Self::Foreign => None,
+        }
+    }
+}
+
+impl Hosts {
+    /// Reads `spec.hostnames`. What is not a hostname is a finding and takes no request.
+    pub(crate) fn new(hostnames: &[String], findings: &mut Findings) -> Self {
+        if hostnames.is_empty() {
+            return Self::Any;
+        }
+        let mut parsed = Vec::with_capacity(hostnames.len());
+        for (at, text) in hostnames.iter().enumerate() {
+            match Hostname::parse(text) {
+                Some(hostname) => parsed.push(hostname),
+                None => {
+                    let message = format!("{text:?} is not a hostname; it takes no request");
+                    findings.add(
+                        &notes::BAD_HOSTNAME,
+                        format!("spec.hostnames[{at}]"),
+                        message,
+                    );
+                }
+            }
+        }
+        parsed.sort();
+        parsed.dedup();
+        Self::Only(parsed)
+    }
+
+    /// The hosts that the route and a listener have in common; `None` if there is none. A route
+    /// without hostnames takes those of the listener.
+    fn within(&self, listener: Option<&Hostname>) -> Option<Vec<Hostname>> {
+        match (self, listener) {
+            (Self::Any, None) => Some(Vec::new()),
+            (Self::Any, Some(hostname)) => Some(vec![hostname.clone()]),
+            (Self::Only(own), _) => {
+                let common = |own: &Hostname| match listener {
+                    Some(listener) => own.intersect(listener),
+                    None => Some(own.clone()),
+                };
+                let mut hostnames: Vec<_> = own.iter().filter_map(common).collect();
+                hostnames.sort();
+                hostnames.dedup();
+                Some(hostnames).filter(|hostnames| !hostnames.is_empty())
+            }
+        }
+    }
+}
+
+/// Judges a `parentRef`, the one at `index`.
+pub(crate) fn parent(
+    input: Input<'_>,
+    plans: &Plans,
+    route: Attaching<'_>,
+    (index, reference): (usize, &ParentReference),
+    findings: &mut Findings,
+) -> Parent {
+    let namespace = reference.namespace(route.namespace);
+    let name = || Name::new(namespace, reference.name.as_str());
+    let at = |field: &str| match field {
+        "" => format!("spec.parentRefs[{index}]"),
+        field => format!("spec.parentRefs[{index}].{field}"),
+    };
+    let report = |findings: &mut Findings, detached: Detached| {
+        findings.add(
+            detached.code,
+            at(detached.field),
+            detached.rejection.message.as_str(),
+        );
+        detached.rejection
+    };
+    match (reference.group(), reference.kind()) {
+        (GATEWAY_GROUP, "Gateway") => {
+            let plan = plans.get(&ObjectKey::new(namespace, reference.name.as_str()));
+            match plan {
+                Some(plan) => {
+                    let taken = listeners(input.store, plan, route, reference);
+                    Parent::Gateway(name(), taken.map_err(|it| report(findings, it)))
+                }
+                None => missing_gateway(input, name(), |it| report(findings, it)),
+            }
+        }
+        ("" | "core", "Service") => {
+            if reference.group() == "core" {
+                let message = "group \"core\" is read as \"\"";
+                findings.add(&notes::CORE_GROUP_ALIAS, at("group"), message);
+            }
+            let taken = mesh::ports(input.store, route.kind, &name(), reference);
+            if let Ok(ports) = &taken
+                && let Some(hint) = mesh::undeclared(input.store, &name(), ports)
+            {
+                findings.add(&notes::PROTOCOL_UNDECLARED, at(""), hint);
+            }
+            Parent::Service(name(), taken.map_err(|detached| report(findings, detached)))
+        }
+        (GATEWAY_GROUP, "ListenerSet") => {
+            let message = "ListenerSets are not supported by this version".to_owned();
+            let (code, reason) = (&notes::KIND_NOT_BUILT, Reason::UnsupportedValue);
+            Parent::NotBuilt(report(findings, detached(code, "kind", reason, message)))
+        }
+        (GATEWAY_GROUP, "Service") => {
+            let message = "group \"gateway.networking.k8s.io\" has no Service; the default group \
+                           is not the core group";
+            findings.add(&notes::PARENT_GROUP_DEFAULTED, at("group"), message);
+            Parent::Foreign
+        }
+        (group, kind) => {
+            let message = format!("{kind} of group {group:?} is not served by Weft");
+            findings.add(&notes::FOREIGN_PARENT, at("kind"), message);
+            Parent::Foreign
+        }
+    }
+}
+
+/// Nobody can say whose a Gateway is that does not exist, unless there is only us.
+fn missing_gateway(
+    input: Input<'_>,
+    name: Name,
+    report: impl FnOnce(Detached) -> Rejection,
+) -> Parent {
+    if input
+        .store
+        .gateways()
+        .get(&name.namespace, &name.name)
+        .is_some()
+    {
+        return Parent::Foreign;
+    }
+    let message = format!("Gateway {name} does not exist");
+    let (code, reason) = (&notes::PARENT_NOT_FOUND, Reason::NoMatchingParent);
+    let rejection = report(detached(code, "name", reason, message));
+    match input.scope.classes {
+        ClassPolicy::Every => Parent::Gateway(name, Err(rejection)),
+        ClassPolicy::Ours => Parent::Foreign,
+    }
+}
+
+/// The listeners of a Gateway that take the route. The reason names the first sieve that lets none
+/// through: section name and port, then kinds and namespaces, then hostnames.
+fn listeners(
+    store: &Store,
+    plan: &GatewayPlan,
+    route: Attaching<'_>,
+    reference: &ParentReference,
+) -> Result<Vec<Attachment>, Detached> {
+    let named: Vec<_> = plan
+        .listeners
+        .iter()
+        .filter(|it| is_named(it, reference))
+        .collect();
+    if named.is_empty() {
+        let message = format!(
+            "Gateway {} has no listener with {}",
+            plan.name,
+            wanted(reference)
+        );
+        let field = if reference.section_name.is_some() {
+            "sectionName"
+        } else {
+            "port"
+        };
+        return Err(detached(
+            &notes::PARENT_SECTION,
+            field,
+            Reason::NoMatchingParent,
+            message,
+        ));
+    }
+    if plan.state != GatewayState::Accepted {
+        let message = format!("Gateway {} is not accepted; see its status", plan.name);
+        return Err(detached(
+            &notes::PARENT_NOT_SERVED,
+            "name",
+            Reason::NoMatchingParent,
+            message,
+        ));
+    }
+    let allowing: Vec<_> = named
+        .iter()
+        .filter(|listener| allows(store, plan, listener, route))
+        .collect();
+    if allowing.is_empty() {
+        let message = format!(
+            "no listener of Gateway {} allows a {} of namespace {} ({})",
+            plan.name,
+            route.kind,
+            route.namespace,
+            names(named.iter().copied()),
+        );
+        return Err(detached(
+            &notes::NOT_ALLOWED,
+            "",
+            Reason::NotAllowedByListeners,
+            message,
+        ));
+    }
+    let serving: Vec<_> = allowing
+        .iter()
+        .filter(|listener| listener.in_tables())
+        .collect();
+    if serving.is_empty() {
+        let message = format!(
+            "the listeners of Gateway {} that would take the route are not served ({})",
+            plan.name,
+            names(allowing.iter().map(|listener| **listener)),
+        );
+        return Err(detached(
+            &notes::PARENT_NOT_SERVED,
+            "name",
+            Reason::NoMatchingParent,
+            message,
+        ));
+    }
+    let attach = |listener: &ListenerPlan| {
+        let hostnames = route.hosts.within(listener.hostname.as_ref())?;
+        Some(Attachment {
+            listener: listener.name.clone(),
+            hostnames,
+        })
+    };
+    let attached: Vec<_> = serving
+        .iter()
+        .filter_map(|listener| attach(listener))
+        .collect();
+    if attached.is_empty() {
+        let message = format!(
+            "no hostname of the route is one of Gateway {} ({})",
+            plan.name,
+            names(serving.iter().map(|listener| ***listener)),
+        );
+        let reason = Reason::NoMatchingListenerHostname;
+        return Err(detached(&notes::HOSTNAME_MISMATCH, "", reason, message));
+    }
+    Ok(attached)
+}
+
+/// Both `sectionName` and `port` have to fit, when given.
+fn is_named(listener: &ListenerPlan, reference: &ParentReference) -> bool {
+    let section = reference
+        .section_name
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    section.is_none_or(|name| *listener.name == *name)
+        && reference
+            .port
+            .is_none_or(|port| port == i32::from(listener.port))
+}
+
+fn allows(
+    store: &Store,
+    plan: &GatewayPlan,
+    listener: &ListenerPlan,
+    route: Attaching<'_>,
+) -> bool {
+    listener.kinds.contains(&route.kind)
+        && match &listener.namespaces {
+            NamespaceRule::All => true,
+            NamespaceRule::Same => *plan.name.namespace == *route.namespace,
+            NamespaceRule::Nobody => false,
+            NamespaceRule::Selector(selector) => {
+                let labels = namespace_labels(store, route.namespace);
+                selects(selector, Some(&labels)).unwrap_or(false)
+            }
+        }
+}
+
+fn namespace_labels(store: &Store, namespace: &str) -> Labels {
+    let mut labels = store
+        .namespace_labels(namespace)
+        .cloned()
+        .unwrap_or_default();
+    if !labels.contains_key(NAMESPACE_NAME_LABEL) {
+        labels.insert(NAMESPACE_NAME_LABEL, namespace);
+    }
+    labels
+}
+
+/// What a parentRef asks for, in words.
+pub(crate) fn wanted(reference: &ParentReference) -> String {
+    match (reference.section_name.as_deref(), reference.port) {
+        (Some(name), Some(port)) => format!("name {name:?} and port {port}"),
+        (Some(name), None) => format!("name {name:?}"),
+        (None, Some(port)) => format!("port {port}"),
+        (None, None) => "any name".to_owned(),
+    }
+}
+
+pub(crate) fn detached(
+    code: &'static Code,
+    field: &'static str,
+    reason: Reason,
+    message: String,
+) -> Detached {
+    Detached {
+        code,
+        field,
+        rejection: Rejection::new(reason.as_str(), message),
+    }
+}
+
+fn names<'a>(listeners: impl Iterator<Item = &'a ListenerPlan>) -> String {
+    let names: Vec<_> = listeners
+        .map(|listener| format!("{:?}", listener.name))
+        .collect();
+    let word = if names.len() == 1 {
+        "listener"
+    } else {
+        "listeners"
+    };
+    format!("{word} {}", names.join(", "))
+}

@@ -1,0 +1,163 @@
+//! GatewayClasses, the XMesh, and whose Gateway a Gateway is.
+
+use weft_api::{
+    Condition, ConditionStatus, ConditionType, GatewayClass, Object, Reason, XMesh,
+    gateway::{ClassSpec, ClassStatus},
+};
+
+use crate::{
+    Input, features,
+    notes::{self, Findings},
+    route::Rejection,
+    scope::{ClassPolicy, Scope},
+    status::{keep_foreign, verdict},
+};
+
+/// The `bundle-version` of CRDs that is known to work, as a prefix that ends with a dot.
+const SUPPORTED_BUNDLE: &str = "v1.6.";
+
+/// What the class of a Gateway says about who serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Ours.
+    Ours,
+    /// Ours, but its class is not accepted, so that it has to wait.
+    Waiting(String),
+    /// Somebody else's: neither served nor judged.
+    Foreign,
+}
+
+/// Whose Gateways of the class `name` are.
+pub(crate) fn ownership(input: Input<'_>, name: &str, findings: &mut Findings) -> Ownership {
+    let class = input.store.gateway_classes().get("", name);
+    let ours = class.filter(|class| class.spec.controller_name == input.scope.gateway_controller);
+    if let Some(class) = ours {
+        return match parameters(&class.spec) {
+            Ok(()) => Ownership::Ours,
+            Err(_) => Ownership::Waiting(format!("GatewayClass {name} is not accepted")),
+        };
+    }
+    if input.scope.classes == ClassPolicy::Ours {
+        return Ownership::Foreign;
+    }
+    let message = match class {
+        None => format!("GatewayClass {name:?} does not exist; the Gateway is served all the same"),
+        Some(class) => format!(
+            "GatewayClass {name:?} belongs to controller {:?}; the Gateway is served here because \
+             no other controller can be",
+            class.spec.controller_name
+        ),
+    };
+    findings.add(&notes::GATEWAY_CLASS, "spec.gatewayClassName", message);
+    Ownership::Ours
+}
+
+/// The status of a GatewayClass, if it is ours.
+pub(crate) fn class_status(
+    class: &GatewayClass,
+    scope: &Scope,
+    findings: &mut Findings,
+) -> Option<ClassStatus> {
+    if class.spec.controller_name != scope.gateway_controller {
+        return None;
+    }
+    let mut conditions = vec![accepted(
+        class,
+        &class.spec,
+        "Gateways of this class are served",
+    )];
+    note_parameters(&class.spec, findings);
+    conditions.push(supported_version(scope, class.generation()));
+    Some(ClassStatus {
+        conditions: keep_foreign(conditions, &class.status.conditions),
+        supported_features: features::status_list(scope.channel),
+    })
+}
+
+/// The status of an XMesh, if it is ours (GEP-3949).
+pub(crate) fn mesh_status(
+    mesh: &XMesh,
+    scope: &Scope,
+    findings: &mut Findings,
+) -> Option<ClassStatus> {
+    if mesh.spec.controller_name != scope.mesh_controller {
+        if mesh.name() == scope.mesh_name {
+            let message = format!(
+                "the XMesh {:?} belongs to controller {:?} and is left alone",
+                scope.mesh_name, mesh.spec.controller_name
+            );
+            findings.add(&notes::FOREIGN_MESH, "spec.controllerName", message);
+        }
+        return None;
+    }
+    note_parameters(&mesh.spec, findings);
+    let message = format!("Weft serves the mesh {}", mesh.name());
+    let conditions = vec![accepted(mesh, &mesh.spec, &message)];
+    Some(ClassStatus {
+        conditions: keep_foreign(conditions, &mesh.status.conditions),
+        supported_features: features::status_list(scope.channel),
+    })
+}
+
+fn accepted(object: &impl Object, spec: &ClassSpec, message: &str) -> Condition {
+    let parameters = parameters(spec);
+    let result = parameters.as_ref().map(|()| message);
+    verdict(
+        ConditionType::Accepted,
+        Reason::Accepted,
+        result,
+        object.generation(),
+    )
+}
+
+/// No kind of parameters exists yet, so that a reference to any is to an unsupported kind.
+fn parameters(spec: &ClassSpec) -> Result<(), Rejection> {
+    match &spec.parameters_ref {
+        None => Ok(()),
+        Some(reference) => Err(Rejection::new(
+            Reason::InvalidParameters.as_str(),
+            format!(
+                "spec.parametersRef: {} {:?} cannot hold parameters; no kind is supported",
+                reference.kind, reference.name
+            ),
+        )),
+    }
+}
+
+fn note_parameters(spec: &ClassSpec, findings: &mut Findings) {
+    if let Err(rejection) = parameters(spec) {
+        findings.add(
+            &notes::PARAMETERS_REF,
+            "spec.parametersRef",
+            rejection.message,
+        );
+    }
+}
+
+/// CRDs of another version are served as well as possible, and it is said.
+fn supported_version(scope: &Scope, generation: Option<i64>) -> Condition {
+    let supported = |version: &str| version.starts_with(SUPPORTED_BUNDLE);
+    let (status, reason, message) = match scope.bundle_version.as_deref() {
+        None => (
+            ConditionStatus::True,
+            Reason::SupportedVersion,
+            format!("objects are read as of Gateway API {SUPPORTED_BUNDLE}x"),
+        ),
+        Some(version) if supported(version) => (
+            ConditionStatus::True,
+            Reason::SupportedVersion,
+            format!("the CRDs have bundle version {version}"),
+        ),
+        Some(version) => (
+            ConditionStatus::False,
+            Reason::UnsupportedVersion,
+            format!(
+                "the CRDs have bundle version {version}, supported is {SUPPORTED_BUNDLE}x; Gateways \
+                 are served as well as possible"
+            ),
+        ),
+    };
+    Condition::new(ConditionType::SupportedVersion, status, reason)
+        .message(message)
+        .generation(generation)
+}

@@ -1,0 +1,62 @@
+//! What a translation says, and how it stays the same object where nothing changed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weft_api::{Kind, ObjectKey, ObjectRef};
+use weft_ir::Tables;
+
+use crate::{notes::Note, status::Status};
+
+/// Everything a translation says. Parts that did not change since the last output of the same
+/// [`Translator`](crate::Translator) are shared with it (`Arc` pointer equality).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// What the data path reads.
+    pub tables: Arc<Tables>,
+    /// The whole status of every object that Weft judges. Objects of others have no entry.
+    pub statuses: BTreeMap<ObjectRef, Arc<Status>>,
+    /// Findings by object, sorted by field; objects without one have no entry.
+    pub notes: BTreeMap<ObjectRef, Arc<[Note]>>,
+}
+
+impl Output {
+    /// Says something about an object, or no longer anything.
+    pub(crate) fn put(&mut self, object: &ObjectRef, status: Option<Status>, mut notes: Vec<Note>) {
+        match status {
+            None => {
+                self.statuses.remove(object);
+            }
+            Some(status) => {
+                if !self.statuses.get(object).is_some_and(|old| **old == status) {
+                    self.statuses.insert(object.clone(), Arc::new(status));
+                }
+            }
+        }
+        notes.sort();
+        if notes.is_empty() {
+            self.notes.remove(object);
+        } else if !self.notes.get(object).is_some_and(|old| **old == *notes) {
+            self.notes.insert(object.clone(), notes.into());
+        }
+    }
+
+    /// Forgets the objects of a kind that are not among `known`.
+    pub(crate) fn retain(&mut self, kind: Kind, known: impl Fn(&ObjectKey) -> bool) {
+        let gone: Vec<_> = of_kind(&self.statuses, kind)
+            .chain(of_kind(&self.notes, kind))
+            .filter(|object| !known(&object.key))
+            .cloned()
+            .collect();
+        for object in gone {
+            self.statuses.remove(&object);
+            self.notes.remove(&object);
+        }
+    }
+}
+
+fn of_kind<T>(map: &BTreeMap<ObjectRef, T>, kind: Kind) -> impl Iterator<Item = &ObjectRef> {
+    let first = ObjectRef::new(kind, ObjectKey::cluster(""));
+    map.range(first..)
+        .map(|(object, _)| object)
+        .take_while(move |object| object.kind == kind)
+}

@@ -1,0 +1,110 @@
+//! What translation needs to know that is not an object: names, mode, and facts from outside.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use weft_api::conditions::{GATEWAY_CONTROLLER, MESH_CONTROLLER};
+use weft_ir::Name;
+
+use crate::features::Channel;
+
+/// The surroundings of a translation. Equal scopes and equal stores give equal outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// `controllerName` of GatewayClasses that are ours and of the statuses under Gateway parents.
+    pub gateway_controller: String,
+    /// `controllerName` of statuses under Service parents and of our XMesh.
+    pub mesh_controller: String,
+    /// Name of our XMesh; one of that name with another controller is worth a warning.
+    pub mesh_name: String,
+    /// Which Gateways are served.
+    pub classes: ClassPolicy,
+    /// Channel of the CRDs in use; decides which features are claimed.
+    pub channel: Channel,
+    /// `bundle-version` annotation of the installed Gateway API CRDs, where there are some. `None`
+    /// means that there is no API server to ask, so that no version can be wrong.
+    pub bundle_version: Option<String>,
+    /// How `Programmed` is known.
+    pub programming: Programming,
+    /// Facts about single Gateways; a Gateway without entry has no address yet.
+    pub gateways: BTreeMap<Name, GatewayFacts>,
+    /// Secrets whose certificate or key a TLS stack refused, with its words. Secrets that are not
+    /// here are judged by their form alone.
+    pub unusable_certificates: BTreeMap<Name, String>,
+}
+
+/// Which Gateways are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassPolicy {
+    /// Every Gateway, because nobody else can serve it: standalone mode. A missing GatewayClass or
+    /// one of another controller is a warning.
+    Every,
+    /// Those whose GatewayClass names our controller: in a cluster, and standalone with
+    /// `--strict-class`.
+    Ours,
+}
+
+/// How it is known that the data path has the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programming {
+    /// The tables are handed over in process, so what stands in them is programmed.
+    Immediate,
+    /// Proxies acknowledge; [`GatewayFacts::acknowledged`] says how far they are.
+    Acknowledged,
+}
+
+/// What is known about one Gateway from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GatewayFacts {
+    /// Addresses the Gateway really has, in the order they are to be reported.
+    pub addresses: Vec<IpAddr>,
+    /// Newest `metadata.generation` that every proxy of the Gateway has acknowledged.
+    pub acknowledged: Option<i64>,
+    /// Ports that cannot be opened, with the reason.
+    pub unusable_ports: BTreeMap<u16, String>,
+}
+
+impl Scope {
+    /// Name of our XMesh unless an operator chose another.
+    pub const MESH_NAME: &'static str = "weft";
+
+    /// The scope of `weft run` and `weft analyze` on a directory: every Gateway, every feature,
+    /// programmed as soon as translated.
+    pub fn standalone() -> Self {
+        Self {
+            gateway_controller: GATEWAY_CONTROLLER.to_owned(),
+            mesh_controller: MESH_CONTROLLER.to_owned(),
+            mesh_name: Self::MESH_NAME.to_owned(),
+            classes: ClassPolicy::Every,
+            channel: Channel::Experimental,
+            bundle_version: None,
+            programming: Programming::Immediate,
+            gateways: BTreeMap::new(),
+            unusable_certificates: BTreeMap::new(),
+        }
+    }
+
+    /// The scope of a controller in a cluster: our classes only, programmed when acknowledged.
+    pub fn cluster(channel: Channel, bundle_version: impl Into<String>) -> Self {
+        Self {
+            classes: ClassPolicy::Ours,
+            channel,
+            bundle_version: Some(bundle_version.into()),
+            programming: Programming::Acknowledged,
+            ..Self::standalone()
+        }
+    }
+
+    /// Whether routes attach in the same way under both. Facts that concern only Gateways do not
+    /// matter here; Gateways are judged anew in any case.
+    pub(crate) fn attaches_like(&self, other: &Self) -> bool {
+        self.gateway_controller == other.gateway_controller
+            && self.mesh_controller == other.mesh_controller
+            && self.classes == other.classes
+    }
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::standalone()
+    }
+}
