@@ -3,15 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::OwnedFd,
+    net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
     time::Duration,
 };
 
-use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weft_forward::{Dispatch, Inlet, InletKey, Live, Shared, accept};
 
@@ -123,7 +121,7 @@ impl Listeners {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -147,8 +145,8 @@ struct Accepting {
 }
 
 impl Accepting {
-    async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        let listener = match AsyncFd::register(listener) {
+    async fn run(self, listener: StdListener, stop: CancellationToken) {
+        let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::error!(inlet = %self.inlet.key, %error, "a socket cannot be watched");
@@ -161,10 +159,10 @@ impl Accepting {
         }
     }
 
-    async fn accept_all(&self, listener: &AsyncFd<TcpListener>) {
+    async fn accept_all(&self, listener: &TcpListener) {
         loop {
-            match accept_one(listener).await {
-                Ok(stream) => {
+            match listener.accept().await {
+                Ok((stream, _peer)) => {
                     let worker = self.dispatch.least_loaded();
                     accept(worker, &self.shared, Arc::clone(&self.inlet), stream);
                 }
@@ -177,19 +175,6 @@ impl Accepting {
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
-        }
-    }
-}
-
-async fn accept_one(listener: &AsyncFd<TcpListener>) -> io::Result<TcpStream> {
-    loop {
-        let mut ready = listener.readable().await?;
-        let accepted = ready.try_io(|listener| {
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            Ok(accept_with(listener.get_ref(), flags)?)
-        });
-        if let Ok(accepted) = accepted {
-            return accepted.map(|fd: OwnedFd| TcpStream::from(fd));
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Client connections: from an accepted socket to requests, with the limits of a connection.
 
 pub(crate) mod activity;
+mod client_io;
 mod detect;
 mod h1;
 mod h2;
-mod io;
 mod opaque;
 mod tls;
 
 use std::{
+    io,
     net::{SocketAddr, TcpStream as StdStream},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -26,7 +27,7 @@ use weft_telemetry::{
     metrics::{CloseReason, ProcessMetrics, Registry, TlsMetrics},
 };
 
-use self::{activity::Activity, detect::Preface, io::read_some};
+use self::{activity::Activity, client_io::read_some, detect::Preface};
 use crate::{
     live::{Inlet, Live, View, ViewKind},
     worker::{Worker, WorkerHandle},
@@ -84,20 +85,31 @@ impl Client {
     }
 }
 
-/// Serves an accepted connection on `handle`'s worker until it ends. `stream` must be
-/// non-blocking. Returns at once.
-pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: StdStream) {
+/// Serves an accepted connection on `handle`'s worker until it ends; called on the first worker.
+/// Returns at once.
+pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: TcpStream) {
     let worker = Arc::clone(&handle.worker);
     let shared = shared.clone();
     // Counted here and not in the task, so that the next choice of a worker sees it.
     worker.connections.fetch_add(1, Relaxed);
     let open = OpenConnection(Arc::clone(&worker));
+    // A stream is tied to the event queue of the thread that accepted it.
+    let stream = match worker.index {
+        0 => Stream::Here(stream),
+        _ => Stream::Elsewhere(stream.into_std()),
+    };
     let task = handle.runtime.spawn(async move {
         let _open = open;
         serve(worker, shared, inlet, stream).await;
     });
     // Nobody waits for a connection: it ends with its peer, its limits or the drain.
     drop(task);
+}
+
+/// An accepted stream on its way to its worker.
+enum Stream {
+    Here(TcpStream),
+    Elsewhere(io::Result<StdStream>),
 }
 
 /// Counts a connection while it lives, a panic included.
@@ -109,7 +121,7 @@ impl Drop for OpenConnection {
     }
 }
 
-async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: StdStream) {
+async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: Stream) {
     let Some(view) = inlet.view().or_else(|| shared.live.activate(&inlet)) else {
         return;
     };
@@ -139,9 +151,12 @@ async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: S
     connections.closed(reason, tls);
 }
 
-fn prepare(stream: StdStream) -> std::io::Result<(TcpStream, SocketAddr)> {
+fn prepare(stream: Stream) -> io::Result<(TcpStream, SocketAddr)> {
+    let stream = match stream {
+        Stream::Here(stream) => stream,
+        Stream::Elsewhere(stream) => TcpStream::from_std(stream?)?,
+    };
     let peer = stream.peer_addr()?;
-    let stream = TcpStream::from_std(stream)?;
     stream.set_nodelay(true)?;
     Ok((stream, peer))
 }

@@ -25,7 +25,7 @@ use weft_telemetry::{Reason, metrics::CloseReason};
 use super::{
     Client,
     activity::{TICK, Verdict, Watch},
-    io::{ClientIo, read_some},
+    client_io::{ClientIo, read_some},
 };
 use crate::{
     http::{guard::Guard, serve as serve_request},

@@ -15,7 +15,7 @@ use weft_telemetry::{Reason, metrics::CloseReason};
 use super::{
     Client,
     activity::{TICK, Verdict, Watch},
-    io::ClientIo,
+    client_io::ClientIo,
 };
 use crate::{http::serve as serve_request, limits};
 

@@ -17,7 +17,7 @@ use weft_telemetry::{
     metrics::{CloseReason, Detected},
 };
 
-use super::{Accepted, detect::join, io::read_some};
+use super::{Accepted, client_io::read_some, detect::join};
 use crate::{
     limits,
     live::{View, ViewKind},
