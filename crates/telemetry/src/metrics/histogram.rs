@@ -27,10 +27,10 @@ impl Histogram {
     #[inline]
     pub(crate) fn observe(&self, duration: Duration) {
         // Compared in nanoseconds: 1.0004 ms is above the 1 ms bound (`le` is inclusive).
-        let ns = duration.as_nanos();
-        let bucket = DURATION_BOUNDS_US.partition_point(|&bound| u128::from(bound) * 1_000 < ns);
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = DURATION_BOUNDS_US.partition_point(|&bound_us| bound_us * 1_000 < ns);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        let rounded_us = u64::try_from((ns + 500) / 1_000).unwrap_or(u64::MAX);
+        let rounded_us = ns.saturating_add(500) / 1_000;
         self.sum_us.fetch_add(rounded_us, Ordering::Relaxed);
     }
 }

@@ -111,7 +111,8 @@ impl Registry {
 
     /// One scrape: OpenMetrics text, to be served as [`CONTENT_TYPE`](super::CONTENT_TYPE).
     ///
-    /// Recording goes on meanwhile. A handle nobody else holds any more is shown in one more
+    /// Recording goes on meanwhile. It takes tens of milliseconds for 10,000 idle rules and ten
+    /// times that for busy ones: call it where blocking is allowed. A handle nobody else holds any more is shown in one more
     /// scrape, which collects its last counts, and then forgotten.
     #[must_use]
     pub fn encode(&self) -> String {
