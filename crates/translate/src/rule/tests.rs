@@ -21,7 +21,7 @@ use weft_ir::{
     Rule, StringMatch, Target,
 };
 
-use self::world::world;
+use self::world::WORLD;
 use crate::{
     context::{CompileContext, ParentMode, Uses},
     notes::Note,
@@ -90,12 +90,11 @@ fn compile<R: RouteKind>(mut route: R, parent: ParentMode) -> Outcome {
     let metadata = route.metadata_mut();
     metadata.namespace = Some("shop".to_owned());
     metadata.name = Some("route".to_owned());
-    let store = world();
     let id = RouteId {
         kind: R::ROUTE_KIND,
         name: Name::new("shop", "route"),
     };
-    let mut context = CompileContext::new(&store, parent, Arc::new(id));
+    let mut context = CompileContext::new(&WORLD, parent, Arc::new(id));
     let compiled = route.compile(&mut context);
     let (notes, uses) = context.finish();
     Outcome {

@@ -1,5 +1,7 @@
 //! The objects that the routes of the tests refer to.
 
+use std::sync::LazyLock;
+
 use weft_api::AnyObject;
 use weft_store::Store;
 
@@ -42,7 +44,7 @@ const OBJECTS: &str = "
 ";
 
 /// A store with the objects.
-pub(super) fn world() -> Store {
+pub(super) static WORLD: LazyLock<Store> = LazyLock::new(|| {
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(OBJECTS).expect("the test world is YAML");
     let mut store = Store::default();
@@ -50,4 +52,4 @@ pub(super) fn world() -> Store {
         store.apply(AnyObject::parse(document).expect("the test world is valid"));
     }
     store
-}
+});
