@@ -63,6 +63,16 @@ pub enum Miss {
     Query(Box<str>),
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Won => f.write_str("serves the request"),
+            Self::Lost(step) => write!(f, "matches, but {step}"),
+            Self::Missed(miss) => miss.fmt(f),
+        }
+    }
+}
+
 fn header_name<S: Serializer>(name: &HeaderName, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(name.as_str())
 }

@@ -9,6 +9,8 @@ mod backend;
 mod endpoint;
 mod explain;
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod host;
 mod listener;
 mod matching;

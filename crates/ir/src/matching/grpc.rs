@@ -63,12 +63,6 @@ impl GrpcMatch {
             (Some(method), Some((service, name))) if method.matches(service, name) => {}
             (Some(_), _) => return Err(Unmet::Call),
         }
-        self.check_headers(request)
-    }
-
-    /// The same for a request whose service and method are known to match.
-    #[inline]
-    pub(crate) fn check_headers(&self, request: &RequestView<'_>) -> Result<(), Unmet<'_>> {
         header::check(&self.headers, request)
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Precedence<'a> {
     hostname: (usize, usize),
     shape: Shape,
     age: Reverse<Created>,
-    route: Reverse<&'a Name>,
+    route: Reverse<Alphabetical<'a>>,
     rule: Reverse<u16>,
     matched: Reverse<u16>,
 }
@@ -89,6 +89,29 @@ impl Ord for Created {
 }
 
 impl PartialOrd for Created {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Alphabetical order of `{namespace}/{name}`, taken as one text as the specification writes it: the
+/// hyphen comes before the slash, so `a-b/x` comes before `a/x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Alphabetical<'a>(&'a Name);
+
+impl Ord for Alphabetical<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn text(name: &Name) -> impl Iterator<Item = u8> {
+            name.namespace
+                .bytes()
+                .chain([b'/'])
+                .chain(name.name.bytes())
+        }
+        text(self.0).cmp(text(other.0))
+    }
+}
+
+impl PartialOrd for Alphabetical<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -161,7 +184,7 @@ impl<'a> Precedence<'a> {
             hostname,
             shape: Shape::of(&rule.matches, matched),
             age: Reverse(Created(created)),
-            route: Reverse(&rule.route.name),
+            route: Reverse(Alphabetical(&rule.route.name)),
             rule: Reverse(rule.index),
             matched: Reverse(matched),
         }
