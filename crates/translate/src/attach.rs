@@ -3,30 +3,22 @@
 
 use std::sync::Arc;
 
-use weft_api::{
-    GATEWAY_GROUP, ObjectKey, Reason,
-    meta::{Labels, selects},
-    reference::ParentReference,
-};
+use weft_api::{GATEWAY_GROUP, ObjectKey, Reason, reference::ParentReference};
 use weft_ir::{Hostname, Name, RouteKind};
-use weft_store::Store;
 
 use crate::{
     Input,
     context::ParentMode,
-    gateway::{GatewayPlan, GatewayState, Plans},
-    listener::{ListenerPlan, NamespaceRule},
+    gateway::Plans,
     mesh,
     notes::{self, Code, Findings},
     route::Rejection,
     scope::ClassPolicy,
 };
 
+mod sieve;
 #[cfg(test)]
 mod tests;
-
-/// Label that the API server puts on every namespace; directories of files need not repeat it.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// What attachment needs to know of a route.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +153,7 @@ pub(crate) fn parent(
             let plan = plans.get(&ObjectKey::new(namespace, reference.name.as_str()));
             match plan {
                 Some(plan) => {
-                    let taken = listeners(input.store, plan, route, reference);
+                    let taken = sieve::listeners(input.store, plan, route, reference);
                     Parent::Gateway(name(), taken.map_err(|it| report(findings, it)))
                 }
                 None => missing_gateway(input, name(), |it| report(findings, it)),
@@ -222,146 +214,6 @@ fn missing_gateway(
     }
 }
 
-/// The listeners of a Gateway that take the route. The reason names the first sieve that lets none
-/// through: section name and port, then kinds and namespaces, then hostnames.
-fn listeners(
-    store: &Store,
-    plan: &GatewayPlan,
-    route: Attaching<'_>,
-    reference: &ParentReference,
-) -> Result<Vec<Attachment>, Detached> {
-    let named: Vec<_> = plan
-        .listeners
-        .iter()
-        .filter(|it| is_named(it, reference))
-        .collect();
-    if named.is_empty() {
-        let message = format!(
-            "Gateway {} has no listener with {}",
-            plan.name,
-            wanted(reference)
-        );
-        let field = if reference.section_name.is_some() {
-            "sectionName"
-        } else {
-            "port"
-        };
-        return Err(detached(
-            &notes::PARENT_SECTION,
-            field,
-            Reason::NoMatchingParent,
-            message,
-        ));
-    }
-    if plan.state != GatewayState::Accepted {
-        let message = format!("Gateway {} is not accepted; see its status", plan.name);
-        return Err(detached(
-            &notes::PARENT_NOT_SERVED,
-            "name",
-            Reason::NoMatchingParent,
-            message,
-        ));
-    }
-    let allowing: Vec<_> = named
-        .iter()
-        .filter(|listener| allows(store, plan, listener, route))
-        .collect();
-    if allowing.is_empty() {
-        let message = format!(
-            "no listener of Gateway {} allows a {} of namespace {} ({})",
-            plan.name,
-            route.kind,
-            route.namespace,
-            names(named.iter().copied()),
-        );
-        return Err(detached(
-            &notes::NOT_ALLOWED,
-            "",
-            Reason::NotAllowedByListeners,
-            message,
-        ));
-    }
-    let serving: Vec<_> = allowing
-        .iter()
-        .filter(|listener| listener.in_tables())
-        .collect();
-    if serving.is_empty() {
-        let message = format!(
-            "the listeners of Gateway {} that would take the route are not served ({})",
-            plan.name,
-            names(allowing.iter().map(|listener| **listener)),
-        );
-        return Err(detached(
-            &notes::PARENT_NOT_SERVED,
-            "name",
-            Reason::NoMatchingParent,
-            message,
-        ));
-    }
-    let attach = |listener: &ListenerPlan| {
-        let hostnames = route.hosts.within(listener.hostname.as_ref())?;
-        Some(Attachment {
-            listener: listener.name.clone(),
-            hostnames,
-        })
-    };
-    let attached: Vec<_> = serving
-        .iter()
-        .filter_map(|listener| attach(listener))
-        .collect();
-    if attached.is_empty() {
-        let message = format!(
-            "no hostname of the route is one of Gateway {} ({})",
-            plan.name,
-            names(serving.iter().map(|listener| ***listener)),
-        );
-        let reason = Reason::NoMatchingListenerHostname;
-        return Err(detached(&notes::HOSTNAME_MISMATCH, "", reason, message));
-    }
-    Ok(attached)
-}
-
-/// Both `sectionName` and `port` have to fit, when given.
-fn is_named(listener: &ListenerPlan, reference: &ParentReference) -> bool {
-    let section = reference
-        .section_name
-        .as_deref()
-        .filter(|name| !name.is_empty());
-    section.is_none_or(|name| *listener.name == *name)
-        && reference
-            .port
-            .is_none_or(|port| port == i32::from(listener.port))
-}
-
-fn allows(
-    store: &Store,
-    plan: &GatewayPlan,
-    listener: &ListenerPlan,
-    route: Attaching<'_>,
-) -> bool {
-    listener.kinds.contains(&route.kind)
-        && match &listener.namespaces {
-            NamespaceRule::All => true,
-            NamespaceRule::Same => *plan.name.namespace == *route.namespace,
-            NamespaceRule::Nobody => false,
-            NamespaceRule::Selector(selector) => {
-                let labels = namespace_labels(store, route.namespace);
-                selects(selector, Some(&labels)).unwrap_or(false)
-            }
-        }
-}
-
-fn namespace_labels(store: &Store, namespace: &str) -> Labels {
-    let mut labels = store
-        .namespace_labels(namespace)
-        .cloned()
-        .unwrap_or_default();
-    if !labels.contains_key(NAMESPACE_NAME_LABEL) {
-        labels.insert(NAMESPACE_NAME_LABEL, namespace);
-    }
-    labels
-}
-
 /// What a parentRef asks for, in words.
 pub(crate) fn wanted(reference: &ParentReference) -> String {
     match (reference.section_name.as_deref(), reference.port) {
@@ -383,16 +235,4 @@ pub(crate) fn detached(
         field,
         rejection: Rejection::new(reason.as_str(), message),
     }
-}
-
-fn names<'a>(listeners: impl Iterator<Item = &'a ListenerPlan>) -> String {
-    let names: Vec<_> = listeners
-        .map(|listener| format!("{:?}", listener.name))
-        .collect();
-    let word = if names.len() == 1 {
-        "listener"
-    } else {
-        "listeners"
-    };
-    format!("{word} {}", names.join(", "))
 }

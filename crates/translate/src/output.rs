@@ -35,7 +35,7 @@ impl Output {
         notes.sort();
         if notes.is_empty() {
             self.notes.remove(object);
-        } else if !self.notes.get(object).is_some_and(|old| **old == *notes) {
+        } else if self.notes.get(object).is_none_or(|old| **old != *notes) {
             self.notes.insert(object.clone(), notes.into());
         }
     }

@@ -25,7 +25,7 @@ use crate::{
     mesh,
     route::{
         RouteKind,
-        book::{Book, Changes, Updated},
+        book::{Book, Changes, Surroundings, Updated},
         standing,
     },
     scope::Scope,
@@ -72,8 +72,13 @@ impl Translator {
             groups,
             ..
         } = self;
-        let http = http.update(input, store.http_routes(), plans, &changes, groups);
-        let grpc = grpc.update(input, store.grpc_routes(), plans, &changes, groups);
+        let around = Surroundings {
+            input,
+            plans,
+            changes: &changes,
+        };
+        let http = http.update(around, store.http_routes(), groups);
+        let grpc = grpc.update(around, store.grpc_routes(), groups);
         let settled = groups.settle();
         self.build_gateways();
         self.build_services(&settled, &changes);

@@ -65,6 +65,17 @@ pub(crate) struct Compiled {
     uses: Uses,
 }
 
+/// What routes are judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// The store and the scope.
+    pub(crate) input: Input<'a>,
+    /// The Gateways.
+    pub(crate) plans: &'a Plans,
+    /// What of both is not as at the last update.
+    pub(crate) changes: &'a Changes,
+}
+
 /// What [`Book::update`] looked at again.
 #[derive(Debug, Default)]
 pub(crate) struct Updated {
@@ -150,10 +161,8 @@ impl<R: RouteKind> Book<R> {
     /// that changed or that something in `changes` concerns.
     pub(crate) fn update(
         &mut self,
-        input: Input<'_>,
+        around: Surroundings<'_>,
         objects: &Objects<R>,
-        plans: &Plans,
-        changes: &Changes,
         groups: &mut Groups,
     ) -> Updated {
         let mut updated = Updated::default();
@@ -169,8 +178,11 @@ impl<R: RouteKind> Book<R> {
             }
         }
         let mut stale = edited.clone();
-        if !changes.is_empty() {
-            let concerned = self.memos.iter().filter(|(_, memo)| changes.touch(memo));
+        if !around.changes.is_empty() {
+            let concerned = self
+                .memos
+                .iter()
+                .filter(|(_, memo)| around.changes.touch(memo));
             stale.extend(concerned.map(|(key, _)| key.clone()));
         }
         for key in stale {
@@ -178,13 +190,8 @@ impl<R: RouteKind> Book<R> {
                 continue;
             };
             let old = self.memos.remove(&key);
-            let memo = Refresh {
-                input,
-                plans,
-                changes,
-                edited: edited.contains(&key),
-            }
-            .memo(route.as_ref(), &key, old, groups);
+            let edited = edited.contains(&key);
+            let memo = Refresh { around, edited }.memo(route.as_ref(), &key, old, groups);
             self.memos.insert(key.clone(), memo);
             updated.refreshed.push(key);
         }
@@ -194,9 +201,7 @@ impl<R: RouteKind> Book<R> {
 
 /// One more look at one route.
 struct Refresh<'a> {
-    input: Input<'a>,
-    plans: &'a Plans,
-    changes: &'a Changes,
+    around: Surroundings<'a>,
     edited: bool,
 }
 
@@ -251,6 +256,7 @@ impl Refresh<'_> {
     }
 
     fn parents<R: RouteKind>(&self, route: &R, findings: &mut Findings) -> Vec<Parent> {
+        let Surroundings { input, plans, .. } = self.around;
         let spec = route.spec();
         let hosts = Hosts::new(&spec.hostnames, findings);
         let attaching = Attaching {
@@ -260,7 +266,7 @@ impl Refresh<'_> {
         };
         let parents = spec.parent_refs.iter().enumerate();
         parents
-            .map(|parent| attach::parent(self.input, self.plans, attaching, parent, findings))
+            .map(|parent| attach::parent(input, plans, attaching, parent, findings))
             .collect()
     }
 
@@ -275,11 +281,11 @@ impl Refresh<'_> {
     ) -> Arc<Compiled> {
         if let Some(before) = before
             && !self.edited
-            && !self.changes.touch_rules(before)
+            && !self.around.changes.touch_rules(before)
         {
             return before.clone();
         }
-        let mut compiled = compile(self.input.store, route, id, mode);
+        let mut compiled = compile(self.around.input.store, route, id, mode);
         let known = before
             .map(|before| before.route.rules.as_slice())
             .unwrap_or_default();

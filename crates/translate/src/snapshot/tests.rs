@@ -6,8 +6,11 @@ use weft_api::ObjectKey;
 
 use super::Snapshot;
 
+/// Objects by name, and the names that differ from the state before.
+type State<'a> = (&'a [(&'a str, &'a Arc<u8>)], &'a [&'a str]);
+
 /// Applies states one after the other and checks which names each of them changes.
-fn check(states: &[(&[(&str, &Arc<u8>)], &[&str])]) {
+fn check(states: &[State<'_>]) {
     let mut snapshot = Snapshot::default();
     for (step, (objects, expected)) in states.iter().enumerate() {
         let now: BTreeMap<_, _> = objects
