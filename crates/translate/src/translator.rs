@@ -45,6 +45,7 @@ pub struct Translator {
     scope: Option<Scope>,
     observed: Observed,
     plans: Plans,
+    foreign: BTreeSet<Name>,
     http: Book<HttpRoute>,
     grpc: Book<GrpcRoute>,
     groups: Groups,
@@ -117,6 +118,15 @@ impl Translator {
         }
         let gone = self.plans.keys().filter(|key| !plans.contains_key(*key));
         changes.gateways.extend(gone.map(name_of));
+        // One that is not ours is still no missing one, which is what a route is told.
+        let all = input.store.gateways().entries().map(|(key, _)| key);
+        let foreign = all
+            .filter(|key| !plans.contains_key(*key))
+            .map(name_of)
+            .collect();
+        let come_or_gone = self.foreign.symmetric_difference(&foreign);
+        changes.gateways.extend(come_or_gone.cloned());
+        self.foreign = foreign;
         self.plans = plans;
     }
 
