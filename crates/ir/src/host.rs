@@ -1,6 +1,6 @@
 //! Hostnames of listeners and routes: parsing, matching, intersection, specificity.
 
-use std::{borrow::Cow, fmt, net::Ipv4Addr};
+use std::{fmt, net::Ipv4Addr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -68,14 +68,6 @@ impl Hostname {
             Self::Exact(name) => (name.len(), name.len()),
             // The asterisk counts; the suffix has its dot.
             Self::Wildcard(suffix) => (0, suffix.len() + 1),
-        }
-    }
-
-    /// The hostname as a manifest writes it.
-    pub fn as_text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Exact(name) => Cow::Borrowed(name),
-            Self::Wildcard(suffix) => Cow::Owned(format!("*{suffix}")),
         }
     }
 }

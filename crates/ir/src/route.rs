@@ -283,9 +283,11 @@ impl<'a> Source<'a> {
     }
 
     /// The text of a node of the prefix tree.
-    fn element(self, span: Span) -> Option<&'a str> {
+    fn element(self, span: Span) -> Option<&'a [u8]> {
         match &self.http(span.candidate)?.path {
-            PathMatch::Prefix(prefix) => prefix.get(span.start as usize..span.end as usize),
+            PathMatch::Prefix(prefix) => prefix
+                .as_bytes()
+                .get(span.start as usize..span.end as usize),
             PathMatch::Exact(_) | PathMatch::Regex(_) => None,
         }
     }

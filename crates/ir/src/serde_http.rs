@@ -195,3 +195,73 @@ where
 
     from.deserialize_str(Text(what, parse))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::{HeaderName, HeaderValue, Method};
+    use serde::{Deserialize, Serialize};
+
+    use crate::Name;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Everything {
+        #[serde(with = "super::by_name")]
+        map: BTreeMap<Name, u8>,
+        #[serde(with = "super::headers")]
+        headers: Vec<(HeaderName, HeaderValue)>,
+        #[serde(default, with = "super::optional_method")]
+        method: Option<Method>,
+    }
+
+    #[test]
+    fn stored_as_text_and_read_back() {
+        let name = HeaderName::from_static("x-name");
+        let everything = Everything {
+            map: BTreeMap::from([(Name::new("shop", "web"), 1), (Name::new("a", "b.c"), 2)]),
+            headers: vec![(name, HeaderValue::from_bytes("é".as_bytes()).unwrap())],
+            method: Some(Method::GET),
+        };
+        let json = serde_json::to_string(&everything).unwrap();
+        let map = r#""map":{"a/b.c":2,"shop/web":1}"#;
+        let headers = r#""headers":[{"name":"x-name","value":"é"}]"#;
+        assert_eq!(json, format!(r#"{{{map},{headers},"method":"GET"}}"#));
+        assert_eq!(
+            serde_json::from_str::<Everything>(&json).unwrap(),
+            everything
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let rows = [
+            (
+                r#"{"map":{"web":1},"headers":[]}"#,
+                "\"web\" is not of the form namespace/name",
+            ),
+            (
+                r#"{"map":{"/web":1},"headers":[]}"#,
+                "\"/web\" is not of the form namespace/name",
+            ),
+            (
+                r#"{"map":{},"headers":[{"name":"a b","value":""}]}"#,
+                "\"a b\" is not a header name",
+            ),
+            (
+                r#"{"map":{},"headers":[{"name":"a","value":"\u0000"}]}"#,
+                "is not a header value",
+            ),
+            (
+                r#"{"map":{},"headers":[],"method":"A B"}"#,
+                "\"A B\" is not an HTTP method",
+            ),
+        ];
+        for (json, message) in rows {
+            let error = serde_json::from_str::<Everything>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(message), "{json}: {error}");
+        }
+    }
+}

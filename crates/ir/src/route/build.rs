@@ -10,7 +10,7 @@ use super::{
     precedence::Precedence,
     table::Table,
 };
-use crate::{GrpcMatch, GrpcMethodMatch, HttpMatch, Matches, PathMatch};
+use crate::{GrpcMatch, GrpcMethodMatch, HttpMatch, Matches, PathMatch, RouteKind};
 
 /// A candidate on its way to its place.
 struct Draft<'a> {
@@ -29,13 +29,19 @@ enum Place<'a> {
     ExactCall(Option<&'a str>, Option<&'a str>),
     CallRegex,
     AnyCall,
+    /// In a group of few HTTP matches.
+    Few,
 }
+
+/// Up to this many HTTP matches a group has no tables.
+const FEW: usize = 4;
 
 /// The index over the entries and rules of `source`. `attached` has, for each rule in order and each
 /// entry that holds it, the numbers of the rule and the entry.
 pub(super) fn index(source: Source<'_>, attached: &[(u32, u32)]) -> Index {
     let mut hosts = Hosts::for_entries(source.entries);
     let mut drafts = drafts(source, attached, &mut hosts);
+    gather_few(&mut drafts, hosts.len());
     drafts.sort_unstable_by(|a, b| {
         let place = (a.group, a.place).cmp(&(b.group, b.place));
         place.then_with(|| b.precedence.cmp(&a.precedence))
@@ -107,6 +113,25 @@ fn drafts<'a>(source: Source<'a>, attached: &[(u32, u32)], hosts: &mut Hosts) ->
     drafts
 }
 
+/// Takes the HTTP matches of small groups out of the tables.
+fn gather_few(drafts: &mut [Draft<'_>], groups: u32) {
+    let is_http = |draft: &Draft<'_>| draft.precedence.kind() == RouteKind::Http;
+    let mut counts = vec![0_usize; groups as usize];
+    for draft in drafts.iter().filter(|draft| is_http(draft)) {
+        if let Some(count) = counts.get_mut(draft.group as usize) {
+            *count += 1;
+        }
+    }
+    for draft in drafts.iter_mut().filter(|draft| is_http(draft)) {
+        if counts
+            .get(draft.group as usize)
+            .is_some_and(|count| *count <= FEW)
+        {
+            draft.place = Place::Few;
+        }
+    }
+}
+
 fn places(matches: &Matches) -> impl Iterator<Item = Place<'_>> {
     let (http, grpc): (&[HttpMatch], &[GrpcMatch]) = match matches {
         Matches::Http(list) => (list, &[]),
@@ -140,6 +165,7 @@ fn call_place(matched: &GrpcMatch) -> Place<'_> {
 impl Default for Group {
     fn default() -> Self {
         Self {
+            few: Bucket::default(),
             root: NONE,
             path_regexes: Bucket::default(),
             call_regexes: Bucket::default(),
@@ -166,6 +192,7 @@ impl Index {
             Place::Prefix(prefix) => self.put_prefix(source, head, prefix, bucket),
             Place::PathRegex => self.with_group(group, |group| group.path_regexes = bucket),
             Place::CallRegex => self.with_group(group, |group| group.call_regexes = bucket),
+            Place::Few => self.with_group(group, |group| group.few = bucket),
             Place::AnyCall => self.with_group(group, |group| group.any_call = bucket),
         }
     }
@@ -180,7 +207,7 @@ impl Index {
     fn put_prefix(&mut self, source: Source<'_>, head: &Draft<'_>, prefix: &str, bucket: Bucket) {
         let mut node = self.root_of(head);
         let mut end = 0;
-        for element in prefix.split('/').skip(1) {
+        for element in prefix.as_bytes().split(|byte| *byte == b'/').skip(1) {
             let start = end + 1;
             end = start + element.len();
             node = self.child(source, node, element).unwrap_or_else(|| {

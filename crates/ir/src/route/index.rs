@@ -42,6 +42,8 @@ pub(super) struct Keyed {
 /// What serves one hostname.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
+    /// All HTTP matches of a group of few. The other places for HTTP are empty then.
+    pub(super) few: Bucket,
     /// Root of the tree of prefixes.
     pub(super) root: u32,
     pub(super) path_regexes: Bucket,
@@ -105,6 +107,14 @@ impl Index {
         request: &RequestView<'_>,
     ) -> Option<Candidate> {
         let group = self.groups.get(number as usize)?;
+        let takes = |candidate| {
+            source
+                .http(candidate)
+                .is_some_and(|matched| matched.check(request).is_ok())
+        };
+        if group.few.start < group.few.end {
+            return self.first(group.few, takes);
+        }
         let path_known = |bucket: Bucket| {
             self.first(bucket, |candidate| {
                 let matched = source.http(candidate);
@@ -117,11 +127,7 @@ impl Index {
         if exact.is_some() {
             return exact;
         }
-        let regex = self.first(group.path_regexes, |candidate| {
-            source
-                .http(candidate)
-                .is_some_and(|matched| matched.check(request).is_ok())
-        });
+        let regex = self.first(group.path_regexes, takes);
         if regex.is_some() {
             return regex;
         }
@@ -220,10 +226,10 @@ impl Index {
     /// The deepest node whose prefix takes `path`. The root takes every path, `*` included.
     fn deepest(&self, source: Source<'_>, root: u32, path: &str) -> u32 {
         let mut node = root;
-        let Some(path) = path.strip_prefix('/') else {
+        let Some(path) = path.as_bytes().strip_prefix(b"/") else {
             return node;
         };
-        for element in path.split('/') {
+        for element in path.split(|byte| *byte == b'/') {
             match self.child(source, node, element) {
                 Some(child) => node = child,
                 None => break,
@@ -233,7 +239,7 @@ impl Index {
     }
 
     /// The node of `element` below `parent`.
-    pub(super) fn child(&self, source: Source<'_>, parent: u32, element: &str) -> Option<u32> {
+    pub(super) fn child(&self, source: Source<'_>, parent: u32, element: &[u8]) -> Option<u32> {
         self.elements.get(element_hash(parent, element), |at| {
             self.nodes.get(at as usize).is_some_and(|node| {
                 node.parent == parent && source.element(node.text) == Some(element)
@@ -252,8 +258,8 @@ pub(super) fn path_hash(group: u32, path: &str) -> u64 {
     hash(u64::from(group), path.as_bytes())
 }
 
-pub(super) fn element_hash(parent: u32, element: &str) -> u64 {
-    hash(u64::from(parent), element.as_bytes())
+pub(super) fn element_hash(parent: u32, element: &[u8]) -> u64 {
+    hash(u64::from(parent), element)
 }
 
 pub(super) fn call_hash(group: u32, service: Option<&str>, method: Option<&str>) -> u64 {

@@ -190,6 +190,11 @@ impl<'a> Precedence<'a> {
         }
     }
 
+    /// Kind of the route.
+    pub(super) fn kind(&self) -> RouteKind {
+        self.kind
+    }
+
     /// The first step that tells the two apart; `None` for a match and itself.
     pub(super) fn step(&self, other: &Self) -> Option<Step> {
         if self.kind != other.kind {

@@ -90,9 +90,11 @@ pub(super) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     for word in words {
         state = fold(state ^ u64::from_le_bytes(*word), 0xE703_7ED1_A0B4_28DB);
     }
-    let mut last = [0; 8];
-    last[..tail.len()].copy_from_slice(tail);
-    fold(state ^ u64::from_le_bytes(last), 0x8EBC_6AF0_9C88_C6E3)
+    let last = tail
+        .iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    fold(state ^ last, 0x8EBC_6AF0_9C88_C6E3)
 }
 
 /// Both halves of the 128-bit product, mixed.
@@ -100,4 +102,53 @@ pub(super) fn hash(seed: u64, bytes: &[u8]) -> u64 {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, hash};
+
+    #[test]
+    fn keys_that_collide_are_told_apart() {
+        let keys: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
+        for hash_of in [|_: &str| 7, |key: &str| hash(0, key.as_bytes())] {
+            let mut table = Table::for_entries(keys.len());
+            for (number, key) in (0..).zip(&keys) {
+                table.insert(hash_of(key), number);
+            }
+            let get = |key: &str| table.get(hash_of(key), |number| keys[number as usize] == key);
+            for (number, key) in (0..).zip(&keys) {
+                assert_eq!(get(key), Some(number), "{key}");
+            }
+            assert_eq!(get("key-100"), None);
+        }
+    }
+
+    #[test]
+    fn an_empty_table_holds_nothing() {
+        assert_eq!(Table::for_entries(0).get(7, |_| true), None);
+        assert_eq!(Table::for_entries(1).get(7, |_| true), None);
+    }
+
+    #[test]
+    fn hashes_depend_on_every_byte_the_length_and_the_seed() {
+        let texts = [
+            "",
+            "a",
+            "b",
+            "a\0",
+            "\0",
+            "\0\0",
+            "abcdefgh",
+            "abcdefg",
+            "abcdefghi",
+            "ibcdefgha",
+        ];
+        let mut hashes: Vec<u64> = texts.iter().map(|text| hash(0, text.as_bytes())).collect();
+        hashes.extend(texts.iter().map(|text| hash(1, text.as_bytes())));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+    }
 }
