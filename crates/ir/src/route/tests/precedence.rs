@@ -313,6 +313,7 @@ fn requests_that_nothing_takes() {
         ("no routes", vec![], "GET a.com/"),
         ("another path", vec!["http a/a | /x"], "GET a.com/y"),
         ("another host", vec!["http a/a a.com | /"], "GET b.com/"),
+        ("an empty label", vec!["http a/a *.com | /"], "GET .com/"),
         (
             "the bare suffix of a wildcard",
             vec!["http a/a *.a.com | /"],
