@@ -14,6 +14,8 @@ mod endpoints;
 pub mod features;
 mod field;
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod gateway;
 mod grants;
 mod group;

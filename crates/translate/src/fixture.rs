@@ -1,0 +1,269 @@
+//! Test worlds in few words, and outputs as lines of text.
+//!
+//! A world is one object per line, `Kind namespace/name {spec}`, the spec in flow YAML; lines that
+//! begin with a space continue the one before. `@{...}` before the spec adds metadata. Kinds without
+//! spec take the braces as the object itself.
+
+use std::{fmt::Write, net::IpAddr};
+
+use serde_json::{Map, Value, json};
+use weft_api::{AnyObject, Condition, Kind, ObjectRef, gateway::ListenerStatus};
+use weft_ir::{Matches, Name, RouteSet};
+use weft_store::Store;
+
+use crate::{GatewayFacts, Output, Scope, Status, translate};
+
+/// A class of ours, for worlds with Gateways.
+pub(crate) const CLASS: &str = "GatewayClass weft {controllerName: weft.dev/gateway-controller}\n";
+
+/// What is said when all is well.
+const GOOD: [&str; 4] = [
+    "Accepted=True/Accepted",
+    "Programmed=True/Programmed",
+    "ResolvedRefs=True/ResolvedRefs",
+    "Conflicted=False/NoConflicts",
+];
+
+/// The objects of a world.
+pub(crate) fn objects(world: &str) -> Vec<AnyObject> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in world.lines().filter(|line| !line.trim().is_empty()) {
+        match lines.last_mut() {
+            Some(last) if line.starts_with(' ') => last.push_str(line),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.iter().map(|line| object(line)).collect()
+}
+
+/// A store with the objects of a world.
+pub(crate) fn store(world: &str) -> Store {
+    store_of(objects(world))
+}
+
+/// A store with these objects.
+pub(crate) fn store_of(objects: impl IntoIterator<Item = AnyObject>) -> Store {
+    let mut store = Store::default();
+    for object in objects {
+        store.apply(object);
+    }
+    store
+}
+
+/// A standalone scope in which every Gateway of the worlds has an address.
+pub(crate) fn scope() -> Scope {
+    let mut scope = Scope::standalone();
+    for name in ["gw", "other", "a", "b"] {
+        let addresses = vec![IpAddr::from([127, 0, 0, 9])];
+        let facts = GatewayFacts {
+            addresses,
+            ..GatewayFacts::default()
+        };
+        scope.gateways.insert(Name::new("infra", name), facts);
+    }
+    scope
+}
+
+/// Translates a world in that scope.
+pub(crate) fn output(world: &str) -> Output {
+    translate(&store(world), &scope())
+}
+
+/// The reference of an object named `Kind namespace/name`.
+pub(crate) fn reference(name: &str) -> ObjectRef {
+    object(&format!("{name} {{}}")).reference()
+}
+
+fn object(line: &str) -> AnyObject {
+    let bad = |what: &str| -> ! { panic!("{what} in the test world: {line}") };
+    let (kind_name, rest) = line.split_once(' ').unwrap_or_else(|| bad("no name"));
+    let (name, rest) = rest.split_once(' ').unwrap_or((rest, "{}"));
+    let same_name = |kind: &&Kind| kind.as_str() == kind_name;
+    let kind = Kind::ALL
+        .iter()
+        .find(same_name)
+        .unwrap_or_else(|| bad("an unknown kind"));
+    let (extra, body) = match rest.trim().strip_prefix('@') {
+        Some(rest) => rest.split_at(rest.find('}').unwrap_or_else(|| bad("no end of @")) + 1),
+        None => ("{}", rest.trim()),
+    };
+    let read = |text: &str| -> Map<String, Value> {
+        serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    let mut metadata = read(extra);
+    match name.split_once('/') {
+        Some((namespace, name)) => {
+            metadata.insert("namespace".into(), namespace.into());
+            metadata.insert("name".into(), name.into());
+        }
+        None => {
+            metadata.insert("name".into(), name.into());
+        }
+    }
+    let body = if body.is_empty() { "{}" } else { body };
+    let without_spec = matches!(
+        kind,
+        Kind::Secret | Kind::ConfigMap | Kind::EndpointSlice | Kind::Namespace
+    );
+    let mut object = match without_spec {
+        true => Value::Object(read(body)),
+        false => json!({ "spec": read(body) }),
+    };
+    object["apiVersion"] = kind.api_version().into();
+    object["kind"] = kind_name.into();
+    object["metadata"] = metadata.into();
+    AnyObject::parse(object).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// The status of an object, one line per part; what is well is left out, so that `gateway` alone is
+/// a Gateway in the best of states.
+pub(crate) fn status(output: &Output, name: &str) -> Vec<String> {
+    let Some(status) = output.statuses.get(&reference(name)) else {
+        return Vec::new();
+    };
+    match &**status {
+        Status::GatewayClass(class) => vec![line("class", &class.conditions)],
+        Status::Mesh(class) => vec![line("mesh", &class.conditions)],
+        Status::Gateway(gateway) => {
+            let own = line("gateway", &gateway.conditions);
+            let listeners = gateway.listeners.iter().map(listener);
+            std::iter::once(own).chain(listeners).collect()
+        }
+        Status::ListenerSet(set) => {
+            let own = line("set", &set.conditions);
+            let listeners = set.listeners.iter().map(listener);
+            std::iter::once(own).chain(listeners).collect()
+        }
+        Status::Route(route) => {
+            let parents = route.parents.iter().map(|entry| {
+                let parent = &entry.parent_ref;
+                let mut name = format!("{} {}", parent.kind(), parent.name);
+                if let Some(section) = &parent.section_name {
+                    let _ = write!(name, "#{section}");
+                }
+                if let Some(port) = parent.port {
+                    let _ = write!(name, ":{port}");
+                }
+                line(&name, &entry.conditions)
+            });
+            parents.collect()
+        }
+        Status::Policy(policy) => {
+            let ancestors = policy.ancestors.iter().map(|entry| {
+                let name = format!("{} {}", entry.ancestor_ref.kind(), entry.ancestor_ref.name);
+                line(&name, &entry.conditions)
+            });
+            ancestors.collect()
+        }
+    }
+}
+
+fn listener(listener: &ListenerStatus) -> String {
+    let kinds: Vec<_> = listener
+        .supported_kinds
+        .iter()
+        .map(|it| it.kind.as_str())
+        .collect();
+    let mut name = format!("{} ({})", listener.name, listener.attached_routes);
+    if kinds != ["HTTPRoute", "GRPCRoute"] {
+        let _ = write!(name, " [{}]", kinds.join(","));
+    }
+    line(&name, &listener.conditions)
+}
+
+fn line(name: &str, conditions: &[Condition]) -> String {
+    let mut line = name.to_owned();
+    for condition in conditions {
+        let Condition {
+            type_,
+            status,
+            reason,
+            ..
+        } = condition;
+        let text = format!("{type_}={status:?}/{reason}");
+        if !GOOD.contains(&text.as_str()) {
+            let _ = write!(line, " {text}");
+        }
+    }
+    line
+}
+
+/// What the tables hold, one line per listener and per group of a Service port.
+pub(crate) fn tables(output: &Output) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, gateway) in &output.tables.gateways {
+        for port in &gateway.ports {
+            for listener in &port.listeners {
+                let host = listener
+                    .hostname
+                    .as_ref()
+                    .map_or("*".into(), ToString::to_string);
+                let at = format!("{name}:{} {} {host}", port.port, listener.name);
+                lines.push(format!("{at}: {}", routes(&listener.routes)));
+            }
+        }
+    }
+    for (name, service) in &output.tables.services {
+        for port in &service.ports {
+            let at = format!("{name}:{} {:?}", port.port, port.protocol);
+            let groups = port.producer.iter().map(|routes| ("producer", routes));
+            let consumers = port
+                .consumers
+                .iter()
+                .map(|(name, routes)| (name.as_ref(), routes));
+            let groups: Vec<_> = groups.chain(consumers).collect();
+            if groups.is_empty() {
+                lines.push(at.clone());
+            }
+            for (group, set) in groups {
+                lines.push(format!("{at} {group}: {}", routes(set)));
+            }
+        }
+    }
+    lines
+}
+
+/// Rules as `namespace/name#index@host`, gRPC ones with a leading `grpc:`.
+fn routes(set: &RouteSet) -> String {
+    let entries = set.entries().iter().map(|entry| {
+        let hosts: Vec<_> = entry.hostnames.iter().map(ToString::to_string).collect();
+        let rules = entry.rules.iter().map(|rule| {
+            let kind = if matches!(rule.matches, Matches::Grpc(_)) {
+                "grpc:"
+            } else {
+                ""
+            };
+            format!("{kind}{}#{}", rule.route.name, rule.index)
+        });
+        let rules: Vec<_> = rules.collect();
+        match hosts.is_empty() {
+            true => rules.join(" "),
+            false => format!("{}@{}", rules.join(" "), hosts.join(",")),
+        }
+    });
+    entries.collect::<Vec<_>>().join(" ")
+}
+
+/// The findings about an object as `code field`.
+pub(crate) fn notes(output: &Output, name: &str) -> Vec<String> {
+    let notes = output.notes.get(&reference(name));
+    let line = |note: &crate::Note| format!("{} {}", note.code.id, note.field);
+    notes
+        .map(|notes| notes.iter().map(line).collect())
+        .unwrap_or_default()
+}
+
+/// A row of a table of statuses: what the row shows, the world, an object, and its status.
+pub(crate) type Row<'a> = (&'a str, &'a str, &'a str, &'a [&'a str]);
+
+/// Translates each world on top of `base` and compares the status of one object.
+pub(crate) fn check(base: &str, rows: &[Row<'_>]) {
+    for (name, world, object, expected) in rows {
+        let output = output(&format!("{CLASS}{base}\n{world}"));
+        assert_eq!(
+            status(&output, object),
+            *expected,
+            "{name}\nstatus of {object} in: {world}"
+        );
+    }
+}
