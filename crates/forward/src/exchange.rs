@@ -15,12 +15,10 @@ use weft_telemetry::{
 use crate::{
     connection::Client,
     upstream::{Cluster, UpstreamRef},
-    worker::Worker,
 };
 
 /// One request from its head to its end. Dropping it unfinished records that the client went away.
 pub(crate) struct Exchange {
-    worker: Arc<Worker>,
     client: Arc<Client>,
     counted: InFlight,
     protocol: Protocol,
@@ -45,14 +43,12 @@ pub(crate) struct Asked {
 impl Exchange {
     /// Begins the record; from here on the request counts as in flight.
     pub(crate) fn begin(
-        worker: &Arc<Worker>,
         client: &Arc<Client>,
         handles: &Arc<RequestHandles>,
         (protocol, started_ns): (Protocol, u64),
         asked: Asked,
     ) -> Self {
         Self {
-            worker: Arc::clone(worker),
             client: Arc::clone(client),
             counted: handles.start(protocol),
             protocol,
@@ -158,7 +154,7 @@ impl Exchange {
         if std::mem::replace(&mut self.recorded, true) {
             return;
         }
-        let now_ns = self.worker.clock.now_ns();
+        let now_ns = self.client.worker.clock.now_ns();
         let end = RequestEnd {
             protocol: self.protocol,
             status: self.status,
@@ -179,7 +175,7 @@ impl Exchange {
 
     fn log(&self, log: &AccessLog, end: RequestEnd) {
         let record = AccessRecord {
-            time: self.worker.clock.wall(),
+            time: self.client.worker.clock.wall(),
             end,
             labels: self.counted.handles().labels(),
             client: Some(self.client.peer),
@@ -196,7 +192,7 @@ impl Exchange {
             policy: None,
             trace_id: None,
         };
-        log.write(&record, self.worker.clock.instant());
+        log.write(&record, self.client.worker.clock.instant());
     }
 
     fn endpoint(&self) -> Option<SocketAddr> {

@@ -1,39 +1,36 @@
 //! The HTTP and gRPC pipeline: validate, match, filter, pick, send, answer.
 //!
 //! One pass, in this order, for gateway and mesh alike. Everything that needs to be decided is
-//! decided before the first byte goes to an endpoint; what acts afterwards takes the decision and
-//! nothing else.
+//! decided in [`prepare`], before the first byte goes to an endpoint and without waiting for
+//! anything; what acts afterwards takes the decision, a [`Job`], and nothing else. The future of a
+//! request is therefore small: hyper moves it once per request.
 
 mod answer;
 mod attempt;
 pub(crate) mod guard;
 mod headers;
+mod job;
 mod mirror;
 mod reply;
+mod route;
 mod upgrade;
 mod validate;
 
 use std::sync::Arc;
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header::HOST, request::Parts};
 use hyper::body::Incoming;
-use tokio::time::Instant;
-use weft_ir::{Captured, Effect, FilterContext, Filters, RequestView, host_of, is_grpc};
+use weft_ir::is_grpc;
 use weft_telemetry::{
     Reason,
     metrics::{Protocol, RequestHandles},
 };
 
-use self::{
-    attempt::{Plan, forward},
-    reply::own_answer,
-};
+use self::{job::Job, reply::own_answer, route::route};
 use crate::{
-    body::{ClientBody, RequestBody, ResponseBody},
+    body::ResponseBody,
     connection::Client,
     exchange::{Asked, Exchange},
-    live::{Decision, LiveBackend, LiveRule, View},
-    worker::Worker,
 };
 
 /// Answers one request of a client connection. Never fails: every problem is an answer.
@@ -41,56 +38,62 @@ pub(crate) async fn serve(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let worker = Arc::clone(&client.worker);
-    let started_ns = worker.clock.now_ns();
+    match prepare(client, request) {
+        Next::Answer(answer) => answer,
+        Next::Send(job) => job.run().await,
+    }
+}
+
+/// What [`prepare`] decided.
+enum Next {
+    /// Nothing is sent anywhere.
+    Answer(Response<ResponseBody>),
+    /// An endpoint is asked.
+    Send(Box<Job>),
+}
+
+/// How a request arrived.
+#[derive(Clone, Copy)]
+struct Arrival {
+    protocol: Protocol,
+    started_ns: u64,
+}
+
+impl Arrival {
+    fn is_grpc(self) -> bool {
+        self.protocol == Protocol::Grpc
+    }
+}
+
+/// Decides everything about a request.
+fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
+    let started_ns = client.worker.clock.now_ns();
     client.request_started();
-    worker.budget.on_request(started_ns);
+    client.worker.budget.on_request(started_ns);
     let (mut parts, body) = request.into_parts();
-    let protocol = protocol_of(&parts);
-    let grpc = protocol == Protocol::Grpc;
+    let arrival = Arrival {
+        protocol: protocol_of(&parts),
+        started_ns,
+    };
     let Some(view) = client.inlet.view() else {
         client.request_ended();
-        return own_answer(503, Reason::Draining, grpc);
-    };
-    let refuse = |parts: &Parts, handles, status, reason| {
-        let asked = asked(parts);
-        let mut exchange =
-            Exchange::begin(&worker, &client, handles, (protocol, started_ns), asked);
-        exchange.own_answer(status, reply::grpc_status(status, grpc), Some(reason));
-        own_answer(status, reason, grpc)
+        return Next::Answer(own_answer(503, Reason::Draining, arrival.is_grpc()));
     };
     let canonical = match validate::canonicalise(&mut parts) {
         Ok(canonical) => canonical,
         Err(invalid) => {
-            return refuse(
-                &parts,
-                &view.unrouted,
-                invalid.status(),
-                Reason::InvalidRequest,
-            );
+            let refusal = (invalid.status(), Reason::InvalidRequest);
+            return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
         }
     };
-    let route = match route(&view, &client, &parts, &canonical) {
+    let route = match route(&view, client.sni.as_deref(), &parts, &canonical) {
         Ok(route) => route,
-        Err((status, reason)) => return refuse(&parts, &view.unrouted, status, reason),
+        Err(refusal) => {
+            return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
+        }
     };
-    let handles = Arc::clone(route.handles());
-    let exchange = Exchange::begin(
-        &worker,
-        &client,
-        &handles,
-        (protocol, started_ns),
-        asked(&parts),
-    );
-    Pipeline {
-        client,
-        worker,
-        view,
-        exchange: Box::new(exchange),
-        grpc,
-    }
-    .run(route, parts, body)
-    .await
+    let exchange = begin(&client, route.handles(), arrival, &parts);
+    Job::plan(client, view, Box::new(exchange), route).prepare(parts, body)
 }
 
 fn protocol_of(parts: &Parts) -> Protocol {
@@ -103,229 +106,54 @@ fn protocol_of(parts: &Parts) -> Protocol {
     }
 }
 
-fn asked(parts: &Parts) -> Asked {
-    Asked {
+fn begin(
+    client: &Arc<Client>,
+    handles: &Arc<RequestHandles>,
+    arrival: Arrival,
+    parts: &Parts,
+) -> Exchange {
+    let asked = Asked {
         method: parts.method.clone(),
         uri: parts.uri.clone(),
-        host: parts.headers.get(http::header::HOST).cloned(),
-    }
-}
-
-/// Where a request goes, with shares of the view it was decided on.
-enum Route {
-    Rule {
-        rule: Arc<LiveRule>,
-        backend: Option<usize>,
-    },
-    PassThrough(Arc<View>),
-}
-
-impl Route {
-    /// The chosen backend; `None` when the rule has none with a weight.
-    fn backend(&self) -> Option<&LiveBackend> {
-        match self {
-            Self::Rule { rule, backend } => rule.backends.get((*backend)?),
-            Self::PassThrough(view) => view.service(),
-        }
-    }
-
-    fn handles(&self) -> &Arc<RequestHandles> {
-        match (self, self.backend()) {
-            (Self::Rule { rule, .. }, _) if rule.rule.filters.is_terminal() => &rule.own,
-            (_, Some(backend)) => &backend.handles,
-            (Self::Rule { rule, .. }, None) => &rule.own,
-            (Self::PassThrough(view), None) => &view.unrouted,
-        }
-    }
-
-    fn filters(&self) -> Option<&Filters> {
-        match self {
-            Self::Rule { rule, .. } => Some(&rule.rule.filters),
-            Self::PassThrough(_) => None,
-        }
-    }
-
-    fn backend_filters(&self) -> Option<&Filters> {
-        match self {
-            Self::Rule { rule, backend } => rule
-                .rule
-                .backends
-                .get((*backend)?)
-                .map(|backend| &backend.filters),
-            Self::PassThrough(_) => None,
-        }
-    }
-}
-
-/// The one decision about a request.
-fn route(
-    view: &Arc<View>,
-    client: &Client,
-    parts: &Parts,
-    canonical: &validate::Canonical,
-) -> Result<Route, (u16, Reason)> {
-    let authority = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let sent = host_of(authority.unwrap_or_default());
-    let lowered;
-    let host = if sent.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        lowered = sent.to_ascii_lowercase();
-        lowered.as_str()
-    } else {
-        sent
+        host: parts.headers.get(HOST).cloned(),
     };
-    let request = RequestView::new(parts, host);
-    match view.decide(client.sni.as_deref(), &request, canonical.encoded_separator) {
-        Decision::Rule(rule) => {
-            let backend = rule.split.next();
-            Ok(Route::Rule {
-                rule: Arc::clone(rule),
-                backend,
-            })
-        }
-        Decision::PassThrough => Ok(Route::PassThrough(Arc::clone(view))),
-        Decision::Refuse(status, reason) => Err((status, reason)),
-    }
+    Exchange::begin(
+        client,
+        handles,
+        (arrival.protocol, arrival.started_ns),
+        asked,
+    )
 }
 
-/// A request that has been routed.
-struct Pipeline {
-    client: Arc<Client>,
-    worker: Arc<Worker>,
-    view: Arc<View>,
-    exchange: Box<Exchange>,
-    grpc: bool,
+/// The answer to a request that no rule takes.
+fn refuse(
+    client: &Arc<Client>,
+    handles: &Arc<RequestHandles>,
+    arrival: Arrival,
+    parts: &Parts,
+    (status, reason): (u16, Reason),
+) -> Response<ResponseBody> {
+    let mut exchange = begin(client, handles, arrival, parts);
+    let grpc = arrival.is_grpc();
+    exchange.own_answer(status, reply::grpc_status(status, grpc), Some(reason));
+    own_answer(status, reason, grpc)
 }
 
-/// What both filter lists need to know in the response phase.
-struct CapturedBoth {
-    rule: Captured,
-    backend: Captured,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Pipeline {
-    async fn run(
-        mut self,
-        route: Route,
-        mut parts: Parts,
-        body: Incoming,
-    ) -> Response<ResponseBody> {
-        let captured = CapturedBoth {
-            rule: route
-                .filters()
-                .map(|filters| filters.capture(&parts))
-                .unwrap_or_default(),
-            backend: route
-                .backend_filters()
-                .map(|f| f.capture(&parts))
-                .unwrap_or_default(),
-        };
-        let upgrade = upgrade::asked_for(&mut parts);
-        headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
-        let mut mirrors = Vec::new();
-        for filters in [route.filters(), route.backend_filters()]
-            .into_iter()
-            .flatten()
-        {
-            match self.filter(filters, &route, &mut parts, &mut mirrors) {
-                Ok(()) => {}
-                Err(early) => return self.early(early, &route, &captured),
-            }
-        }
-        let (backend, cluster) = match self.backend(&route) {
-            Ok(found) => found,
-            Err((status, reason)) => return self.own(status, reason),
-        };
-        let timeouts = match &route {
-            Route::Rule { rule, .. } => rule.rule.timeouts,
-            Route::PassThrough(_) => weft_ir::Timeouts::default(),
-        };
-        let http2 = match backend.protocol {
-            weft_ir::UpstreamProtocol::Http1 => false,
-            weft_ir::UpstreamProtocol::Http2 => true,
-            weft_ir::UpstreamProtocol::AsClient => parts.version == http::Version::HTTP_2,
-        };
-        let retry = match &route {
-            Route::Rule { rule, .. } => rule.rule.retry.clone(),
-            Route::PassThrough(_) => None,
-        };
-        let plan = Plan {
-            cluster,
-            http2,
-            retry,
-            attempt_timeout: timeouts.backend_request,
-            deadline: timeouts.request.map(|limit| Instant::now() + limit),
-            client_upgrade: upgrade,
-        };
-        let body = self.request_body(body);
-        let body = mirror::start(&self.worker, mirrors, body);
-        let sent = forward(&mut self, &plan, parts, body).await;
-        self.answer(sent, plan, &route, &captured)
+    fn size_of_future<A, B, F: Future>(_make: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
     }
 
-    fn request_body(&self, body: Incoming) -> RequestBody {
-        use http_body::Body as _;
-        if body.is_end_stream() {
-            return RequestBody::Empty;
-        }
-        RequestBody::Stream(ClientBody::new(
-            body,
-            Arc::clone(&self.client.activity),
-            (
-                Arc::clone(self.exchange.handles()),
-                self.exchange.protocol(),
-            ),
-        ))
-    }
-
-    /// Runs the request half of a filter list.
-    fn filter(
-        &self,
-        filters: &Filters,
-        route: &Route,
-        parts: &mut Parts,
-        mirrors: &mut Vec<mirror::Copy>,
-    ) -> Result<(), Box<http::response::Parts>> {
-        let context = FilterContext {
-            scheme: self.view.scheme(),
-            port: self.view.port(),
-        };
-        for filter in filters {
-            match filter.apply_request(parts, &context) {
-                Effect::Continue => {}
-                Effect::Respond(answer) => return Err(answer),
-                Effect::Mirror(mirror) => {
-                    if mirror.fraction.hit(self.worker.random())
-                        && let Route::Rule { rule, .. } = route
-                        && let Some((cluster, protocol)) = rule.mirror(&mirror.target)
-                    {
-                        mirrors.push(mirror::Copy::new(cluster, protocol, parts));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The backend of the route, or the answer when it cannot be used (routing section 7).
-    fn backend<'r>(
-        &self,
-        route: &'r Route,
-    ) -> Result<(&'r LiveBackend, Arc<crate::upstream::Cluster>), (u16, Reason)> {
-        let backend = route.backend().ok_or((500, Reason::NoBackend))?;
-        let cluster = backend
-            .cluster
-            .as_ref()
-            .ok_or((500, Reason::BackendInvalid))?;
-        Ok((backend, Arc::clone(cluster)))
-    }
-
-    /// An answer of Weft's own because something is wrong.
-    fn own(mut self, status: u16, reason: Reason) -> Response<ResponseBody> {
-        self.exchange
-            .own_answer(status, reply::grpc_status(status, self.grpc), Some(reason));
-        own_answer(status, reason, self.grpc)
+    /// hyper moves a request's future once per request, and an HTTP/2 stream is a task around it.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let size = size_of_future(serve);
+        assert!(
+            size <= 1280,
+            "the future of a request takes {size} bytes, 1280 are allowed"
+        );
     }
 }

@@ -17,7 +17,7 @@ use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
 
 pub(crate) use self::{
     connect::{ConnectError, connect},
-    lease::{Lease, SendError, SendFailure, send},
+    lease::{Lease, SendError, send},
     pool::Pool,
 };
 

@@ -4,81 +4,71 @@ use http::{Response, StatusCode, header::UPGRADE, response};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use weft_telemetry::Reason;
 
-use super::{
-    CapturedBoth, Pipeline, Route,
-    attempt::{Plan, Sent},
-    headers, upgrade,
-};
+use super::{attempt::Sent, headers, job::Job, upgrade};
 use crate::{
     body::{ResponseBody, UpstreamBody},
     upstream::Lease,
 };
 
-impl Pipeline {
+impl Job {
     /// The answer of a filter: a redirect, a CORS preflight, or the refusal of a filter that cannot
     /// be applied. The response filters of the rule act on it as on any other answer.
     pub(super) fn early(
-        mut self,
+        mut self: Box<Self>,
         answer: Box<response::Parts>,
-        route: &Route,
-        captured: &CapturedBoth,
     ) -> Response<ResponseBody> {
         let status = answer.status;
-        if status.is_server_error() || (self.grpc && !status.is_success()) {
+        if status.is_server_error() || (self.is_grpc() && !status.is_success()) {
             return self.own(status.as_u16(), Reason::FilterFailed);
         }
         let mut response = Response::from_parts(*answer, ResponseBody::Empty);
-        if let Some(filters) = route.filters() {
-            filters.apply_response(&captured.rule, response.headers_mut());
-        }
+        self.rule_filters(response.headers_mut());
         self.exchange.own_answer(status.as_u16(), None, None);
         response
     }
 
-    /// The answer to the client after sending ended one way or another.
-    pub(super) fn answer(
-        mut self,
-        sent: Sent,
-        plan: Plan,
-        route: &Route,
-        captured: &CapturedBoth,
-    ) -> Response<ResponseBody> {
-        match sent {
-            Sent::Failed(status, reason) => {
-                let mut response = self.own(status, reason);
-                if let Some(filters) = route.filters() {
-                    filters.apply_response(&captured.rule, response.headers_mut());
-                }
-                response
-            }
-            Sent::Answer(answer, lease) => {
-                let now_ns = self.worker.clock.now_ns();
-                let (mut parts, body) = answer.into_parts();
-                self.exchange
-                    .answered(parts.status.as_u16(), &parts.headers, now_ns);
-                if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                    return self.switch(parts, plan);
-                }
-                headers::to_client(&mut parts.headers);
-                if let Some(filters) = route.backend_filters() {
-                    filters.apply_response(&captured.backend, &mut parts.headers);
-                }
-                if let Some(filters) = route.filters() {
-                    filters.apply_response(&captured.rule, &mut parts.headers);
-                }
-                self.stream(parts, body, lease, plan)
-            }
+    fn rule_filters(&self, headers: &mut http::HeaderMap) {
+        if let Some(filters) = self.route.filters() {
+            filters.apply_response(&self.captured.rule, headers);
         }
     }
 
+    /// The answer to the client after sending ended one way or another.
+    pub(super) fn answer(mut self: Box<Self>, sent: Sent) -> Response<ResponseBody> {
+        let (mut parts, body, lease) = match sent {
+            Sent::Failed(status, reason) => {
+                let mut headers = http::HeaderMap::new();
+                self.rule_filters(&mut headers);
+                let mut response = self.own(status, reason);
+                response.headers_mut().extend(headers);
+                return response;
+            }
+            Sent::Answer(answer, lease) => {
+                let (parts, body) = answer.into_parts();
+                (parts, body, lease)
+            }
+        };
+        let now_ns = self.client.worker.clock.now_ns();
+        self.exchange
+            .answered(parts.status.as_u16(), &parts.headers, now_ns);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(parts);
+        }
+        headers::to_client(&mut parts.headers);
+        if let Some(filters) = self.route.backend_filters() {
+            filters.apply_response(&self.captured.backend, &mut parts.headers);
+        }
+        self.rule_filters(&mut parts.headers);
+        self.stream(parts, body, lease)
+    }
+
     fn stream(
-        self,
+        self: Box<Self>,
         parts: response::Parts,
         body: Incoming,
         lease: Lease,
-        plan: Plan,
     ) -> Response<ResponseBody> {
-        let body = UpstreamBody::new(body, lease, self.exchange, plan.deadline);
+        let body = UpstreamBody::new(body, lease, self.exchange, self.deadline);
         let mut response = Response::new(ResponseBody::Stream(body));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
@@ -86,9 +76,9 @@ impl Pipeline {
     }
 
     /// 101: the connection stops being HTTP on both sides.
-    fn switch(self, mut parts: response::Parts, plan: Plan) -> Response<ResponseBody> {
+    fn switch(mut self: Box<Self>, mut parts: response::Parts) -> Response<ResponseBody> {
         let upstream = parts.extensions.remove::<OnUpgrade>();
-        let (Some(client), Some(upstream)) = (plan.client_upgrade, upstream) else {
+        let (Some(client), Some(upstream)) = (self.upgrade.take(), upstream) else {
             // A 101 that nobody asked for (RFC 9110 section 15.2.2 forbids it).
             return self.own(502, Reason::UpstreamMalformed);
         };

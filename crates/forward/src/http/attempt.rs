@@ -1,31 +1,20 @@
 //! Sending a request to endpoints until one answers or nothing is left to try.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, Uri, Version, request::Parts};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use weft_balance::{Failure, Outcome};
-use weft_ir::Retry;
 use weft_telemetry::{Reason, metrics::RetryOutcome};
 
-use super::{Pipeline, upgrade::ClientUpgrade};
+use super::job::Job;
 use crate::{
     body::{Replay, RequestBody},
     exchange::outcome_of,
     limits,
-    upstream::{Cluster, Lease, SendError, SendFailure, UpstreamRef, send},
+    upstream::{Lease, SendError, UpstreamRef, send},
 };
-
-/// Everything that was decided about sending.
-pub(super) struct Plan {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) http2: bool,
-    pub(super) retry: Option<Retry>,
-    pub(super) attempt_timeout: Option<Duration>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) client_upgrade: Option<ClientUpgrade>,
-}
 
 /// How sending ended.
 pub(super) enum Sent {
@@ -35,55 +24,92 @@ pub(super) enum Sent {
     Failed(u16, Reason),
 }
 
-/// How one attempt ended.
-enum Tried {
-    Answer(Response<Incoming>, Lease),
-    /// No answer. The request is there if the endpoint did not see it: it can go elsewhere as it is.
-    Failed(SendFailure),
+/// How one attempt ended without an answer.
+enum Failed {
+    /// The endpoint did not see the request; it is still in its slot and can go elsewhere.
+    Unsent(SendError),
+    /// The endpoint may have seen it.
+    Lost(SendError),
     /// The attempt's time passed.
     Late,
 }
 
 /// A request that can be made again.
-struct Template {
+pub(super) struct Template {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    version: Version,
-    body: TemplateBody,
-}
-
-enum TemplateBody {
-    Empty,
-    Replay(Replay),
+    /// `None` for a request without a body.
+    body: Option<Replay>,
 }
 
 impl Template {
     fn request(&self) -> Request<RequestBody> {
-        let mut request = Request::new(match &self.body {
-            TemplateBody::Empty => RequestBody::Empty,
-            TemplateBody::Replay(replay) => RequestBody::Replay(replay.attempt()),
-        });
+        let body = self.body.as_ref();
+        let mut request = Request::new(body.map_or(RequestBody::Empty, |kept| {
+            RequestBody::Replay(kept.attempt())
+        }));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        *request.version_mut() = self.version;
         request
     }
 
     fn can_repeat(&self) -> bool {
-        match &self.body {
-            TemplateBody::Empty => true,
-            TemplateBody::Replay(replay) => replay.can_repeat(),
-        }
+        self.body.as_ref().is_none_or(Replay::can_repeat)
+    }
+}
+
+impl Job {
+    /// Puts the first request into its slot, and keeps how to make another one if that may become
+    /// necessary: for a retry stanza, and for an idempotent request without a body, which a closing
+    /// keep-alive connection must not cost (RFC 9110 section 9.2.2).
+    pub(super) fn load(&mut self, mut parts: Parts, body: RequestBody) {
+        parts.extensions.clear();
+        parts.version = Version::HTTP_11;
+        let idempotent = matches!(body, RequestBody::Empty) && parts.method.is_idempotent();
+        let repeatable = self.upgrade.is_none() && (idempotent || self.route.retry().is_some());
+        let (body, kept) = match body {
+            RequestBody::Stream(source) if repeatable => {
+                let kept = Replay::new(source);
+                (RequestBody::Replay(kept.attempt()), Some(Some(kept)))
+            }
+            RequestBody::Empty if repeatable => (RequestBody::Empty, Some(None)),
+            other => (other, None),
+        };
+        self.template = kept.map(|body| Template {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            body,
+        });
+        self.request = Some(Request::from_parts(parts, body));
+    }
+}
+
+/// Sends the request. The request timeout covers everything, retries included (GEP-1742).
+pub(super) async fn forward(job: &mut Job) -> Sent {
+    let deadline = job.deadline;
+    let tries = Tries {
+        job,
+        tried: Vec::new(),
+        connect_retries: 0,
+        repeats: 0,
+        retrying: None,
+    };
+    match deadline {
+        None => tries.run().await,
+        // On the heap, so that requests without a timeout do not carry the room for it.
+        Some(deadline) => match Box::pin(timeout_at(deadline, tries.run())).await {
+            Ok(sent) => sent,
+            Err(_elapsed) => Sent::Failed(504, Reason::TimeoutRequest),
+        },
     }
 }
 
 /// One request's tries.
 struct Tries<'a> {
-    pipeline: &'a mut Pipeline,
-    plan: &'a Plan,
-    template: Option<Template>,
+    job: &'a mut Job,
     tried: Vec<usize>,
     connect_retries: u32,
     repeats: u32,
@@ -91,134 +117,88 @@ struct Tries<'a> {
     retrying: Option<Reason>,
 }
 
-/// Sends the request. The request timeout covers everything, retries included (GEP-1742).
-pub(super) async fn forward(
-    pipeline: &mut Pipeline,
-    plan: &Plan,
-    parts: Parts,
-    body: RequestBody,
-) -> Sent {
-    let (request, template) = prepare(plan, parts, body);
-    let tries = Tries {
-        pipeline,
-        plan,
-        template,
-        tried: Vec::new(),
-        connect_retries: 0,
-        repeats: 0,
-        retrying: None,
-    };
-    match plan.deadline {
-        None => tries.run(request).await,
-        Some(deadline) => match timeout_at(deadline, tries.run(request)).await {
-            Ok(sent) => sent,
-            Err(_elapsed) => Sent::Failed(504, Reason::TimeoutRequest),
-        },
-    }
-}
-
-/// The first request, and how to make another one if that may become necessary: a retry stanza, or
-/// an idempotent request without a body, which a closing keep-alive connection must not cost
-/// (RFC 9110 section 9.2.2).
-fn prepare(
-    plan: &Plan,
-    mut parts: Parts,
-    body: RequestBody,
-) -> (Request<RequestBody>, Option<Template>) {
-    if let Some(upgrade) = &plan.client_upgrade {
-        upgrade.offer(&mut parts.headers);
-    }
-    parts.extensions.clear();
-    let empty = matches!(body, RequestBody::Empty);
-    let repeatable = plan.client_upgrade.is_none()
-        && (plan.retry.is_some() || (empty && parts.method.is_idempotent()));
-    parts.version = Version::HTTP_11;
-    if !repeatable {
-        return (Request::from_parts(parts, body), None);
-    }
-    let template = Template {
-        method: parts.method.clone(),
-        uri: parts.uri.clone(),
-        headers: parts.headers.clone(),
-        version: parts.version,
-        body: match body {
-            RequestBody::Stream(source) => TemplateBody::Replay(Replay::new(source)),
-            RequestBody::Empty => TemplateBody::Empty,
-            other => return (Request::from_parts(parts, other), None),
-        },
-    };
-    let body = match &template.body {
-        TemplateBody::Empty => RequestBody::Empty,
-        TemplateBody::Replay(replay) => RequestBody::Replay(replay.attempt()),
-    };
-    (Request::from_parts(parts, body), Some(template))
-}
-
 impl Tries<'_> {
-    async fn run(mut self, mut request: Request<RequestBody>) -> Sent {
+    async fn run(mut self) -> Sent {
         loop {
             let Some((index, upstream)) = self.pick() else {
                 return Sent::Failed(503, Reason::NoReadyEndpoint);
             };
-            let next = match self.attempt(&upstream, request).await {
-                Tried::Answer(response, lease) => match self.judge(response, lease).await {
-                    Ok(sent) => return sent,
-                    Err(next) => next,
-                },
-                Tried::Failed(SendFailure { error, unsent }) => {
-                    let next = match unsent {
-                        Some(unsent) => self.elsewhere(&error, unsent),
-                        None => self.again(error.reason(), RepeatFor::Loss).await,
-                    };
-                    match next {
-                        Some(next) => next,
-                        None => return failed(&error),
+            let (again, last) = match self.attempt(&upstream).await {
+                Ok((response, lease)) => {
+                    let status = response.status().as_u16();
+                    if !self.asks_for_another(status) {
+                        return Sent::Answer(response, lease);
                     }
+                    let again = self.repeat(Reason::UpstreamStatus, RepeatFor::Status);
+                    (again, Sent::Answer(response, lease))
                 }
-                Tried::Late => match self.again(Reason::TimeoutBackend, RepeatFor::Loss).await {
-                    Some(next) => next,
-                    None => return Sent::Failed(504, Reason::TimeoutBackend),
-                },
+                Err(Failed::Unsent(error)) => (self.elsewhere(error.reason()), failed(&error)),
+                Err(Failed::Lost(error)) => {
+                    (self.repeat(error.reason(), RepeatFor::Loss), failed(&error))
+                }
+                Err(Failed::Late) => (
+                    self.repeat(Reason::TimeoutBackend, RepeatFor::Loss),
+                    Sent::Failed(504, Reason::TimeoutBackend),
+                ),
             };
+            let Some(backoff) = again else { return last };
+            drop(last);
+            if !backoff.is_zero() {
+                sleep(backoff).await;
+            }
             self.tried.push(index);
-            request = next;
         }
     }
 
     /// An endpoint that was not tried yet; any endpoint once all were.
     fn pick(&self) -> Option<(usize, UpstreamRef)> {
-        let now_ns = self.pipeline.worker.clock.now_ns();
-        let random = self.pipeline.worker.random();
-        self.plan.cluster.with_members(|members| {
+        let worker = &self.job.client.worker;
+        let (now_ns, random) = (worker.clock.now_ns(), worker.random());
+        self.job.cluster.as_ref()?.with_members(|members| {
             let index = weft_balance::pick(members, now_ns, random, &self.tried)
                 .or_else(|| weft_balance::pick(members, now_ns, random, &[]))?;
             Some((index, members.get(index)?.clone()))
         })
     }
 
-    async fn attempt(&mut self, upstream: &UpstreamRef, request: Request<RequestBody>) -> Tried {
-        let worker = Arc::clone(&self.pipeline.worker);
+    async fn attempt(
+        &mut self,
+        upstream: &UpstreamRef,
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let Job {
+            client,
+            exchange,
+            request,
+            route,
+            http2,
+            ..
+        } = &mut *self.job;
+        let worker = &client.worker;
         let started_ns = worker.clock.now_ns();
-        self.pipeline.exchange.attempt(upstream, started_ns);
-        let sending = send(&worker, upstream, self.plan.http2, request);
-        let result = match self.plan.attempt_timeout {
-            None => Some(sending.await),
-            Some(limit) => timeout(limit, sending).await.ok(),
+        exchange.attempt(upstream, started_ns);
+        let result = match route.timeouts().backend_request {
+            None => Some(send(worker, upstream, *http2, request).await),
+            Some(limit) => Box::pin(timeout(limit, send(worker, upstream, *http2, request)))
+                .await
+                .ok(),
         };
         let now_ns = worker.clock.now_ns();
-        let (outcome, tried) = match result {
-            Some(Ok((response, lease))) => (
-                outcome_of(response.status().as_u16()),
-                Tried::Answer(response, lease),
-            ),
-            Some(Err(failure)) => {
-                tracing::debug!(endpoint = %upstream.address, error = %failure.error, "no answer");
-                (outcome_of_failure(&failure.error), Tried::Failed(failure))
-            }
-            None => (Outcome::Failure(Failure::NoAnswer), Tried::Late),
+        self.ended(result, (started_ns, now_ns))
+    }
+
+    /// Reports how an attempt went to the balancer and the retry counters.
+    fn ended(
+        &mut self,
+        result: Option<Result<(Response<Incoming>, Lease), SendError>>,
+        (started_ns, now_ns): (u64, u64),
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let outcome = match &result {
+            Some(Ok((response, _))) => outcome_of(response.status().as_u16()),
+            Some(Err(SendError::Connect(_))) => Outcome::Failure(Failure::Connect),
+            Some(Err(_)) | None => Outcome::Failure(Failure::NoAnswer),
         };
         if let Some(reason) = self.retrying.take() {
-            let answered = matches!(tried, Tried::Answer(..));
+            let answered = matches!(result, Some(Ok(_)));
             self.count(
                 reason,
                 if answered {
@@ -229,56 +209,58 @@ impl Tries<'_> {
             );
         }
         let latency_ns = now_ns.saturating_sub(started_ns);
-        let cluster = &self.plan.cluster;
-        self.pipeline
-            .exchange
-            .attempt_ended(cluster, outcome, latency_ns, now_ns);
-        tried
-    }
-
-    /// Passes the answer on, or asks for another one if the rule says so.
-    async fn judge(
-        &mut self,
-        response: Response<Incoming>,
-        lease: Lease,
-    ) -> Result<Sent, Request<RequestBody>> {
-        let status = response.status().as_u16();
-        let listed = self
-            .plan
-            .retry
-            .as_ref()
-            .is_some_and(|retry| retry.codes.contains(&status));
-        if listed && let Some(next) = self.again(Reason::UpstreamStatus, RepeatFor::Status).await {
-            return Err(next);
+        let Job {
+            exchange, cluster, ..
+        } = &mut *self.job;
+        if let Some(cluster) = cluster {
+            exchange.attempt_ended(cluster, outcome, latency_ns, now_ns);
         }
-        Ok(Sent::Answer(response, lease))
+        match result {
+            Some(Ok(answered)) => Ok(answered),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "an attempt got no answer");
+                let unsent = self.job.request.is_some();
+                Err(if unsent {
+                    Failed::Unsent(error)
+                } else {
+                    Failed::Lost(error)
+                })
+            }
+            None => {
+                self.job.request = None;
+                Err(Failed::Late)
+            }
+        }
     }
 
-    /// Another endpoint for a request that reached nobody: at most two more, within the budget.
-    fn elsewhere(
-        &mut self,
-        error: &SendError,
-        unsent: Box<Request<RequestBody>>,
-    ) -> Option<Request<RequestBody>> {
-        let limit = match &self.plan.retry {
-            Some(retry) => limits::CONNECT_RETRIES.max(retry.attempts),
-            None => limits::CONNECT_RETRIES,
-        };
-        if self.connect_retries >= limit || !self.within_budget(error.reason()) {
+    fn asks_for_another(&self, status: u16) -> bool {
+        self.job
+            .route
+            .retry()
+            .is_some_and(|retry| retry.codes.contains(&status))
+    }
+
+    /// Whether a request that reached nobody goes to another endpoint: at most two more (more if the
+    /// rule says so), within the budget.
+    fn elsewhere(&mut self, reason: Reason) -> Option<Duration> {
+        let attempts = self.job.route.retry().map_or(0, |retry| retry.attempts);
+        let limit = limits::CONNECT_RETRIES.max(attempts);
+        if self.connect_retries >= limit || !self.within_budget(reason) {
             return None;
         }
         self.connect_retries += 1;
-        Some(*unsent)
+        Some(Duration::ZERO)
     }
 
-    /// The request once more, after an endpoint saw it.
-    async fn again(&mut self, reason: Reason, why: RepeatFor) -> Option<Request<RequestBody>> {
-        let template = self.template.as_ref()?;
-        let (limit, backoff) = match (&self.plan.retry, why) {
+    /// Whether the request is made once more after an endpoint saw it; fills the slot. The answer
+    /// is how long to wait first.
+    fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
+        let (limit, backoff) = match (self.job.route.retry(), why) {
             (Some(retry), _) => (retry.attempts, retry.backoff),
             (None, RepeatFor::Loss) if reason == Reason::UpstreamReset => (1, Duration::ZERO),
             (None, _) => return None,
         };
+        let template = self.job.template.as_ref()?;
         if self.repeats >= limit {
             return None;
         }
@@ -291,14 +273,12 @@ impl Tries<'_> {
             return None;
         }
         self.repeats += 1;
-        if !backoff.is_zero() {
-            sleep(backoff).await;
-        }
-        Some(request)
+        self.job.request = Some(request);
+        Some(backoff)
     }
 
     fn within_budget(&mut self, reason: Reason) -> bool {
-        let worker = &self.pipeline.worker;
+        let worker = &self.job.client.worker;
         let allowed = worker.budget.try_retry(worker.clock.now_ns());
         if allowed {
             self.retrying = Some(reason);
@@ -309,7 +289,7 @@ impl Tries<'_> {
     }
 
     fn count(&self, reason: Reason, outcome: RetryOutcome) {
-        let exchange = &self.pipeline.exchange;
+        let exchange = &self.job.exchange;
         exchange
             .handles()
             .retry(exchange.protocol(), reason, outcome);
@@ -321,13 +301,6 @@ impl Tries<'_> {
 enum RepeatFor {
     Loss,
     Status,
-}
-
-fn outcome_of_failure(error: &SendError) -> Outcome {
-    Outcome::Failure(match error {
-        SendError::Connect(_) => Failure::Connect,
-        _ => Failure::NoAnswer,
-    })
 }
 
 fn failed(error: &SendError) -> Sent {

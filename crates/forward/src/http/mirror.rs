@@ -70,12 +70,13 @@ async fn run(worker: Arc<Worker>, copy: Copy, body: RequestBody) {
     });
     let Some(upstream) = picked else { return };
     let http2 = copy.http2;
-    let sent = send(&worker, &upstream, http2, copy.into_request(body));
+    let mut slot = Some(copy.into_request(body));
+    let sent = send(&worker, &upstream, http2, &mut slot);
     let answer = tokio::time::timeout(limits::BODY_IDLE, sent).await;
     let (response, lease) = match answer {
         Ok(Ok(answered)) => answered,
-        Ok(Err(failure)) => {
-            let reason = failure.error.reason();
+        Ok(Err(error)) => {
+            let reason = error.reason();
             tracing::debug!(endpoint = %upstream.address, %reason, "mirror failed");
             return;
         }

@@ -83,12 +83,6 @@ pub(crate) enum SendError {
     Malformed(hyper::Error),
 }
 
-/// A request without an answer; if the endpoint saw nothing of it, it comes back.
-pub(crate) struct SendFailure {
-    pub(crate) error: SendError,
-    pub(crate) unsent: Option<Box<Request<RequestBody>>>,
-}
-
 impl SendError {
     /// The stable reason for metrics and the access log.
     pub(crate) fn reason(&self) -> Reason {
@@ -96,28 +90,6 @@ impl SendError {
             Self::Connect(error) => error.reason(),
             Self::Closed | Self::Refused | Self::Reset(_) => Reason::UpstreamReset,
             Self::Malformed(_) => Reason::UpstreamMalformed,
-        }
-    }
-}
-
-impl SendFailure {
-    fn connect(error: ConnectError, request: Request<RequestBody>) -> Self {
-        Self {
-            error: SendError::Connect(error),
-            unsent: Some(Box::new(request)),
-        }
-    }
-
-    fn sending(mut error: TrySendError<Request<RequestBody>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self {
-                error: SendError::Closed,
-                unsent: Some(Box::new(request)),
-            },
-            None => Self {
-                error: lost(error.into_error()),
-                unsent: None,
-            },
         }
     }
 }
@@ -136,42 +108,60 @@ fn lost(error: hyper::Error) -> SendError {
     }
 }
 
-/// Sends a canonical request (origin-form target, `host` header) to `upstream` over HTTP/1.1
-/// (`http2: false`) or HTTP/2, on a pooled connection if there is one.
+/// Sends the canonical request (origin-form target, `host` header) in `slot` to `upstream` over
+/// HTTP/1.1 (`http2: false`) or HTTP/2, on a pooled connection if there is one. After an error the
+/// request is back in its slot if the endpoint saw nothing of it.
 pub(crate) async fn send(
     worker: &Worker,
     upstream: &UpstreamRef,
     http2: bool,
-    request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, Lease), SendFailure> {
+    slot: &mut Option<Request<RequestBody>>,
+) -> Result<(Response<Incoming>, Lease), SendError> {
     let pool = upstream.pool(worker.index, || worker.remember(&upstream.0));
     if http2 {
-        return match pool.take_h2() {
-            Some(shared) => send_h2(shared, request).await,
-            None => match open_h2(pool, upstream).await {
-                Ok(shared) => send_h2(shared, request).await,
-                Err(error) => Err(SendFailure::connect(error, request)),
-            },
+        let shared = match pool.take_h2() {
+            Some(shared) => shared,
+            // Opening is rare and its future is large: on the heap.
+            None => Box::pin(open_h2(pool, upstream))
+                .await
+                .map_err(SendError::Connect)?,
         };
+        return send_h2(shared, slot).await;
     }
-    let mut request = request;
-    while let Some(mut sender) = pool.take_h1() {
-        match sender.try_send_request(request).await {
+    loop {
+        let pooled = pool.take_h1();
+        let fresh = pooled.is_none();
+        let mut sender = match pooled {
+            Some(sender) => sender,
+            None => Box::pin(open_h1(upstream))
+                .await
+                .map_err(SendError::Connect)?,
+        };
+        let Some(request) = slot.take() else {
+            return Err(SendError::Closed);
+        };
+        let error = match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, h1_lease(sender, upstream, worker))),
-            Err(mut error) => match error.take_message() {
-                // Closed while idle: nothing was written, the next connection takes it.
-                Some(unsent) => request = unsent,
-                None => return Err(SendFailure::sending(error)),
-            },
+            Err(error) => error,
+        };
+        match unsent(error, slot) {
+            // Closed while idle: nothing was written, the next connection takes it.
+            SendError::Closed if !fresh => {}
+            error => return Err(error),
         }
     }
-    let mut sender = match open_h1(upstream).await {
-        Ok(sender) => sender,
-        Err(error) => return Err(SendFailure::connect(error, request)),
-    };
-    match sender.try_send_request(request).await {
-        Ok(response) => Ok((response, h1_lease(sender, upstream, worker))),
-        Err(error) => Err(SendFailure::sending(error)),
+}
+
+/// Sorts an error and puts the request back if it was not written.
+fn unsent(
+    mut error: TrySendError<Request<RequestBody>>,
+    slot: &mut Option<Request<RequestBody>>,
+) -> SendError {
+    *slot = error.take_message();
+    if slot.is_some() {
+        SendError::Closed
+    } else {
+        lost(error.into_error())
     }
 }
 
@@ -234,18 +224,20 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
 
 async fn send_h2(
     shared: Shared,
-    request: Request<RequestBody>,
-) -> Result<(Response<Incoming>, Lease), SendFailure> {
+    slot: &mut Option<Request<RequestBody>>,
+) -> Result<(Response<Incoming>, Lease), SendError> {
     let Shared {
         mut sender,
         streams,
     } = shared;
     streams.fetch_add(1, Relaxed);
     let stream = Stream(streams);
-    let request = absolute(request);
-    match sender.try_send_request(request).await {
+    let Some(request) = slot.take() else {
+        return Err(SendError::Closed);
+    };
+    match sender.try_send_request(absolute(request)).await {
         Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
-        Err(error) => Err(SendFailure::sending(error)),
+        Err(error) => Err(unsent(error, slot)),
     }
 }
 

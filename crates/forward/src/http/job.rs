@@ -1,0 +1,192 @@
+//! A request that has been routed, from its filters to its answer.
+
+use std::sync::Arc;
+
+use http::{Request, Response, Version, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use weft_ir::{Captured, Effect, FilterContext, Filters, UpstreamProtocol};
+use weft_telemetry::{Reason, metrics::Protocol};
+
+use super::{
+    Next, attempt, headers, mirror,
+    reply::{grpc_status, own_answer},
+    route::Route,
+    upgrade::{self, ClientUpgrade},
+};
+use crate::{
+    body::{ClientBody, RequestBody, ResponseBody},
+    connection::Client,
+    exchange::Exchange,
+    live::View,
+    upstream::Cluster,
+};
+
+/// Everything about one request. It is made once, on the heap, and only referred to from then on.
+pub(super) struct Job {
+    pub(super) client: Arc<Client>,
+    pub(super) exchange: Box<Exchange>,
+    pub(super) route: Route,
+    pub(super) captured: CapturedBoth,
+    /// The request to be sent next; empty while it is on its way.
+    pub(super) request: Option<Request<RequestBody>>,
+    /// How to make the request again.
+    pub(super) template: Option<attempt::Template>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) http2: bool,
+    pub(super) deadline: Option<Instant>,
+    pub(super) upgrade: Option<ClientUpgrade>,
+    view: Arc<View>,
+}
+
+/// What the filter lists of rule and backend need to know in the response phase.
+#[derive(Default)]
+pub(super) struct CapturedBoth {
+    pub(super) rule: Captured,
+    pub(super) backend: Captured,
+}
+
+impl Job {
+    pub(super) fn plan(
+        client: Arc<Client>,
+        view: Arc<View>,
+        exchange: Box<Exchange>,
+        route: Route,
+    ) -> Box<Self> {
+        Box::new(Self {
+            client,
+            exchange,
+            route,
+            captured: CapturedBoth::default(),
+            request: None,
+            template: None,
+            cluster: None,
+            http2: false,
+            deadline: None,
+            upgrade: None,
+            view,
+        })
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.exchange.protocol() == Protocol::Grpc
+    }
+
+    /// Runs the filters and settles where and how to send.
+    pub(super) fn prepare(mut self: Box<Self>, mut parts: Parts, body: Incoming) -> Next {
+        let capture = |filters: Option<&Filters>, parts: &Parts| {
+            filters
+                .map(|filters| filters.capture(parts))
+                .unwrap_or_default()
+        };
+        self.captured.rule = capture(self.route.filters(), &parts);
+        self.captured.backend = capture(self.route.backend_filters(), &parts);
+        self.upgrade = upgrade::asked_for(&mut parts);
+        headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
+        let mut mirrors = Vec::new();
+        if let Err(early) = self.filter_all(&mut parts, &mut mirrors) {
+            return Next::Answer(self.early(early));
+        }
+        if let Err((status, reason)) = self.choose(parts.version) {
+            return Next::Answer(self.own(status, reason));
+        }
+        let body = mirror::start(&self.client.worker, mirrors, self.request_body(body));
+        if let Some(upgrade) = &self.upgrade {
+            upgrade.offer(&mut parts.headers);
+        }
+        self.load(parts, body);
+        Next::Send(self)
+    }
+
+    /// Runs the request half of both filter lists, the rule's first; `Err` is an answer.
+    fn filter_all(
+        &self,
+        parts: &mut Parts,
+        mirrors: &mut Vec<mirror::Copy>,
+    ) -> Result<(), Box<http::response::Parts>> {
+        let lists = [self.route.filters(), self.route.backend_filters()];
+        lists
+            .into_iter()
+            .flatten()
+            .try_for_each(|filters| self.filter(filters, parts, mirrors))
+    }
+
+    /// Runs the request half of a filter list; `Err` is an answer.
+    fn filter(
+        &self,
+        filters: &Filters,
+        parts: &mut Parts,
+        mirrors: &mut Vec<mirror::Copy>,
+    ) -> Result<(), Box<http::response::Parts>> {
+        let context = FilterContext {
+            scheme: self.view.scheme(),
+            port: self.view.port(),
+        };
+        for filter in filters {
+            match filter.apply_request(parts, &context) {
+                Effect::Continue => {}
+                Effect::Respond(answer) => return Err(answer),
+                Effect::Mirror(mirror) => {
+                    if mirror.fraction.hit(self.client.worker.random())
+                        && let Route::Rule { rule, .. } = &self.route
+                        && let Some((cluster, protocol)) = rule.mirror(&mirror.target)
+                    {
+                        mirrors.push(mirror::Copy::new(cluster, protocol, parts));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles the cluster, or what answers when the backend cannot be used (routing section 7).
+    fn choose(&mut self, version: Version) -> Result<(), (u16, Reason)> {
+        let backend = self.route.backend().ok_or((500, Reason::NoBackend))?;
+        let cluster = backend
+            .cluster
+            .as_ref()
+            .ok_or((500, Reason::BackendInvalid))?;
+        self.http2 = match backend.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::AsClient => version == Version::HTTP_2,
+        };
+        self.cluster = Some(Arc::clone(cluster));
+        self.deadline = self
+            .route
+            .timeouts()
+            .request
+            .map(|limit| Instant::now() + limit);
+        Ok(())
+    }
+
+    fn request_body(&self, body: Incoming) -> RequestBody {
+        if body.is_end_stream() {
+            return RequestBody::Empty;
+        }
+        let counted = (
+            Arc::clone(self.exchange.handles()),
+            self.exchange.protocol(),
+        );
+        RequestBody::Stream(ClientBody::new(
+            body,
+            Arc::clone(&self.client.activity),
+            counted,
+        ))
+    }
+
+    /// Sends, and answers with what came of it.
+    pub(super) async fn run(mut self: Box<Self>) -> Response<ResponseBody> {
+        let sent = attempt::forward(&mut self).await;
+        self.answer(sent)
+    }
+
+    /// An answer of Weft's own because something is wrong.
+    pub(super) fn own(mut self: Box<Self>, status: u16, reason: Reason) -> Response<ResponseBody> {
+        let grpc = self.is_grpc();
+        self.exchange
+            .own_answer(status, grpc_status(status, grpc), Some(reason));
+        own_answer(status, reason, grpc)
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a request goes: the one decision, with what it needs of the view it was made on.
+
+use std::sync::Arc;
+
+use http::{header::HOST, request::Parts};
+use weft_ir::{Filters, RequestView, Retry, Timeouts, host_of};
+use weft_telemetry::{Reason, metrics::RequestHandles};
+
+use super::validate::Canonical;
+use crate::live::{Decision, LiveBackend, LiveRule, View};
+
+/// The route of a request.
+pub(super) enum Route {
+    /// A rule took it; `backend` is the index of the chosen one, `None` when no backend of the rule
+    /// has a weight.
+    Rule {
+        rule: Arc<LiveRule>,
+        backend: Option<usize>,
+    },
+    /// To the Service itself.
+    PassThrough(Arc<View>),
+}
+
+/// Decides where a request in canonical form goes, or what refuses it.
+pub(super) fn route(
+    view: &Arc<View>,
+    sni: Option<&str>,
+    parts: &Parts,
+    canonical: &Canonical,
+) -> Result<Route, (u16, Reason)> {
+    let authority = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let sent = host_of(authority.unwrap_or_default());
+    let lowered;
+    let host = if sent.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        lowered = sent.to_ascii_lowercase();
+        lowered.as_str()
+    } else {
+        sent
+    };
+    let request = RequestView::new(parts, host);
+    match view.decide(sni, &request, canonical.encoded_separator) {
+        Decision::Rule(rule) => {
+            let backend = rule.split.next();
+            Ok(Route::Rule {
+                rule: Arc::clone(rule),
+                backend,
+            })
+        }
+        Decision::PassThrough => Ok(Route::PassThrough(Arc::clone(view))),
+        Decision::Refuse(status, reason) => Err((status, reason)),
+    }
+}
+
+impl Route {
+    /// The chosen backend.
+    pub(super) fn backend(&self) -> Option<&LiveBackend> {
+        match self {
+            Self::Rule { rule, backend } => rule.backends.get((*backend)?),
+            Self::PassThrough(view) => view.service(),
+        }
+    }
+
+    /// The counters of whatever will answer.
+    pub(super) fn handles(&self) -> &Arc<RequestHandles> {
+        match (self, self.backend()) {
+            (Self::Rule { rule, .. }, _) if rule.rule.filters.is_terminal() => &rule.own,
+            (_, Some(backend)) => &backend.handles,
+            (Self::Rule { rule, .. }, None) => &rule.own,
+            (Self::PassThrough(view), None) => &view.unrouted,
+        }
+    }
+
+    /// The filters of the rule.
+    pub(super) fn filters(&self) -> Option<&Filters> {
+        match self {
+            Self::Rule { rule, .. } => Some(&rule.rule.filters),
+            Self::PassThrough(_) => None,
+        }
+    }
+
+    /// The filters of the chosen backend.
+    pub(super) fn backend_filters(&self) -> Option<&Filters> {
+        match self {
+            Self::Rule { rule, backend } => rule
+                .rule
+                .backends
+                .get((*backend)?)
+                .map(|backend| &backend.filters),
+            Self::PassThrough(_) => None,
+        }
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        match self {
+            Self::Rule { rule, .. } => rule.rule.timeouts,
+            Self::PassThrough(_) => Timeouts::default(),
+        }
+    }
+
+    pub(super) fn retry(&self) -> Option<&Retry> {
+        match self {
+            Self::Rule { rule, .. } => rule.rule.retry.as_ref(),
+            Self::PassThrough(_) => None,
+        }
+    }
+}
