@@ -90,7 +90,12 @@ fn object(line: &str) -> AnyObject {
     let read = |text: &str| -> Map<String, Value> {
         serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
     };
+    let body = if body.is_empty() { "{}" } else { body };
+    let mut body = read(body);
     let mut metadata = read(extra);
+    if let Some(Value::Object(inner)) = body.remove("metadata") {
+        metadata.extend(inner);
+    }
     match name.split_once('/') {
         Some((namespace, name)) => {
             metadata.insert("namespace".into(), namespace.into());
@@ -100,14 +105,13 @@ fn object(line: &str) -> AnyObject {
             metadata.insert("name".into(), name.into());
         }
     }
-    let body = if body.is_empty() { "{}" } else { body };
     let without_spec = matches!(
         kind,
         Kind::Secret | Kind::ConfigMap | Kind::EndpointSlice | Kind::Namespace
     );
     let mut object = match without_spec {
-        true => Value::Object(read(body)),
-        false => json!({ "spec": read(body) }),
+        true => Value::Object(body),
+        false => json!({ "spec": body }),
     };
     object["apiVersion"] = kind.api_version().into();
     object["kind"] = kind_name.into();
@@ -267,3 +271,66 @@ pub(crate) fn check(base: &str, rows: &[Row<'_>]) {
         );
     }
 }
+
+/// Worlds that between them hold every kind of object and every sort of problem.
+pub(crate) const WORLDS: &[&str] = &[GATEWAYS, MESH, TROUBLE];
+
+/// Gateways with routes of both kinds, certificates and grants.
+const GATEWAYS: &str = "
+GatewayClass weft {controllerName: weft.dev/gateway-controller}
+GatewayClass other {controllerName: example.com/other}
+Namespace shop {metadata: {labels: {team: shop}}}
+Secret infra/cert {type: kubernetes.io/tls, stringData: {tls.crt: \"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\", tls.key: \"-----BEGIN PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE KEY-----\"}}
+Gateway infra/gw @{generation: 2} {gatewayClassName: weft, listeners: [
+  {name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
+  {name: shop, port: 80, protocol: HTTP, hostname: '*.shop.com', allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: shop}}}}},
+  {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: cert}]}},
+  {name: tcp, port: 9000, protocol: TCP}]}
+Gateway infra/other {gatewayClassName: other, listeners: [{name: http, port: 80, protocol: HTTP}]}
+Service infra/web {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+Service shop/cart {clusterIP: 10.0.0.2, ports: [{name: http, port: 80, appProtocol: kubernetes.io/h2c}]}
+ReferenceGrant shop/grant {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: infra}], to: [{group: '', kind: Service}]}
+HTTPRoute infra/home {parentRefs: [{name: gw}], hostnames: [home.com, x.shop.com], rules: [{backendRefs: [{name: web, port: 80}, {name: cart, namespace: shop, port: 80, weight: 3}]}]}
+HTTPRoute shop/web {parentRefs: [{name: gw, namespace: infra}, {name: other, namespace: infra}], rules: [
+  {matches: [{path: {value: /a}}, {path: {value: /b}}], backendRefs: [{name: cart, port: 80}]},
+  {filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}]}
+GRPCRoute shop/calls {parentRefs: [{name: gw, namespace: infra, sectionName: http}], rules: [{backendRefs: [{name: cart, port: 80}]}]}
+";
+
+/// Services with producer and consumer routes of both kinds.
+const MESH: &str = "
+Service shop/api {clusterIP: 10.1.0.1, ports: [{name: http, port: 80}, {name: grpc, port: 90}]}
+Service shop/v2 {clusterIP: 10.1.0.2, ports: [{port: 80}]}
+Service shop/none {clusterIP: None, ports: [{port: 80}]}
+HTTPRoute shop/split {parentRefs: [{group: '', kind: Service, name: api}], rules: [{backendRefs: [{name: api, port: 80, weight: 9}, {name: v2, port: 80}]}]}
+HTTPRoute pay/mine {parentRefs: [{group: '', kind: Service, name: api, namespace: shop, port: 80}], rules: [{backendRefs: [{name: v2, namespace: shop, port: 80}]}]}
+GRPCRoute shop/grpc {parentRefs: [{group: '', kind: Service, name: api, sectionName: grpc}], rules: [{backendRefs: [{name: api, port: 90}]}]}
+GRPCRoute pay/headless {parentRefs: [{group: '', kind: Service, name: none, namespace: shop}], rules: [{backendRefs: [{name: api, namespace: shop, port: 90}]}]}
+XMesh weft {controllerName: weft.dev/mesh-controller}
+EndpointSlice shop/api-1 {metadata: {labels: {kubernetes.io/service-name: api}}, addressType: IPv4, ports: [{name: http, port: 8080}], endpoints: [{addresses: [10.2.0.1]}]}
+";
+
+/// Conflicts, kinds that are not built, and rules that cannot be served.
+const TROUBLE: &str = "
+GatewayClass weft {controllerName: weft.dev/gateway-controller, parametersRef: {group: a, kind: B, name: c}}
+Gateway infra/a {gatewayClassName: weft, listeners: [{name: l, port: 80, protocol: HTTP}]}
+Gateway infra/b {gatewayClassName: nobody, listeners: [{name: one, port: 80, protocol: HTTP}, {name: two, port: 80, protocol: HTTP},
+  {name: three, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: nope}]}}, {name: four, port: 443, protocol: HTTPS, hostname: a.com, tls: {certificateRefs: [{name: nope, namespace: far}]}},
+  {name: five, port: 81, protocol: HTTP, allowedRoutes: {kinds: [{kind: TLSRoute}]}}, {name: six, port: 82, protocol: HTTP}]}
+Gateway infra/gw {gatewayClassName: weft, addresses: [{type: Hostname, value: a.com}], listeners: [{name: l, port: 80, protocol: HTTP}]}
+ListenerSet infra/set {parentRef: {name: b}, listeners: [{name: x, port: 90, protocol: HTTP}]}
+Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80}]}
+Service infra/secure {clusterIP: 10.0.0.9, ports: [{port: 80}]}
+BackendTLSPolicy infra/tls {targetRefs: [{group: '', kind: Service, name: secure}], validation: {hostname: a}}
+XBackendTrafficPolicy infra/retries {targetRefs: [{group: '', kind: Service, name: web}]}
+HTTPRoute infra/broken {parentRefs: [{name: b, sectionName: six}, {name: nope}, {kind: ListenerSet, name: set}], rules: [
+  {matches: [{path: {type: RegularExpression, value: '('}}]}, {backendRefs: [{name: web, port: 81}, {name: secure, port: 80}]},
+  {filters: [{type: Teleport}]}]}
+HTTPRoute infra/fine {parentRefs: [{name: b}, {name: gw}], rules: [{backendRefs: [{name: web, port: 80}]}, {matches: [{headers: [{name: a, value: '['  , type: RegularExpression}]}, {path: {value: /x}}]}]}
+HTTPRoute infra/twin {parentRefs: [{name: b}], rules: [{backendRefs: [{name: secure, port: 80}]}]}
+HTTPRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: nope, port: 80}]}]}
+GRPCRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+TLSRoute infra/tls {parentRefs: [{name: b}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+TCPRoute infra/tcp {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+UDPRoute infra/udp {parentRefs: [{name: b}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+";

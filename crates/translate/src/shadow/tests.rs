@@ -1,1 +1,214 @@
-//! Tests of `shadow`.
+//! Rules that lose to equal matches (routing.md section 8, "Shadowing", and section 4, steps 8 to 11).
+
+use weft_api::ConditionType;
+
+use crate::fixture::{CLASS, notes, output, reference};
+
+const BASE: &str = "Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80, appProtocol: http}]}
+Gateway infra/gw {gatewayClassName: weft, listeners: [{name: a, port: 80, protocol: HTTP, hostname: '*.a.com'},
+  {name: b, port: 81, protocol: HTTP}]}";
+
+/// An HTTPRoute `infra/NAME` for `gw` with one rule per list of matches.
+fn route(name: &str, extra: &str, rules: &[&str]) -> String {
+    let rules = rules
+        .iter()
+        .map(|matches| format!("{{matches: [{matches}], backendRefs: [{{name: web, port: 80}}]}}"));
+    let rules = rules.collect::<Vec<_>>().join(", ");
+    format!("HTTPRoute infra/{name} {extra} {{parentRefs: [{{name: gw}}], rules: [{rules}]}}\n")
+}
+
+/// Findings of precedence about each route.
+fn found(world: &str, route: &str) -> Vec<String> {
+    let mut notes = notes(
+        &output(&format!("{CLASS}{BASE}\n{world}")),
+        &format!("HTTPRoute infra/{route}"),
+    );
+    notes.retain(|note| note.starts_with("WA3"));
+    notes
+}
+
+const OLD: &str = "@{creationTimestamp: '2024-01-01T00:00:00Z'}";
+const NEW: &str = "@{creationTimestamp: '2025-01-01T00:00:00Z'}";
+const A: &str = "{path: {value: /a}}";
+const B: &str = "{path: {value: /b}}";
+
+#[test]
+fn equal_matches_are_decided_by_age_then_name_then_position() {
+    let lost = ["WA301 spec.rules[0]"];
+    let rows: [(&str, String, &str, &[&str]); 10] = [
+        (
+            "age: the younger loses",
+            route("x", NEW, &[A]) + &route("y", OLD, &[A]),
+            "x",
+            &lost,
+        ),
+        (
+            "age: the older wins",
+            route("x", NEW, &[A]) + &route("y", OLD, &[A]),
+            "y",
+            &[],
+        ),
+        (
+            "name, when equally old",
+            route("x", OLD, &[A]) + &route("y", OLD, &[A]),
+            "y",
+            &lost,
+        ),
+        (
+            "name, when without age",
+            route("x", "", &[A]) + &route("y", "", &[A]),
+            "y",
+            &lost,
+        ),
+        (
+            "an age comes before none",
+            route("x", "", &[A]) + &route("y", NEW, &[A]),
+            "x",
+            &lost,
+        ),
+        (
+            "position in the route",
+            route("x", "", &[A, B, A]),
+            "x",
+            &["WA301 spec.rules[2]"],
+        ),
+        (
+            "a rule does not shadow itself",
+            route("x", "", &[&format!("{A}, {A}")]),
+            "x",
+            &[],
+        ),
+        (
+            "some matches only",
+            route("x", "", &[A]) + &route("y", "", &[&format!("{A}, {B}")]),
+            "y",
+            &["WA302 spec.rules[0]"],
+        ),
+        (
+            "all matches",
+            route("x", "", &[A, B]) + &route("y", "", &[&format!("{A}, {B}")]),
+            "y",
+            &lost,
+        ),
+        (
+            "another listener is left",
+            route("x", "", &[A]).replace("{name: gw}", "{name: gw, sectionName: a}")
+                + &route("y", "", &[A]),
+            "y",
+            &["WA302 spec.rules[0]"],
+        ),
+    ];
+    for (name, world, route, expected) in rows {
+        assert_eq!(found(&world, route), expected, "{name}");
+    }
+}
+
+#[test]
+fn different_conditions_never_shadow() {
+    let pairs = [
+        ("path", A, B),
+        ("path type", "{path: {type: Exact, value: /a}}", A),
+        (
+            "regular expression",
+            "{path: {type: RegularExpression, value: /a}}",
+            A,
+        ),
+        ("method", "{path: {value: /a}, method: GET}", A),
+        ("other method", "{method: GET}", "{method: PUT}"),
+        (
+            "header",
+            "{headers: [{name: a, value: b}]}",
+            "{headers: [{name: a, value: c}]}",
+        ),
+        (
+            "header type",
+            "{headers: [{name: a, value: b}]}",
+            "{headers: [{name: a, value: b, type: RegularExpression}]}",
+        ),
+        (
+            "query",
+            "{queryParams: [{name: a, value: b}]}",
+            "{queryParams: [{name: b, value: b}]}",
+        ),
+        (
+            "header and query",
+            "{headers: [{name: a, value: b}]}",
+            "{queryParams: [{name: a, value: b}]}",
+        ),
+    ];
+    for (name, left, right) in pairs {
+        let world = route("x", "", &[left]) + &route("y", "", &[right]);
+        assert_eq!(found(&world, "y"), [""; 0], "{name}");
+        assert_eq!(found(&world, "x"), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn conditions_are_equal_however_they_are_written() {
+    let pairs = [
+        ("no match is PathPrefix /", "", "{path: {value: /}}"),
+        ("trailing slash", A, "{path: {value: /a/}}"),
+        (
+            "order of headers, case of names",
+            "{headers: [{name: A, value: x}, {name: b, value: z}]}",
+            "{headers: [{name: B, value: z}, {name: a, value: x}]}",
+        ),
+        (
+            "repeats do not count",
+            "{headers: [{name: a, value: x}, {name: A, value: z}]}",
+            "{headers: [{name: a, value: x}]}",
+        ),
+    ];
+    for (name, left, right) in pairs {
+        let world = route("x", "", &[left]) + &route("y", "", &[right]);
+        assert_eq!(found(&world, "y"), ["WA301 spec.rules[0]"], "{name}");
+    }
+}
+
+#[test]
+fn hostnames_keep_claims_apart() {
+    let on = |name: &str, hostnames: &str| {
+        route(name, "", &[A]).replace(
+            "parentRefs",
+            &format!("hostnames: [{hostnames}], parentRefs"),
+        )
+    };
+    let rows: [(&str, &str, &str, &[&str]); 4] = [
+        ("other hosts", "x.a.com", "y.a.com", &[]),
+        ("wildcard and exact", "'*.a.com'", "y.a.com", &[]),
+        ("the same", "x.a.com", "x.a.com", &["WA301 spec.rules[0]"]),
+        (
+            "one of two",
+            "x.a.com",
+            "'x.a.com', 'y.a.com'",
+            &["WA302 spec.rules[0]"],
+        ),
+    ];
+    for (name, left, right, expected) in rows {
+        assert_eq!(
+            found(&(on("x", left) + &on("y", right)), "y"),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_status_names_the_winner() {
+    let world = format!(
+        "{CLASS}{BASE}\n{}{}",
+        route("x", "", &[A]),
+        route("y", "", &[B, A])
+    );
+    let output = output(&world);
+    let crate::Status::Route(status) = &*output.statuses[&reference("HTTPRoute infra/y")] else {
+        panic!("a route has a route status");
+    };
+    let conditions = &status.parents[0].conditions;
+    let accepted = weft_api::conditions::find(conditions, ConditionType::Accepted);
+    let message = accepted.map(|it| it.message.as_str()).unwrap_or_default();
+    assert!(
+        message.contains("rule 1 never wins: HTTPRoute infra/x rule 0"),
+        "{message}"
+    );
+}
