@@ -1,5 +1,8 @@
 //! The one integration-test binary of the workspace: it links once, and `cargo x test` runs its
 //! modules as stages (`golden`, `tidy`, `standalone`; everything else is `integration`).
 
+mod coverage;
 mod generated;
+mod golden;
+mod standalone;
 mod tidy;
