@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header::HeaderValue};
+use http::{HeaderMap, Method, Response, Uri, header::HeaderValue};
 use http_body::Frame;
 use weft_balance::{Failure, InFlight as AtEndpoint, Outcome};
 use weft_telemetry::{
@@ -96,11 +96,16 @@ impl Exchange {
         }
     }
 
-    /// The head of the answer is about to go to the client.
-    pub(crate) fn answered(&mut self, status: u16, headers: &HeaderMap, now_ns: u64) {
-        self.status = Some(status);
+    /// When the request arrived.
+    pub(crate) fn started_ns(&self) -> u64 {
+        self.started_ns
+    }
+
+    /// The head of the answer that goes to the client arrived at `now_ns`.
+    pub(crate) fn answered<B>(&mut self, answer: &Response<B>, now_ns: u64) {
+        self.status = Some(answer.status().as_u16());
         self.first_byte_ns = Some(now_ns.saturating_sub(self.started_ns));
-        self.take_grpc_status(headers);
+        self.take_grpc_status(answer.headers());
     }
 
     /// A frame of the answer's body passes.

@@ -34,7 +34,7 @@ impl Job {
     }
 
     /// The answer to the client after sending ended one way or another.
-    pub(super) fn answer(mut self: Box<Self>, sent: Sent) -> Response<ResponseBody> {
+    pub(super) fn answer(self: Box<Self>, sent: Sent) -> Response<ResponseBody> {
         let (mut parts, body, lease) = match sent {
             Sent::Failed(status, reason) => {
                 let mut headers = http::HeaderMap::new();
@@ -48,9 +48,6 @@ impl Job {
                 (parts, body, lease)
             }
         };
-        let now_ns = self.client.worker.clock.now_ns();
-        self.exchange
-            .answered(parts.status.as_u16(), &parts.headers, now_ns);
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(parts);
         }

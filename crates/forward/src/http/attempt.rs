@@ -90,12 +90,14 @@ impl Job {
 /// Sends the request. The request timeout covers everything, retries included (GEP-1742).
 pub(super) async fn forward(job: &mut Job) -> Sent {
     let deadline = job.deadline;
+    let now_ns = job.exchange.started_ns();
     let tries = Tries {
         job,
         tried: Vec::new(),
         connect_retries: 0,
         repeats: 0,
         retrying: None,
+        now_ns,
     };
     match deadline {
         None => tries.run().await,
@@ -115,6 +117,8 @@ struct Tries<'a> {
     repeats: u32,
     /// Why the attempt under way is a retry.
     retrying: Option<Reason>,
+    /// The time, as of the last thing that took any.
+    now_ns: u64,
 }
 
 impl Tries<'_> {
@@ -127,6 +131,7 @@ impl Tries<'_> {
                 Ok((response, lease)) => {
                     let status = response.status().as_u16();
                     if !self.asks_for_another(status) {
+                        self.job.exchange.answered(&response, self.now_ns);
                         return Sent::Answer(response, lease);
                     }
                     let again = self.repeat(Reason::UpstreamStatus, RepeatFor::Status);
@@ -141,10 +146,16 @@ impl Tries<'_> {
                     Sent::Failed(504, Reason::TimeoutBackend),
                 ),
             };
-            let Some(backoff) = again else { return last };
+            let Some(backoff) = again else {
+                if let Sent::Answer(response, _) = &last {
+                    self.job.exchange.answered(response, self.now_ns);
+                }
+                return last;
+            };
             drop(last);
             if !backoff.is_zero() {
                 sleep(backoff).await;
+                self.now_ns = self.job.client.worker.clock.now_ns();
             }
             self.tried.push(index);
         }
@@ -153,7 +164,7 @@ impl Tries<'_> {
     /// An endpoint that was not tried yet; any endpoint once all were.
     fn pick(&self) -> Option<(usize, UpstreamRef)> {
         let worker = &self.job.client.worker;
-        let (now_ns, random) = (worker.clock.now_ns(), worker.random());
+        let (now_ns, random) = (self.now_ns, worker.random());
         self.job.cluster.as_ref()?.with_members(|members| {
             let index = weft_balance::pick(members, now_ns, random, &self.tried)
                 .or_else(|| weft_balance::pick(members, now_ns, random, &[]))?;
@@ -174,7 +185,7 @@ impl Tries<'_> {
             ..
         } = &mut *self.job;
         let worker = &client.worker;
-        let started_ns = worker.clock.now_ns();
+        let started_ns = self.now_ns;
         exchange.attempt(upstream, started_ns);
         let result = match route.timeouts().backend_request {
             None => Some(send(worker, upstream, *http2, request).await),
@@ -182,15 +193,15 @@ impl Tries<'_> {
                 .await
                 .ok(),
         };
-        let now_ns = worker.clock.now_ns();
-        self.ended(result, (started_ns, now_ns))
+        self.now_ns = worker.clock.now_ns();
+        self.ended(result, started_ns)
     }
 
     /// Reports how an attempt went to the balancer and the retry counters.
     fn ended(
         &mut self,
         result: Option<Result<(Response<Incoming>, Lease), SendError>>,
-        (started_ns, now_ns): (u64, u64),
+        started_ns: u64,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let outcome = match &result {
             Some(Ok((response, _))) => outcome_of(response.status().as_u16()),
@@ -208,6 +219,7 @@ impl Tries<'_> {
                 },
             );
         }
+        let now_ns = self.now_ns;
         let latency_ns = now_ns.saturating_sub(started_ns);
         let Job {
             exchange, cluster, ..
@@ -279,7 +291,7 @@ impl Tries<'_> {
 
     fn within_budget(&mut self, reason: Reason) -> bool {
         let worker = &self.job.client.worker;
-        let allowed = worker.budget.try_retry(worker.clock.now_ns());
+        let allowed = worker.budget.try_retry(self.now_ns);
         if allowed {
             self.retrying = Some(reason);
         } else {
