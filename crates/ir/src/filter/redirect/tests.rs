@@ -42,88 +42,35 @@ fn check(row: &str, redirect: &Redirect, came_by: (Scheme, u16), location: &str)
     assert_eq!(found, format!("302 {location}"), "{row}");
 }
 
+/// Scheme and port of the filter, how the request came in, origin of the `Location`.
+type PortRow = (Option<Scheme>, Option<u16>, (Scheme, u16), &'static str);
+
+/// The comment of `HTTPRequestRedirectFilter.port`, clause by clause.
+#[rustfmt::skip]
+const PORTS: [(&str, PortRow); 12] = [
+    ("port given", (None, Some(8083), (Http, 80), "http://shop.example:8083")),
+    ("port beats scheme", (Some(Https), Some(8443), (Http, 80), "https://shop.example:8443")),
+    ("scheme: its own port", (Some(Https), None, (Http, 8080), "https://shop.example")),
+    ("scheme http", (Some(Http), None, (Https, 8443), "http://shop.example")),
+    ("no scheme: the listener port", (None, None, (Http, 8080), "http://shop.example:8080")),
+    ("listener port of TLS", (None, None, (Https, 8443), "https://shop.example:8443")),
+    ("http and 80: no port", (None, None, (Http, 80), "http://shop.example")),
+    ("https and 443: no port", (None, None, (Https, 443), "https://shop.example")),
+    ("given 80 with http: no port", (None, Some(80), (Http, 8080), "http://shop.example")),
+    ("given 443 with https", (Some(Https), Some(443), (Http, 80), "https://shop.example")),
+    ("80 is not the port of https", (Some(Https), Some(80), (Http, 80), "https://shop.example:80")),
+    ("443 is not the port of http", (None, None, (Http, 443), "http://shop.example:443")),
+];
+
 #[test]
 fn port_rules() {
-    let to = |scheme, port| Redirect {
-        scheme,
-        port,
-        ..PLAIN
-    };
-    for (row, redirect, came_by, location) in [
-        (
-            "port given",
-            to(None, Some(8083)),
-            (Http, 80),
-            "http://shop.example:8083/a/b?c=d",
-        ),
-        (
-            "port beats scheme",
-            to(Some(Https), Some(8443)),
-            (Http, 80),
-            "https://shop.example:8443/a/b?c=d",
-        ),
-        (
-            "scheme: its well-known port",
-            to(Some(Https), None),
-            (Http, 8080),
-            "https://shop.example/a/b?c=d",
-        ),
-        (
-            "scheme http",
-            to(Some(Http), None),
-            (Https, 8443),
-            "http://shop.example/a/b?c=d",
-        ),
-        (
-            "no scheme: the listener port",
-            PLAIN,
-            (Http, 8080),
-            "http://shop.example:8080/a/b?c=d",
-        ),
-        (
-            "listener port of TLS",
-            PLAIN,
-            (Https, 8443),
-            "https://shop.example:8443/a/b?c=d",
-        ),
-        (
-            "http and 80: no port",
-            PLAIN,
-            (Http, 80),
-            "http://shop.example/a/b?c=d",
-        ),
-        (
-            "https and 443: no port",
-            PLAIN,
-            (Https, 443),
-            "https://shop.example/a/b?c=d",
-        ),
-        (
-            "given 80 with http: no port",
-            to(None, Some(80)),
-            (Http, 8080),
-            "http://shop.example/a/b?c=d",
-        ),
-        (
-            "given 443 with https: no port",
-            to(Some(Https), Some(443)),
-            (Http, 80),
-            "https://shop.example/a/b?c=d",
-        ),
-        (
-            "80 is not the port of https",
-            to(Some(Https), Some(80)),
-            (Http, 80),
-            "https://shop.example:80/a/b?c=d",
-        ),
-        (
-            "443 is not the port of http",
-            PLAIN,
-            (Http, 443),
-            "http://shop.example:443/a/b?c=d",
-        ),
-    ] {
-        check(row, &redirect, came_by, location);
+    for (row, (scheme, port, came_by, origin)) in PORTS {
+        let redirect = Redirect {
+            scheme,
+            port,
+            ..PLAIN
+        };
+        check(row, &redirect, came_by, &format!("{origin}/a/b?c=d"));
     }
 }
 
