@@ -257,19 +257,36 @@ pub(crate) fn notes(output: &Output, name: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// A row of a table of statuses: what the row shows, the world, an object, and its status.
-pub(crate) type Row<'a> = (&'a str, &'a str, &'a str, &'a [&'a str]);
+/// The rows of a table written as text: one row per line, columns separated by `|`. The last column
+/// is usually what is expected, several lines of it joined by `+`, nothing for none.
+pub(crate) fn rows<const N: usize>(table: &str) -> Vec<[&str; N]> {
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    let row = |line| {
+        let columns: Vec<&str> = str::split(line, '|').map(str::trim).collect();
+        columns
+            .try_into()
+            .unwrap_or_else(|_| panic!("a row of {N} columns: {line}"))
+    };
+    lines.map(row).collect()
+}
 
-/// Translates each world on top of `base` and compares the status of one object.
-pub(crate) fn check(base: &str, rows: &[Row<'_>]) {
-    for (name, world, object, expected) in rows {
-        let output = output(&format!("{CLASS}{base}\n{world}"));
-        assert_eq!(
-            status(&output, object),
-            *expected,
-            "{name}\nstatus of {object} in: {world}"
-        );
-    }
+/// The lines of an expectation.
+pub(crate) fn lines(expected: &str) -> Vec<&str> {
+    expected
+        .split('+')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// Translates a world with a class of ours and compares the status of one object.
+pub(crate) fn check(name: &str, world: &str, object: &str, expected: &str) {
+    let seen = status(&output(&format!("{CLASS}{world}")), object);
+    assert_eq!(
+        seen,
+        lines(expected),
+        "{name}\nstatus of {object} in: {world}"
+    );
 }
 
 /// Worlds that between them hold every kind of object and every sort of problem.

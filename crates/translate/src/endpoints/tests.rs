@@ -6,7 +6,7 @@ use weft_api::AnyObject;
 use weft_ir::{EndpointState, Name, ServicePort};
 
 use super::{EndpointTable, endpoints};
-use crate::fixture::{objects, reference, store, store_of};
+use crate::fixture::{lines, objects, reference, rows, store, store_of};
 
 const SERVICE: &str = "Service shop/web {clusterIP: 10.0.0.1, ports: [{name: http, port: 80, targetPort: 8080}, {name: named, port: 81, targetPort: api}, {name: dns, port: 53, protocol: UDP}]}
 Service shop/single {clusterIP: None, ports: [{port: 80}]}\n";
@@ -35,135 +35,52 @@ fn found(world: &str, key: &ServicePort) -> Vec<String> {
     set.all().iter().map(line).collect()
 }
 
+/// Ports and endpoints of an IPv4 slice of Service `web`, and what port 80 has then.
+const SLICES: &str = "
+an address                          | HTTP                      | {addresses: [10.1.0.1]} | 10.1.0.1:8080
+conditions absent mean ready        | HTTP                      | {addresses: [10.1.0.1], conditions: {}} | 10.1.0.1:8080
+not ready                           | HTTP                      | {addresses: [10.1.0.1], conditions: {ready: false}} |
+serving but not ready               | HTTP                      | {addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: false}} |
+serving and terminating             | HTTP                      | {addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: true}} | 10.1.0.1:8080 terminating
+terminating and not serving         | HTTP                      | {addresses: [10.1.0.1], conditions: {ready: false, serving: false, terminating: true}} |
+of several addresses the first      | HTTP                      | {addresses: [10.1.0.1, 10.1.0.2]} | 10.1.0.1:8080
+sorted, repeats dropped             | HTTP                      | {addresses: [10.1.0.2]}, {addresses: [10.1.0.1]}, {addresses: [10.1.0.2]} | 10.1.0.1:8080 + 10.1.0.2:8080
+a port of another name              | {name: other, port: 8080} | {addresses: [10.1.0.1]} |
+a port without name                 | {port: 8080}              | {addresses: [10.1.0.1]} |
+a port without number               | {name: http}              | {addresses: [10.1.0.1]} |
+a port that is none                 | {name: http, port: 0}     | {addresses: [10.1.0.1]} |
+not TCP                             | {name: http, port: 8080, protocol: UDP} | {addresses: [10.1.0.1]} |
+an address of another family        | HTTP                      | {addresses: ['fd00::1']} |
+no address                          | HTTP                      | {addresses: [nonsense]}, {addresses: []} |
+";
+
+const HTTP: &str = "{name: http, port: 8080}";
+
 #[test]
 fn slices_become_endpoints() {
-    let http = "{name: http, port: 8080}";
-    let v4 = |ports: &str, list: &str| slice("s", "web", "IPv4", ports, list);
-    let rows: Vec<(&str, String, &[&str])> = vec![
-        (
-            "an address",
-            v4(http, "{addresses: [10.1.0.1]}"),
-            &["10.1.0.1:8080"],
-        ),
-        (
-            "conditions absent mean ready",
-            v4(http, "{addresses: [10.1.0.1], conditions: {}}"),
-            &["10.1.0.1:8080"],
-        ),
-        (
-            "not ready",
-            v4(http, "{addresses: [10.1.0.1], conditions: {ready: false}}"),
-            &[],
-        ),
-        (
-            "serving but not ready",
-            v4(
-                http,
-                "{addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: false}}",
-            ),
-            &[],
-        ),
-        (
-            "serving and terminating",
-            v4(
-                http,
-                "{addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: true}}",
-            ),
-            &["10.1.0.1:8080 terminating"],
-        ),
-        (
-            "terminating and not serving",
-            v4(
-                http,
-                "{addresses: [10.1.0.1], conditions: {ready: false, serving: false, terminating: true}}",
-            ),
-            &[],
-        ),
-        (
-            "of several addresses the first",
-            v4(http, "{addresses: [10.1.0.1, 10.1.0.2]}"),
-            &["10.1.0.1:8080"],
-        ),
-        (
-            "a port of another name",
-            v4("{name: other, port: 8080}", "{addresses: [10.1.0.1]}"),
-            &[],
-        ),
-        (
-            "a port without name",
-            v4("{port: 8080}", "{addresses: [10.1.0.1]}"),
-            &[],
-        ),
-        (
-            "a port without number",
-            v4("{name: http}", "{addresses: [10.1.0.1]}"),
-            &[],
-        ),
-        (
-            "not TCP",
-            v4(
-                "{name: http, port: 8080, protocol: UDP}",
-                "{addresses: [10.1.0.1]}",
-            ),
-            &[],
-        ),
-        (
-            "an address of another family",
-            v4(http, "{addresses: ['fd00::1']}"),
-            &[],
-        ),
-        (
-            "no address",
-            v4(http, "{addresses: [nonsense]}, {addresses: []}"),
-            &[],
-        ),
-        (
-            "domain names are not dialled",
-            slice("s", "web", "FQDN", http, "{addresses: [a.com]}"),
-            &[],
-        ),
-        (
-            "a slice of another Service",
-            slice("s", "single", "IPv4", http, "{addresses: [10.1.0.1]}"),
-            &[],
-        ),
-        (
-            "both families",
-            v4(http, "{addresses: [10.1.0.1]}")
-                + &slice("t", "web", "IPv6", http, "{addresses: ['fd00::1']}"),
-            &["10.1.0.1:8080", "[fd00::1]:8080"],
-        ),
-        (
-            "several slices, repeats dropped",
-            v4(http, "{addresses: [10.1.0.2]}")
-                + &slice(
-                    "t",
-                    "web",
-                    "IPv4",
-                    http,
-                    "{addresses: [10.1.0.1]}, {addresses: [10.1.0.2], conditions: {ready: false, serving: true, terminating: true}}",
-                ),
-            &["10.1.0.1:8080", "10.1.0.2:8080"],
-        ),
-        (
-            "slices may differ in the number of a named port",
-            v4("{name: http, port: 8080}", "{addresses: [10.1.0.1]}")
-                + &slice(
-                    "t",
-                    "web",
-                    "IPv4",
-                    "{name: http, port: 9090}",
-                    "{addresses: [10.1.0.2]}",
-                ),
-            &["10.1.0.1:8080", "10.1.0.2:9090"],
-        ),
-    ];
-    for (name, slices, expected) in rows {
-        assert_eq!(
-            found(&format!("{SERVICE}{slices}"), &port("web", 80)),
-            expected,
-            "{name}"
-        );
+    for [name, ports, list, expected] in rows(SLICES) {
+        let world =
+            SERVICE.to_owned() + &slice("s", "web", "IPv4", &ports.replace("HTTP", HTTP), list);
+        assert_eq!(found(&world, &port("web", 80)), lines(expected), "{name}");
+    }
+}
+
+/// Service, address family, ports and endpoints of a second slice, beside one with 10.1.0.2.
+const SECOND: &str = "
+another Service                 | single | IPv4 | HTTP | {addresses: [10.1.0.1]} | 10.1.0.2:8080
+the other family                | web    | IPv6 | HTTP | {addresses: ['fd00::1']} | 10.1.0.2:8080 + [fd00::1]:8080
+domain names are not dialled    | web    | FQDN | HTTP | {addresses: [a.com]} | 10.1.0.2:8080
+of one address, ready wins      | web    | IPv4 | HTTP | {addresses: [10.1.0.2], conditions: {ready: false, serving: true, terminating: true}} | 10.1.0.2:8080
+a named port may differ by slice | web   | IPv4 | {name: http, port: 9090} | {addresses: [10.1.0.3]} | 10.1.0.2:8080 + 10.1.0.3:9090
+";
+
+#[test]
+fn slices_add_up() {
+    let first = slice("s", "web", "IPv4", HTTP, "{addresses: [10.1.0.2]}");
+    for [name, service, family, ports, list, expected] in rows(SECOND) {
+        let second = slice("t", service, family, &ports.replace("HTTP", HTTP), list);
+        let world = format!("{SERVICE}{first}{second}");
+        assert_eq!(found(&world, &port("web", 80)), lines(expected), "{name}");
     }
 }
 

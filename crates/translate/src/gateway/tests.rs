@@ -1,15 +1,13 @@
 //! Gateways as a whole and their classes, one row per reason of routing.md section 8 and of the
 //! condition constants of `gateway_types.go` and `gatewayclass_types.go`.
 
-use std::net::IpAddr;
-
 use weft_api::{ConditionType, conditions};
 use weft_ir::Name;
 
 use crate::{
     ClassPolicy, GatewayFacts, Programming, Scope, Status,
     features::Channel,
-    fixture::{CLASS, check, notes, output, reference, scope, status, store, tables},
+    fixture::{CLASS, check, lines, notes, output, reference, rows, scope, status, store, tables},
     translate,
 };
 
@@ -33,90 +31,52 @@ fn facts(scope: &mut Scope) -> &mut GatewayFacts {
     scope.gateways.entry(Name::new("infra", "gw")).or_default()
 }
 
-#[test]
-fn gateways_are_refused_for_what_they_ask() {
-    let refused = |reason: &str| {
-        [
-            format!("gateway Accepted=False/{reason} Programmed=False/Invalid"),
-            "l (0) Programmed=False/Invalid".to_owned(),
-        ]
-    };
-    let rows = [
-        (
-            "parametersRef",
-            "infrastructure: {parametersRef: {group: a, kind: B, name: c}}, ",
-            "InvalidParameters",
-        ),
-        (
-            "address type",
-            "addresses: [{type: Hostname, value: a.com}], ",
-            "UnsupportedAddress",
-        ),
-        (
-            "unknown address type",
-            "addresses: [{type: example.com/x, value: a}], ",
-            "UnsupportedAddress",
-        ),
-        ("default Gateways", "defaultScope: All, ", "Invalid"),
-        (
-            "the first reason counts",
-            "defaultScope: All, addresses: [{type: Hostname}], ",
-            "UnsupportedAddress",
-        ),
-    ];
-    for (name, extra, reason) in rows {
-        let expected = refused(reason);
-        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-        check(
-            "",
-            &[(name, &gateway(extra), "Gateway infra/gw", &expected)],
-        );
-        let world = format!("{CLASS}{}", gateway(extra));
-        assert!(
-            tables(&output(&world)).is_empty(),
-            "{name}: nothing is served"
-        );
-    }
-    check(
-        "",
-        &[
-            (
-                "default scope None",
-                &gateway("defaultScope: None, "),
-                "Gateway infra/gw",
-                &["gateway", "l (0)"],
-            ),
-            (
-                "labels and annotations are no parameters",
-                &gateway("infrastructure: {labels: {a: b}}, "),
-                "Gateway infra/gw",
-                &["gateway", "l (0)"],
-            ),
-            (
-                "no listener",
-                "Gateway infra/gw {gatewayClassName: weft}",
-                "Gateway infra/gw",
-                &["gateway Accepted=False/ListenersNotValid Programmed=False/Invalid"],
-            ),
-            (
-                "client certificate towards backends",
-                &gateway("tls: {backend: {clientCertificateRef: {name: c}}}, "),
-                "Gateway infra/gw",
-                &[
-                    "gateway ResolvedRefs=False/InvalidClientCertificateRef",
-                    "l (0)",
-                ],
-            ),
-        ],
-    );
-}
+/// Fields of the Gateway's spec, and why it is refused.
+const REFUSED: &str = "
+parametersRef            | infrastructure: {parametersRef: {group: a, kind: B, name: c}}, | InvalidParameters
+address type             | addresses: [{type: Hostname, value: a.com}],                   | UnsupportedAddress
+unknown address type     | addresses: [{type: example.com/x, value: a}],                  | UnsupportedAddress
+default Gateways         | defaultScope: All,                                             | Invalid
+the first reason counts  | defaultScope: All, addresses: [{type: Hostname}],              | UnsupportedAddress
+";
 
 #[test]
-fn programmed_is_what_the_world_says() {
-    let waiting = "l (0) Programmed=False/Pending";
-    let at = IpAddr::from([127, 0, 0, 9]);
+fn gateways_are_refused_for_what_they_ask() {
+    for [name, extra, reason] in rows(REFUSED) {
+        let expected = format!(
+            "gateway Accepted=False/{reason} Programmed=False/Invalid + l (0) Programmed=False/Invalid"
+        );
+        let world = gateway(extra);
+        check(name, &world, "Gateway infra/gw", &expected);
+        let output = output(&format!("{CLASS}{world}"));
+        assert!(tables(&output).is_empty(), "{name}: nothing is served");
+    }
+}
+
+/// Fields of the Gateway's spec that are no reason to refuse it, and its status.
+const SERVED: &str = "
+default scope None                 | defaultScope: None,                                  | gateway
+labels are no parameters           | infrastructure: {labels: {a: b}},                    | gateway
+certificate towards backends       | tls: {backend: {clientCertificateRef: {name: c}}},   | gateway ResolvedRefs=False/InvalidClientCertificateRef
+";
+
+#[test]
+fn gateways_are_served_in_spite_of_what_they_ask() {
+    for [name, extra, expected] in rows(SERVED) {
+        let expected = format!("{expected} + l (0)");
+        check(name, &gateway(extra), "Gateway infra/gw", &expected);
+    }
+    let bare = "Gateway infra/gw {gatewayClassName: weft}";
+    let expected = "gateway Accepted=False/ListenersNotValid Programmed=False/Invalid";
+    check("no listener", bare, "Gateway infra/gw", expected);
+}
+
+const WAITING: &str = "l (0) Programmed=False/Pending";
+
+#[test]
+fn addresses_are_asked_for_and_given() {
     let world = gateway("");
-    let addressed = |value: &str| gateway(&format!("addresses: [{{value: {value}}}], "));
+    let addressed = |value: &str| gateway(&format!("addresses: [{{{value}}}], "));
     assert_eq!(
         under(&world, |_| {}),
         ["gateway", "l (0)"],
@@ -124,62 +84,54 @@ fn programmed_is_what_the_world_says() {
     );
     assert_eq!(
         under(&world, |scope| facts(scope).addresses.clear()),
-        ["gateway Programmed=False/AddressNotAssigned", waiting]
+        ["gateway Programmed=False/AddressNotAssigned", WAITING]
     );
     assert_eq!(
-        under(&addressed("127.0.0.9"), |_| {}),
+        under(&addressed("value: 127.0.0.9"), |_| {}),
         ["gateway", "l (0)"],
-        "address asked for and given"
+        "as asked for"
     );
     assert_eq!(
-        under(&addressed("10.1.1.1"), |_| {}),
-        ["gateway Programmed=False/AddressNotUsable", waiting],
-        "address asked for and not given"
+        under(&addressed("value: 10.1.1.1"), |_| {}),
+        ["gateway Programmed=False/AddressNotUsable", WAITING],
+        "asked for and not given"
     );
     assert_eq!(
-        under(&gateway("addresses: [{type: IPAddress}], "), |_| {}),
+        under(&addressed("type: IPAddress"), |_| {}),
         ["gateway", "l (0)"],
-        "an empty value takes any address"
+        "an empty value takes any address (GatewayAddressEmpty)"
     );
+}
+
+#[test]
+fn ports_that_cannot_be_opened_are_said() {
     let busy = |scope: &mut Scope| {
         facts(scope)
             .unusable_ports
             .insert(80, "address in use".to_owned());
     };
     assert_eq!(
-        under(&world, busy),
+        under(&gateway(""), busy),
         [
             "gateway Accepted=False/ListenersNotValid Programmed=False/Invalid",
             "l (0) Accepted=False/PortUnavailable Programmed=False/Invalid"
         ]
     );
-    let acknowledged = |generation: Option<i64>| {
-        move |scope: &mut Scope| {
+}
+
+#[test]
+fn programmed_waits_for_every_proxy() {
+    let world = gateway("").replace("infra/gw ", "infra/gw @{generation: 3} ");
+    let at = |acknowledged: Option<i64>| {
+        under(&world, |scope| {
             scope.programming = Programming::Acknowledged;
-            *facts(scope) = GatewayFacts {
-                addresses: vec![at],
-                acknowledged: generation,
-                ..GatewayFacts::default()
-            };
-        }
+            facts(scope).acknowledged = acknowledged;
+        })
     };
-    let third = world.replace("infra/gw ", "infra/gw @{generation: 3} ");
-    let pending = ["gateway Programmed=False/Pending", waiting];
-    assert_eq!(
-        under(&third, acknowledged(None)),
-        pending,
-        "no proxy has answered"
-    );
-    assert_eq!(
-        under(&third, acknowledged(Some(2))),
-        pending,
-        "an older generation"
-    );
-    assert_eq!(
-        under(&third, acknowledged(Some(3))),
-        ["gateway", "l (0)"],
-        "this generation"
-    );
+    let pending = ["gateway Programmed=False/Pending", WAITING];
+    assert_eq!(at(None), pending, "no proxy has answered");
+    assert_eq!(at(Some(2)), pending, "an older generation");
+    assert_eq!(at(Some(3)), ["gateway", "l (0)"], "this generation");
 }
 
 #[test]
@@ -217,47 +169,48 @@ fn statuses_name_the_generation_and_the_addresses() {
     assert_eq!(values, ["127.0.0.9"]);
 }
 
+/// The class, who serves, the status of the Gateway and findings about it.
+const CLASSES: &str = "
+ours           | ours    | Ours  | gateway + l (0) |
+foreign        | foreign | Ours  | |
+missing        |         | Ours  | |
+foreign, alone | foreign | Every | gateway + l (0) | WA113 spec.gatewayClassName
+missing, alone |         | Every | gateway + l (0) | WA113 spec.gatewayClassName
+not accepted   | broken  | Ours  | gateway Accepted=Unknown/Pending Programmed=Unknown/Pending + l (0) Programmed=Unknown/Pending |
+";
+
 #[test]
 fn classes_decide_whose_a_gateway_is() {
-    const FOREIGN: &str = "GatewayClass weft {controllerName: example.com/other}\n";
-    const BROKEN: &str = "GatewayClass weft {controllerName: weft.dev/gateway-controller, parametersRef: {group: a, kind: B, name: c}}\n";
-    let waits: &[&str] = &[
-        "gateway Accepted=Unknown/Pending Programmed=Unknown/Pending",
-        "l (0) Programmed=Unknown/Pending",
-    ];
-    let good: &[&str] = &["gateway", "l (0)"];
-    let rows: [(&str, &str, ClassPolicy, &[&str], &[&str]); 6] = [
-        ("ours", CLASS, ClassPolicy::Ours, good, &[]),
-        ("foreign", FOREIGN, ClassPolicy::Ours, &[], &[]),
-        ("missing", "", ClassPolicy::Ours, &[], &[]),
-        (
-            "foreign, alone",
-            FOREIGN,
-            ClassPolicy::Every,
-            good,
-            &["WA113 spec.gatewayClassName"],
-        ),
-        (
-            "missing, alone",
-            "",
-            ClassPolicy::Every,
-            good,
-            &["WA113 spec.gatewayClassName"],
-        ),
-        ("not accepted", BROKEN, ClassPolicy::Ours, waits, &[]),
-    ];
-    for (name, class, classes, expected, findings) in rows {
+    for [name, class, policy, expected, findings] in rows(CLASSES) {
+        let class = match class {
+            "ours" => CLASS,
+            "foreign" => "GatewayClass weft {controllerName: example.com/other}\n",
+            "broken" => BROKEN_CLASS,
+            _ => "",
+        };
+        let classes = match policy {
+            "Ours" => ClassPolicy::Ours,
+            _ => ClassPolicy::Every,
+        };
         let store = store(&format!("{class}{}", gateway("")));
         let output = translate(&store, &Scope { classes, ..scope() });
-        assert_eq!(status(&output, "Gateway infra/gw"), expected, "{name}");
-        assert_eq!(notes(&output, "Gateway infra/gw"), findings, "{name}");
         assert_eq!(
-            tables(&output).len(),
-            usize::from(expected == good),
-            "{name}: what is served"
+            status(&output, "Gateway infra/gw"),
+            lines(expected),
+            "{name}"
         );
+        assert_eq!(
+            notes(&output, "Gateway infra/gw"),
+            lines(findings),
+            "{name}"
+        );
+        let served = usize::from(expected == "gateway + l (0)");
+        assert_eq!(tables(&output).len(), served, "{name}: what is served");
     }
 }
+
+const BROKEN_CLASS: &str = "GatewayClass weft {controllerName: weft.dev/gateway-controller, parametersRef: {group: a, kind: B, name: c}}
+";
 
 #[test]
 fn classes_and_meshes_of_ours_get_a_status() {

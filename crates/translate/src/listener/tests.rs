@@ -1,7 +1,7 @@
 //! Listeners by themselves, one row per clause of `Listener`, `ListenerTLSConfig` and the reasons of
 //! `ListenerStatus` (routing.md sections 3 and 8).
 
-use crate::fixture::{CLASS, check, notes, output, tables};
+use crate::fixture::{CLASS, check, lines, notes, output, rows, status, tables};
 
 const PEM_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\\nMIIBAAAA\\n-----END CERTIFICATE-----";
 const PEM_KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMIIBAAAA\\n-----END PRIVATE KEY-----";
@@ -17,295 +17,140 @@ fn gateway(listener: &str) -> String {
     format!("Gateway infra/gw {{gatewayClassName: weft, listeners: [{{name: l, {listener}}}]}}")
 }
 
-const NOT_SERVED: &str = "gateway Accepted=False/ListenersNotValid Programmed=False/Invalid";
+/// The listener, and its status beside that of a Gateway without other listeners.
+const ASKED: &str = "
+HTTP                              | port: 80, protocol: HTTP |
+TLS is not served                 | port: 80, protocol: TLS, tls: {mode: Passthrough} | UnsupportedProtocol
+TCP is not served                 | port: 80, protocol: TCP | UnsupportedProtocol
+an unknown protocol               | port: 80, protocol: example.com/x | UnsupportedProtocol
+HTTP with tls                     | port: 80, protocol: HTTP, tls: {} | UnsupportedValue
+HTTPS                             | port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: good}]} |
+HTTPS without tls                 | port: 443, protocol: HTTPS | UnsupportedValue
+HTTPS without certificate         | port: 443, protocol: HTTPS, tls: {} | UnsupportedValue
+HTTPS passed through              | port: 443, protocol: HTTPS, tls: {mode: Passthrough, certificateRefs: [{name: good}]} | UnsupportedValue
+unknown tls mode                  | port: 443, protocol: HTTPS, tls: {mode: Mirror, certificateRefs: [{name: good}]} | UnsupportedValue
+tls option                        | port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: good}], options: {a.b/c: d}} | UnsupportedValue
+hostname that is none             | port: 80, protocol: HTTP, hostname: 'a b' | UnsupportedValue
+IP address as hostname            | port: 80, protocol: HTTP, hostname: 1.2.3.4 | UnsupportedValue
+port out of range                 | port: 70000, protocol: HTTP | UnsupportedValue
+no port                           | port: 0, protocol: HTTP | UnsupportedValue
+unknown namespaces.from           | port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Friends}} | UnsupportedValue
+from None is not for routes       | port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: None}} | UnsupportedValue
+Selector without selector         | port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector}} | UnsupportedValue
+selector with an unknown operator | port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: Like, values: [b]}]}}} | UnsupportedValue
+";
 
 #[test]
 fn listeners_are_judged_by_what_they_ask_for() {
-    let refused = |reason: &str| {
-        vec![
-            NOT_SERVED.to_owned(),
-            format!("l (0) Accepted=False/{reason} Programmed=False/Invalid"),
-        ]
-    };
-    let rows: Vec<(&str, &str, Vec<String>)> = vec![
-        (
-            "HTTP",
-            "port: 80, protocol: HTTP",
-            vec!["gateway".into(), "l (0)".into()],
-        ),
-        (
-            "TLS is not served",
-            "port: 80, protocol: TLS, tls: {mode: Passthrough}",
-            vec![
-                NOT_SERVED.into(),
-                "l (0) [] Accepted=False/UnsupportedProtocol Programmed=False/Invalid".into(),
-            ],
-        ),
-        (
-            "TCP is not served",
-            "port: 80, protocol: TCP",
-            vec![
-                NOT_SERVED.into(),
-                "l (0) [] Accepted=False/UnsupportedProtocol Programmed=False/Invalid".into(),
-            ],
-        ),
-        (
-            "an unknown protocol is not served",
-            "port: 80, protocol: example.com/x",
-            vec![
-                NOT_SERVED.into(),
-                "l (0) [] Accepted=False/UnsupportedProtocol Programmed=False/Invalid".into(),
-            ],
-        ),
-        (
-            "HTTP with tls",
-            "port: 80, protocol: HTTP, tls: {}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "HTTPS without tls",
-            "port: 443, protocol: HTTPS",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "HTTPS without certificate",
-            "port: 443, protocol: HTTPS, tls: {}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "HTTPS passed through",
-            "port: 443, protocol: HTTPS, tls: {mode: Passthrough, certificateRefs: [{name: good}]}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "unknown tls mode",
-            "port: 443, protocol: HTTPS, tls: {mode: Mirror, certificateRefs: [{name: good}]}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "tls option",
-            "port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: good}], options: {a.b/c: d}}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "hostname that is none",
-            "port: 80, protocol: HTTP, hostname: 'a b'",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "IP address as hostname",
-            "port: 80, protocol: HTTP, hostname: 1.2.3.4",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "port out of range",
-            "port: 70000, protocol: HTTP",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "unknown namespaces.from",
-            "port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Friends}}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "from None is not for routes",
-            "port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: None}}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "Selector without selector",
-            "port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector}}",
-            refused("UnsupportedValue"),
-        ),
-        (
-            "selector with an unknown operator",
-            "port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: Like, values: [b]}]}}}",
-            refused("UnsupportedValue"),
-        ),
-    ];
-    for (name, listener, expected) in rows {
-        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    for [name, listener, reason] in rows(ASKED) {
+        let kinds = if reason == "UnsupportedProtocol" {
+            " []"
+        } else {
+            ""
+        };
+        let expected = match reason {
+            "" => "gateway + l (0)".to_owned(),
+            reason => format!(
+                "gateway Accepted=False/ListenersNotValid Programmed=False/Invalid + \
+                 l (0){kinds} Accepted=False/{reason} Programmed=False/Invalid"
+            ),
+        };
         check(
-            &secret("infra/good"),
-            &[(name, &gateway(listener), "Gateway infra/gw", &expected)],
+            name,
+            &(secret("infra/good") + &gateway(listener)),
+            "Gateway infra/gw",
+            &expected,
         );
     }
 }
 
+/// `allowedRoutes.kinds`, and the status of the listener.
+const KINDS: &str = "
+one of two                       | {kind: HTTPRoute}                                      | l (0) [HTTPRoute]
+order is kept, repeats are not   | {kind: GRPCRoute}, {kind: HTTPRoute}, {kind: GRPCRoute} | l (0) [GRPCRoute,HTTPRoute]
+only an invalid one              | {kind: TLSRoute}                                       | l (0) [] ResolvedRefs=False/InvalidRouteKinds
+valid and invalid                | {kind: FooRoute}, {kind: HTTPRoute}                    | l (0) [HTTPRoute] ResolvedRefs=False/InvalidRouteKinds
+the group counts                 | {group: example.com, kind: HTTPRoute}                  | l (0) [] ResolvedRefs=False/InvalidRouteKinds
+";
+
 #[test]
 fn kinds_asked_for_are_those_supported_or_invalid() {
-    let kinds = |kinds: &str| {
-        gateway(&format!(
-            "port: 80, protocol: HTTP, allowedRoutes: {{kinds: [{kinds}]}}"
-        ))
-    };
-    let unresolved = "gateway ResolvedRefs=False/ListenersNotResolved";
-    check(
-        "",
-        &[
-            (
-                "one of two",
-                &kinds("{kind: HTTPRoute}"),
-                "Gateway infra/gw",
-                &["gateway", "l (0) [HTTPRoute]"],
-            ),
-            (
-                "listed order is kept, repeats are not",
-                &kinds("{kind: GRPCRoute}, {kind: HTTPRoute}, {kind: GRPCRoute}"),
-                "Gateway infra/gw",
-                &["gateway", "l (0) [GRPCRoute,HTTPRoute]"],
-            ),
-            (
-                "only an invalid one",
-                &kinds("{kind: TLSRoute}"),
-                "Gateway infra/gw",
-                &[unresolved, "l (0) [] ResolvedRefs=False/InvalidRouteKinds"],
-            ),
-            (
-                "valid and invalid",
-                &kinds("{kind: FooRoute}, {kind: HTTPRoute}"),
-                "Gateway infra/gw",
-                &[
-                    unresolved,
-                    "l (0) [HTTPRoute] ResolvedRefs=False/InvalidRouteKinds",
-                ],
-            ),
-            (
-                "the group counts",
-                &kinds("{group: example.com, kind: HTTPRoute}"),
-                "Gateway infra/gw",
-                &[unresolved, "l (0) [] ResolvedRefs=False/InvalidRouteKinds"],
-            ),
-        ],
-    );
+    for [name, kinds, expected] in rows(KINDS) {
+        let listener = format!("port: 80, protocol: HTTP, allowedRoutes: {{kinds: [{kinds}]}}");
+        let own = match expected.contains("ResolvedRefs") {
+            true => "gateway ResolvedRefs=False/ListenersNotResolved",
+            false => "gateway",
+        };
+        check(
+            name,
+            &gateway(&listener),
+            "Gateway infra/gw",
+            &format!("{own} + {expected}"),
+        );
+    }
 }
+
+/// `certificateRefs`, number of usable ones, reason.
+const CERTIFICATES: &str = "
+same namespace                     | {name: good}                     | 1 |
+several                            | {name: good}, {name: second}     | 2 |
+does not exist                     | {name: nope}                     | 0 | InvalidCertificateRef
+unknown group                      | {group: example.com, name: good} | 0 | InvalidCertificateRef
+unknown kind                       | {kind: ConfigMap, name: good}    | 0 | InvalidCertificateRef
+wrong type                         | {name: opaque}                   | 0 | InvalidCertificateRef
+no data                            | {name: empty}                    | 0 | InvalidCertificateRef
+no key                             | {name: keyless}                  | 0 | InvalidCertificateRef
+no PEM                             | {name: garbage}                  | 0 | InvalidCertificateRef
+granted by name                    | {name: granted, namespace: vault} | 1 |
+granted for another name           | {name: other, namespace: vault}  | 0 | RefNotPermitted
+granted for another kind           | {name: ungranted, namespace: shop} | 0 | RefNotPermitted
+permission comes before existence  | {name: nope, namespace: shop}    | 0 | RefNotPermitted
+one of two is enough to serve      | {name: nope}, {name: good}       | 1 | InvalidCertificateRef
+permission is said first           | {name: nope}, {name: nope, namespace: shop} | 0 | RefNotPermitted
+";
+
+const SECRETS: &str = "
+Secret infra/opaque {type: Opaque, stringData: {tls.crt: a, tls.key: b}}
+Secret infra/empty {type: kubernetes.io/tls}
+Secret infra/garbage {type: kubernetes.io/tls, stringData: {tls.crt: Hello, tls.key: world}}
+ReferenceGrant vault/grant {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: infra}], to: [{group: '', kind: Secret, name: granted}]}
+ReferenceGrant shop/route {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: infra}], to: [{group: '', kind: Secret}]}
+";
 
 #[test]
 fn certificates_are_secrets_that_may_be_used() {
-    let base = [
-        secret("infra/good"),
-        secret("infra/second"),
-        secret("vault/granted"),
-        secret("vault/other"),
-        secret("shop/ungranted"),
-        "Secret infra/opaque {type: Opaque, stringData: {tls.crt: a, tls.key: b}}\n".to_owned(),
-        "Secret infra/empty {type: kubernetes.io/tls}\n".to_owned(),
-        "Secret infra/garbage {type: kubernetes.io/tls, stringData: {tls.crt: Hello, tls.key: world}}\n".to_owned(),
-        format!("Secret infra/keyless {{type: kubernetes.io/tls, stringData: {{tls.crt: \"{PEM_CERTIFICATE}\"}}}}\n"),
-        "ReferenceGrant vault/grant {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: infra}], to: [{group: '', kind: Secret, name: granted}]}\n".to_owned(),
-        "ReferenceGrant shop/route {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: infra}], to: [{group: '', kind: Secret}]}\n".to_owned(),
-    ]
-    .concat();
-    let https = |refs: &str| {
-        gateway(&format!(
-            "port: 443, protocol: HTTPS, tls: {{certificateRefs: [{refs}]}}"
-        ))
-    };
-    let unusable = "gateway Accepted=True/ListenersNotValid Programmed=False/Invalid ResolvedRefs=False/ListenersNotResolved";
-    let invalid: &[&str] = &[
-        unusable,
-        "l (0) Programmed=False/Invalid ResolvedRefs=False/InvalidCertificateRef",
+    let names = [
+        "infra/good",
+        "infra/second",
+        "vault/granted",
+        "vault/other",
+        "shop/ungranted",
     ];
-    let denied: &[&str] = &[
-        unusable,
-        "l (0) Programmed=False/Invalid ResolvedRefs=False/RefNotPermitted",
-    ];
-    let partly = "gateway ResolvedRefs=False/ListenersNotResolved";
-    check(
-        &base,
-        &[
-            (
-                "same namespace",
-                &https("{name: good}"),
-                "Gateway infra/gw",
-                &["gateway", "l (0)"],
-            ),
-            (
-                "several",
-                &https("{name: good}, {name: second}"),
-                "Gateway infra/gw",
-                &["gateway", "l (0)"],
-            ),
-            (
-                "does not exist",
-                &https("{name: nope}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "unknown group",
-                &https("{group: example.com, name: good}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "unknown kind",
-                &https("{kind: ConfigMap, name: good}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "wrong type",
-                &https("{name: opaque}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "no data",
-                &https("{name: empty}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "no key",
-                &https("{name: keyless}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "no PEM",
-                &https("{name: garbage}"),
-                "Gateway infra/gw",
-                invalid,
-            ),
-            (
-                "granted by name",
-                &https("{name: granted, namespace: vault}"),
-                "Gateway infra/gw",
-                &["gateway", "l (0)"],
-            ),
-            (
-                "granted for another name",
-                &https("{name: other, namespace: vault}"),
-                "Gateway infra/gw",
-                denied,
-            ),
-            (
-                "granted for another kind",
-                &https("{name: ungranted, namespace: shop}"),
-                "Gateway infra/gw",
-                denied,
-            ),
-            (
-                "permission comes before existence",
-                &https("{name: nope, namespace: shop}"),
-                "Gateway infra/gw",
-                denied,
-            ),
-            (
-                "one of two is enough to serve",
-                &https("{name: nope}, {name: good}"),
-                "Gateway infra/gw",
-                &[partly, "l (0) ResolvedRefs=False/InvalidCertificateRef"],
-            ),
-            (
-                "permission is said first",
-                &https("{name: nope}, {name: nope, namespace: shop}"),
-                "Gateway infra/gw",
-                denied,
-            ),
-        ],
-    );
+    let keyless = secret("infra/keyless").replace("tls.key", "key");
+    let base: String = names.map(secret).concat() + &keyless + SECRETS;
+    for [name, references, usable, reason] in rows(CERTIFICATES) {
+        let tls = format!("tls: {{certificateRefs: [{references}]}}");
+        let own = match (usable, reason) {
+            (_, "") => "gateway",
+            ("0", _) => {
+                "gateway Accepted=True/ListenersNotValid Programmed=False/Invalid \
+                 ResolvedRefs=False/ListenersNotResolved"
+            }
+            _ => "gateway ResolvedRefs=False/ListenersNotResolved",
+        };
+        let programmed = if usable == "0" {
+            " Programmed=False/Invalid"
+        } else {
+            ""
+        };
+        let resolved = match reason {
+            "" => String::new(),
+            reason => format!(" ResolvedRefs=False/{reason}"),
+        };
+        let world = base.clone() + &gateway(&format!("port: 443, protocol: HTTPS, {tls}"));
+        let expected = format!("{own} + l (0){programmed}{resolved}");
+        check(name, &world, "Gateway infra/gw", &expected);
+    }
 }
 
 /// A listener without certificate stays in the tables: its hosts must not fall to another listener.
@@ -337,75 +182,36 @@ fn listeners_without_certificate_keep_their_hosts() {
     );
 }
 
+/// Which of the listeners a (443), b (444), both HTTPS, and c (80) is refused.
+const CLIENT_VALIDATION: &str = "
+no validation                      | default: {}                                      |
+every HTTPS port                   | default: {VALIDATION}                            | ab
+one port                           | default: {}, perPort: [{port: 444, tls: {VALIDATION}}] | b
+a port without it overrides        | default: {VALIDATION}, perPort: [{port: 443, tls: {}}] | b
+";
+
 /// What was to be protected by client certificates is not served without.
 #[test]
 fn client_certificates_are_refused_not_ignored() {
-    let tls = "tls: {certificateRefs: [{name: good}]}";
-    let gateway = |frontend: &str| {
+    let validation = "validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}";
+    let tls = "protocol: HTTPS, tls: {certificateRefs: [{name: good}]}";
+    let world = |frontend: &str| {
+        let frontend = frontend.replace("VALIDATION", validation);
         format!(
-            "Gateway infra/gw {{gatewayClassName: weft, tls: {{frontend: {{{frontend}}}}}, listeners: [
-  {{name: a, port: 443, protocol: HTTPS, {tls}}}, {{name: b, port: 444, protocol: HTTPS, {tls}}}, {{name: c, port: 80, protocol: HTTP}}]}}"
+            "{CLASS}{}Gateway infra/gw {{gatewayClassName: weft, tls: {{frontend: {{{frontend}}}}}, listeners: [
+  {{name: a, port: 443, {tls}}}, {{name: b, port: 444, {tls}}}, {{name: c, port: 80, protocol: HTTP}}]}}",
+            secret("infra/good")
         )
     };
-    const VALIDATION: &str =
-        "validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}";
-    let partly = "gateway Accepted=True/ListenersNotValid";
-    check(
-        &secret("infra/good"),
-        &[
-            (
-                "no validation",
-                &gateway("default: {}"),
-                "Gateway infra/gw",
-                &["gateway", "a (0)", "b (0)", "c (0)"],
-            ),
-            (
-                "every HTTPS port",
-                &gateway(&format!("default: {{{VALIDATION}}}")),
-                "Gateway infra/gw",
-                &[
-                    partly,
-                    "a (0) Accepted=False/UnsupportedValue Programmed=False/Invalid",
-                    "b (0) Accepted=False/UnsupportedValue Programmed=False/Invalid",
-                    "c (0)",
-                ],
-            ),
-            (
-                "one port",
-                &gateway(&format!(
-                    "default: {{}}, perPort: [{{port: 444, tls: {{{VALIDATION}}}}}]"
-                )),
-                "Gateway infra/gw",
-                &[
-                    partly,
-                    "a (0)",
-                    "b (0) Accepted=False/UnsupportedValue Programmed=False/Invalid",
-                    "c (0)",
-                ],
-            ),
-            (
-                "a port without validation overrides",
-                &gateway(&format!(
-                    "default: {{{VALIDATION}}}, perPort: [{{port: 443, tls: {{}}}}]"
-                )),
-                "Gateway infra/gw",
-                &[
-                    partly,
-                    "a (0)",
-                    "b (0) Accepted=False/UnsupportedValue Programmed=False/Invalid",
-                    "c (0)",
-                ],
-            ),
-        ],
-    );
-    let world = format!(
-        "{CLASS}{}{}",
-        secret("infra/good"),
-        gateway(&format!("default: {{{VALIDATION}}}"))
-    );
-    let found = notes(&output(&world), "Gateway infra/gw");
-    assert!(
-        found.contains(&"WA403 spec.tls.frontend.default.validation".to_owned()),
-        "{found:?}"
-    );
+    for [name, frontend, refused] in rows(CLIENT_VALIDATION) {
+        let listener = |name: &str| match refused.contains(name) {
+            true => format!("{name} (0) Accepted=False/UnsupportedValue Programmed=False/Invalid"),
+            false => format!("{name} (0)"),
+        };
+        let seen = status(&output(&world(frontend)), "Gateway infra/gw");
+        assert_eq!(seen[1..], ["a", "b", "c"].map(listener), "{name}");
+    }
+    let found = notes(&output(&world("default: {VALIDATION}")), "Gateway infra/gw");
+    let expected = lines("WA403 spec.tls.frontend.default.validation");
+    assert!(found.contains(&expected[0].to_owned()), "{found:?}");
 }

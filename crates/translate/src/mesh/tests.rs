@@ -1,6 +1,9 @@
 //! Services as parents, one row per clause of routing.md sections 2 and 9 (GEP-1294, GEP-1324).
 
-use crate::fixture::{CLASS, check, notes, output, status, tables};
+use crate::{
+    Status,
+    fixture::{CLASS, check, lines, notes, output, reference, rows, status, tables},
+};
 
 const SERVICES: &str = "
 Service shop/web {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}, {name: alt, port: 8080, appProtocol: http},
@@ -25,81 +28,31 @@ fn http(name: &str, parent: &str) -> String {
     route("HTTPRoute", name, parent)
 }
 
-fn grpc(name: &str, parent: &str) -> String {
-    route("GRPCRoute", name, parent)
-}
+/// The parentRef, and the entry of the status.
+const PARENTS: &str = "
+ClusterIP                        | name: web                                | Service web
+NodePort, through its ClusterIP  | name: node                               | Service node
+LoadBalancer, likewise           | name: balanced                           | Service balanced
+without selector                 | name: unselected                         | Service unselected
+address not given yet            | name: pending                            | Service pending
+headless                         | name: headless                           | Service headless Accepted=False/NoMatchingParent
+ExternalName                     | name: external                           | Service external Accepted=False/NoMatchingParent
+does not exist                   | name: nope                               | Service nope Accepted=False/NoMatchingParent
+port                             | name: web, port: 80                      | Service web:80
+port that is none                | name: web, port: 81                      | Service web:81 Accepted=False/NoMatchingParent
+UDP port                         | name: web, port: 53                      | Service web:53 Accepted=False/NoMatchingParent
+sectionName is a port name       | name: web, sectionName: alt              | Service web#alt
+sectionName that is none         | name: web, sectionName: nope             | Service web#nope Accepted=False/NoMatchingParent
+both of one port                 | name: web, sectionName: alt, port: 8080  | Service web#alt:8080
+both of two ports                | name: web, sectionName: alt, port: 80    | Service web#alt:80 Accepted=False/NoMatchingParent
+port that is not HTTP            | name: web, port: 443                     | Service web:443 Accepted=False/UnsupportedValue
+";
 
 #[test]
 fn parents_are_services_with_a_cluster_ip() {
-    let no_parent = |name: &str| format!("Service {name} Accepted=False/NoMatchingParent");
-    let rows: Vec<(&str, &str, String)> = vec![
-        ("ClusterIP", "name: web", "Service web".into()),
-        (
-            "NodePort, through its ClusterIP",
-            "name: node",
-            "Service node".into(),
-        ),
-        (
-            "LoadBalancer, through its ClusterIP",
-            "name: balanced",
-            "Service balanced".into(),
-        ),
-        (
-            "without selector",
-            "name: unselected",
-            "Service unselected".into(),
-        ),
-        (
-            "address not given yet",
-            "name: pending",
-            "Service pending".into(),
-        ),
-        ("headless", "name: headless", no_parent("headless")),
-        ("ExternalName", "name: external", no_parent("external")),
-        ("does not exist", "name: nope", no_parent("nope")),
-        ("port", "name: web, port: 80", "Service web:80".into()),
-        (
-            "port that is none",
-            "name: web, port: 81",
-            no_parent("web:81"),
-        ),
-        ("UDP port", "name: web, port: 53", no_parent("web:53")),
-        (
-            "sectionName is a port name",
-            "name: web, sectionName: alt",
-            "Service web#alt".into(),
-        ),
-        (
-            "sectionName that is none",
-            "name: web, sectionName: nope",
-            no_parent("web#nope"),
-        ),
-        (
-            "both of one port",
-            "name: web, sectionName: alt, port: 8080",
-            "Service web#alt:8080".into(),
-        ),
-        (
-            "both of two ports",
-            "name: web, sectionName: alt, port: 80",
-            no_parent("web#alt:80"),
-        ),
-        (
-            "port that is not HTTP",
-            "name: web, port: 443",
-            "Service web:443 Accepted=False/UnsupportedValue".into(),
-        ),
-    ];
-    for (name, parent, expected) in rows {
-        check(
-            SERVICES,
-            &[(
-                name,
-                &http("shop/r", parent),
-                "HTTPRoute shop/r",
-                &[&expected],
-            )],
-        );
+    for [name, parent, expected] in rows(PARENTS) {
+        let world = format!("{SERVICES}\n{}", http("shop/r", parent));
+        check(name, &world, "HTTPRoute shop/r", expected);
     }
 }
 
@@ -111,149 +64,98 @@ fn the_core_group_has_an_alias() {
     assert!(notes(&output, "HTTPRoute shop/r").contains(&"WA109 spec.parentRefs[0].group".into()));
 }
 
+/// Routes as `kind namespace/name port`, and the groups of port 80 and 8080 of Service `web`.
+const GROUPS: &str = "
+no route                                  |                              | 80 Opaque + 8080 Http
+a producer route acts on every port       | H shop/r                     | 80 Http producer: shop/r#0 + 8080 Http producer: shop/r#0
+a route for one port                      | H shop/r 80                  | 80 Http producer: shop/r#0 + 8080 Http
+a consumer route makes its own group      | H shop/r 80, H pay/r 80      | 80 Http producer: shop/r#0 + 80 Http pay: pay/r#0 + 8080 Http
+groups are per port                       | H shop/r 80, H pay/r 8080    | 80 Http producer: shop/r#0 + 8080 Http pay: pay/r#0
+routes of one kind merge                  | H shop/a 80, H shop/b 80     | 80 Http producer: shop/a#0 shop/b#0 + 8080 Http
+GRPCRoute before HTTPRoute                | H shop/a 80, G shop/b 80     | 80 Http2 producer: grpc:shop/b#0 + 8080 Http
+what is declared counts before what routes | H shop/a 8080, G pay/b 8080 | 80 Opaque + 8080 Http producer: shop/a#0 + 8080 Http pay: grpc:pay/b#0
+kinds do not conflict between groups      | H shop/a 80, G pay/b 80      | 80 Http producer: shop/a#0 + 80 Http pay: grpc:pay/b#0 + 8080 Http
+";
+
+/// Several routes written as in [`GROUPS`].
+fn routes(short: &str) -> String {
+    let described = |text: &str| {
+        let parts: Vec<&str> = text.split_whitespace().collect();
+        let parent = match parts.get(2) {
+            Some(port) => format!("name: web, port: {port}"),
+            None => "name: web".to_owned(),
+        };
+        let kind = if parts[0] == "G" {
+            "GRPCRoute"
+        } else {
+            "HTTPRoute"
+        };
+        route(kind, parts[1], &parent)
+    };
+    short
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(described)
+        .collect()
+}
+
 /// No grant is needed in a mesh, neither for the parent nor for the backend.
 #[test]
 fn groups_are_by_namespace_and_port() {
-    let groups = |world: &str| -> Vec<String> {
-        let lines = tables(&output(&format!("{SERVICES}\n{world}")));
-        lines
-            .into_iter()
-            .filter(|line| line.starts_with("shop/web:"))
-            .collect()
-    };
-    let rows: [(&str, String, &[&str]); 8] = [
-        (
-            "no route",
-            String::new(),
-            &[
-                "shop/web:80 Opaque",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-        (
-            "a producer route acts on every port",
-            http("shop/r", "name: web"),
-            &[
-                "shop/web:80 Http producer: shop/r#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http producer: shop/r#0",
-            ],
-        ),
-        (
-            "a route for one port",
-            http("shop/r", "name: web, port: 80"),
-            &[
-                "shop/web:80 Http producer: shop/r#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-        (
-            "a consumer route makes its own group",
-            http("shop/r", "name: web, port: 80") + &http("pay/r", "name: web, port: 80"),
-            &[
-                "shop/web:80 Http producer: shop/r#0",
-                "shop/web:80 Http pay: pay/r#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-        (
-            "groups are per port",
-            http("shop/r", "name: web, port: 80") + &http("pay/r", "name: web, port: 8080"),
-            &[
-                "shop/web:80 Http producer: shop/r#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http pay: pay/r#0",
-            ],
-        ),
-        (
-            "routes of one kind merge",
-            http("shop/a", "name: web, port: 80") + &http("shop/b", "name: web, port: 80"),
-            &[
-                "shop/web:80 Http producer: shop/a#0 shop/b#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-        (
-            "GRPCRoute before HTTPRoute",
-            http("shop/a", "name: web, port: 80") + &grpc("shop/b", "name: web, port: 80"),
-            &[
-                "shop/web:80 Http2 producer: grpc:shop/b#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-        (
-            "kinds do not conflict between groups",
-            http("shop/a", "name: web, port: 80") + &grpc("pay/b", "name: web, port: 80"),
-            &[
-                "shop/web:80 Http producer: shop/a#0",
-                "shop/web:80 Http pay: grpc:pay/b#0",
-                "shop/web:443 Opaque",
-                "shop/web:8080 Http",
-            ],
-        ),
-    ];
-    for (name, world, expected) in rows {
-        assert_eq!(groups(&world), expected, "{name}");
+    for [name, short, expected] in rows(GROUPS) {
+        let lines = tables(&output(&format!("{SERVICES}\n{}", routes(short))));
+        let groups = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("shop/web:"));
+        let groups: Vec<_> = groups.filter(|line| !line.starts_with("443")).collect();
+        assert_eq!(groups, self::lines(expected), "{name}");
     }
 }
 
+/// Routes, the one that is looked at, and its entry.
+const CONFLICTS: &str = "
+the HTTPRoute loses              | H shop/h 80, G shop/g 80  | HTTPRoute shop/h | Service web:80 Accepted=False/Conflicted
+the GRPCRoute wins               | H shop/h 80, G shop/g     | GRPCRoute shop/g | Service web
+another port is left             | H shop/h, G shop/g 80     | HTTPRoute shop/h | Service web
+another group                    | H shop/h 80, G pay/g 80   | HTTPRoute shop/h | Service web:80
+within a consumer group as well  | H pay/h 80, G pay/g 80    | HTTPRoute pay/h  | Service web:80 Accepted=False/Conflicted
+";
+
 #[test]
 fn kinds_conflict_per_port_and_group() {
-    let both = |parent: &str, other: &str| http("shop/h", parent) + &grpc("shop/g", other);
-    let lost = "Service web:80 Accepted=False/Conflicted";
+    for [name, short, object, expected] in rows(CONFLICTS) {
+        check(
+            name,
+            &format!("{SERVICES}\n{}", routes(short)),
+            object,
+            expected,
+        );
+    }
+    let rejected = routes("H shop/h 80")
+        + "GRPCRoute shop/g {parentRefs: [{group: '', kind: Service, name: web}], \
+           rules: [{matches: [{method: {type: Glob, service: a}}]}]}";
+    let world = format!("{SERVICES}\n{rejected}");
     check(
-        SERVICES,
-        &[
-            (
-                "the HTTPRoute loses",
-                &both("name: web, port: 80", "name: web, port: 80"),
-                "HTTPRoute shop/h",
-                &[lost],
-            ),
-            (
-                "the GRPCRoute wins",
-                &both("name: web, port: 80", "name: web"),
-                "GRPCRoute shop/g",
-                &["Service web"],
-            ),
-            (
-                "another port is left",
-                &both("name: web", "name: web, port: 80"),
-                "HTTPRoute shop/h",
-                &["Service web"],
-            ),
-            (
-                "another group",
-                &(http("shop/h", "name: web, port: 80") + &grpc("pay/g", "name: web, port: 80")),
-                "HTTPRoute shop/h",
-                &["Service web:80"],
-            ),
-            (
-                "a route that is not accepted takes nothing",
-                &(http("shop/h", "name: web, port: 80")
-                    + "GRPCRoute shop/g {parentRefs: [{group: '', kind: Service, name: web}], rules: [{matches: [{method: {type: Glob, service: a}}]}]}"),
-                "HTTPRoute shop/h",
-                &["Service web:80"],
-            ),
-        ],
+        "a route that is not accepted takes nothing",
+        &world,
+        "HTTPRoute shop/h",
+        "Service web:80",
     );
-    let world = format!("{SERVICES}\n{}", both("name: web", "name: web, port: 80"));
-    let output = output(&world);
+}
+
+#[test]
+fn ports_that_are_lost_are_listed() {
+    let output = output(&format!("{SERVICES}\n{}", routes("H shop/h, G shop/g 80")));
     assert!(notes(&output, "HTTPRoute shop/h").contains(&"WA209 spec.parentRefs[0]".into()));
-    let crate::Status::Route(route) =
-        &*output.statuses[&crate::fixture::reference("HTTPRoute shop/h")]
-    else {
-        panic!("a route has a route status");
+    let status = &*output.statuses[&reference("HTTPRoute shop/h")];
+    let Status::Route(route) = status else {
+        panic!("a route has a route status")
     };
     let message = &route.parents[0].conditions[0].message;
     assert!(
         message.contains("port 80 taken by a GRPCRoute"),
-        "lost ports are listed: {message}"
+        "{message}"
     );
 }
 
@@ -281,9 +183,7 @@ HTTPRoute pay/r {parentRefs: [{name: gw, namespace: infra}, {group: '', kind: Se
         ],
         "a backend of another namespace needs a grant at a Gateway and none in the mesh"
     );
-    let crate::Status::Route(route) =
-        &*output.statuses[&crate::fixture::reference("HTTPRoute pay/r")]
-    else {
+    let Status::Route(route) = &*output.statuses[&reference("HTTPRoute pay/r")] else {
         panic!("a route has a route status");
     };
     let controllers: Vec<_> = route

@@ -2,7 +2,7 @@
 
 use weft_ir::{BackendFault, Target};
 
-use crate::fixture::{CLASS, check, notes, output, status};
+use crate::fixture::{CLASS, check, notes, output, rows, status};
 
 const BASE: &str = "Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80}]}
 Gateway infra/gw {gatewayClassName: weft, allowedListeners: {namespaces: {from: Same}}, listeners: [{name: l, port: 80, protocol: HTTP}]}
@@ -10,58 +10,45 @@ Gateway infra/other {gatewayClassName: weft, listeners: [{name: l, port: 80, pro
 
 #[test]
 fn unbuilt_routes_are_not_accepted() {
-    let refused = |parent: &str| format!("{parent} Accepted=False/UnsupportedValue");
     for kind in ["TLSRoute", "TCPRoute", "UDPRoute"] {
         let world = format!(
-            "{kind} infra/r {{parentRefs: [{{name: gw}}, {{group: '', kind: Service, name: web}}, \
+            "{BASE}\n{kind} infra/r {{parentRefs: [{{name: gw}}, {{group: '', kind: Service, name: web}}, \
              {{group: example.com, kind: Hub, name: h}}], rules: [{{backendRefs: [{{name: web, port: 80}}]}}]}}"
         );
         let object = format!("{kind} infra/r");
-        let expected = [refused("Gateway gw"), refused("Service web")];
-        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-        check(BASE, &[(kind, &world, &object, &expected)]);
-        let output = output(&format!("{CLASS}{BASE}\n{world}"));
-        assert_eq!(notes(&output, &object), ["WA216 kind"], "{kind}");
+        let expected = "Gateway gw Accepted=False/UnsupportedValue + Service web Accepted=False/UnsupportedValue";
+        check(kind, &world, &object, expected);
+        assert_eq!(
+            notes(&output(&format!("{CLASS}{world}")), &object),
+            ["WA216 kind"],
+            "{kind}"
+        );
     }
 }
 
+/// Name of the parent, and why the set is not accepted.
+const SETS: &str = "
+let in, but not built     | gw    | ListenersNotValid
+not let in                | other | NotAllowed
+somebody else's Gateway   | nope  |
+";
+
 #[test]
 fn listener_sets_are_not_accepted() {
-    let set = |parent: &str| {
-        format!(
-            "ListenerSet infra/set {{parentRef: {{{parent}}}, listeners: [{{name: x, port: 90, protocol: HTTP}}]}}"
-        )
-    };
-    let entry = "x (0) [] Accepted=False/UnsupportedValue Programmed=False/Invalid";
-    check(
-        BASE,
-        &[
-            (
-                "let in, but not built",
-                &set("name: gw"),
-                "ListenerSet infra/set",
-                &[
-                    "set Accepted=False/ListenersNotValid Programmed=False/ListenersNotValid",
-                    entry,
-                ],
+    for [name, parent, reason] in rows(SETS) {
+        let world = format!(
+            "{BASE}\nListenerSet infra/set {{parentRef: {{name: {parent}}}, \
+             listeners: [{{name: x, port: 90, protocol: HTTP}}]}}"
+        );
+        let expected = match reason {
+            "" => String::new(),
+            reason => format!(
+                "set Accepted=False/{reason} Programmed=False/{reason} + \
+                 x (0) [] Accepted=False/UnsupportedValue Programmed=False/Invalid"
             ),
-            (
-                "not let in",
-                &set("name: other"),
-                "ListenerSet infra/set",
-                &[
-                    "set Accepted=False/NotAllowed Programmed=False/NotAllowed",
-                    entry,
-                ],
-            ),
-            (
-                "somebody else's Gateway",
-                &set("name: nope"),
-                "ListenerSet infra/set",
-                &[],
-            ),
-        ],
-    );
+        };
+        check(name, &world, "ListenerSet infra/set", &expected);
+    }
 }
 
 /// Requests to the target of a policy that cannot be honoured fail; plaintext is no substitute.

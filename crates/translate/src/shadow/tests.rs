@@ -2,7 +2,7 @@
 
 use weft_api::ConditionType;
 
-use crate::fixture::{CLASS, notes, output, reference};
+use crate::fixture::{CLASS, lines, notes, output, reference, rows};
 
 const BASE: &str = "Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80, appProtocol: http}]}
 Gateway infra/gw {gatewayClassName: weft, listeners: [{name: a, port: 80, protocol: HTTP, hostname: '*.a.com'},
@@ -27,80 +27,56 @@ fn found(world: &str, route: &str) -> Vec<String> {
     notes
 }
 
-const OLD: &str = "@{creationTimestamp: '2024-01-01T00:00:00Z'}";
-const NEW: &str = "@{creationTimestamp: '2025-01-01T00:00:00Z'}";
+/// `/a` and `/b` as matches.
 const A: &str = "{path: {value: /a}}";
 const B: &str = "{path: {value: /b}}";
 
+/// Ages and rules of routes `x` and `y`, the route that is looked at, findings about it. Rules are
+/// separated by `;`, matches of a rule by `,`.
+const EQUALS: &str = "
+age: the younger loses        | new A       | old A       | x | WA301 spec.rules[0]
+age: the older wins           | new A       | old A       | y |
+name, when equally old        | old A       | old A       | y | WA301 spec.rules[0]
+name, when without age        | ageless A   | ageless A   | y | WA301 spec.rules[0]
+an age comes before none      | ageless A   | new A       | x | WA301 spec.rules[0]
+position in the route         | old A;B;A   | old B       | x | WA301 spec.rules[2]
+a rule does not shadow itself | old A,A     | old B       | x |
+some matches only             | old A       | old A,B     | y | WA302 spec.rules[0]
+all matches                   | old A;B     | old A,B     | y | WA301 spec.rules[0]
+";
+
+/// Route `name`, described as in [`EQUALS`].
+fn described(name: &str, text: &str) -> String {
+    let (age, rules) = text.split_once(' ').unwrap_or((text, ""));
+    let age = match age {
+        "old" => "@{creationTimestamp: '2024-01-01T00:00:00Z'}",
+        "new" => "@{creationTimestamp: '2025-01-01T00:00:00Z'}",
+        _ => "",
+    };
+    let rules: Vec<String> = rules
+        .split(';')
+        .map(|rule| rule.replace('A', A).replace('B', B))
+        .collect();
+    route(
+        name,
+        age,
+        &rules.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
 #[test]
 fn equal_matches_are_decided_by_age_then_name_then_position() {
-    let lost = ["WA301 spec.rules[0]"];
-    let rows: [(&str, String, &str, &[&str]); 10] = [
-        (
-            "age: the younger loses",
-            route("x", NEW, &[A]) + &route("y", OLD, &[A]),
-            "x",
-            &lost,
-        ),
-        (
-            "age: the older wins",
-            route("x", NEW, &[A]) + &route("y", OLD, &[A]),
-            "y",
-            &[],
-        ),
-        (
-            "name, when equally old",
-            route("x", OLD, &[A]) + &route("y", OLD, &[A]),
-            "y",
-            &lost,
-        ),
-        (
-            "name, when without age",
-            route("x", "", &[A]) + &route("y", "", &[A]),
-            "y",
-            &lost,
-        ),
-        (
-            "an age comes before none",
-            route("x", "", &[A]) + &route("y", NEW, &[A]),
-            "x",
-            &lost,
-        ),
-        (
-            "position in the route",
-            route("x", "", &[A, B, A]),
-            "x",
-            &["WA301 spec.rules[2]"],
-        ),
-        (
-            "a rule does not shadow itself",
-            route("x", "", &[&format!("{A}, {A}")]),
-            "x",
-            &[],
-        ),
-        (
-            "some matches only",
-            route("x", "", &[A]) + &route("y", "", &[&format!("{A}, {B}")]),
-            "y",
-            &["WA302 spec.rules[0]"],
-        ),
-        (
-            "all matches",
-            route("x", "", &[A, B]) + &route("y", "", &[&format!("{A}, {B}")]),
-            "y",
-            &lost,
-        ),
-        (
-            "another listener is left",
-            route("x", "", &[A]).replace("{name: gw}", "{name: gw, sectionName: a}")
-                + &route("y", "", &[A]),
-            "y",
-            &["WA302 spec.rules[0]"],
-        ),
-    ];
-    for (name, world, route, expected) in rows {
-        assert_eq!(found(&world, route), expected, "{name}");
+    for [name, x, y, object, expected] in rows(EQUALS) {
+        let world = described("x", x) + &described("y", y);
+        assert_eq!(found(&world, object), lines(expected), "{name}");
     }
+    let at_one = described("x", "old A").replace("{name: gw}", "{name: gw, sectionName: a}");
+    let world = at_one + &described("y", "old A");
+    assert_eq!(
+        found(&world, "y"),
+        ["WA302 spec.rules[0]"],
+        "another listener is left"
+    );
 }
 
 #[test]
