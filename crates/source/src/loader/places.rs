@@ -1,0 +1,113 @@
+//! Where objects and their fields are written, found when somebody asks.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use weft_api::{Kind, ObjectRef};
+
+use super::book::Book;
+use super::file::{At, Content};
+use crate::place::{Place, Snippet};
+use crate::yaml::{self, Span};
+
+/// Finds where objects are written. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Shared with the loader, which holds the lock for writing only while it commits a batch.
+    book: Arc<RwLock<Book>>,
+}
+
+/// Where an object is written, and the text to find its fields in.
+pub(super) struct Origin {
+    pub(super) path: Arc<Path>,
+    pub(super) content: Content,
+    pub(super) text: Option<Arc<str>>,
+    pub(super) at: At,
+}
+
+impl Places {
+    pub(super) fn new(book: Arc<RwLock<Book>>) -> Self {
+        Self { book }
+    }
+
+    /// The place of a field, for example `spec.rules[2].filters[0]`, or of the nearest part of its
+    /// path that is written; an empty path means the object. `None` for objects of no file.
+    ///
+    /// Reads the file again. When it changed since it was loaded, only the line in which the
+    /// object's document began is given, without a snippet.
+    #[must_use]
+    pub fn locate(&self, object: &ObjectRef, field: &str) -> Option<Place> {
+        let origin = {
+            let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+            book.origin(object)?
+        };
+        Some(origin.locate(object.kind, field))
+    }
+}
+
+impl Origin {
+    pub(super) fn locate(&self, kind: Kind, field: &str) -> Place {
+        let text = self.text.clone().or_else(|| {
+            let bytes = fs::read(&self.path).ok()?;
+            let same = Content::of(&bytes) == self.content;
+            let text = String::from_utf8(bytes).ok().filter(|_| same)?;
+            Some(text.into())
+        });
+        let place = text.and_then(|text| place_in(&self.path, &text, &self.at, field));
+        let mut place = place.unwrap_or_else(|| Place {
+            file: Arc::clone(&self.path),
+            document: self.at.document,
+            line: self.at.lines_before + 1,
+            column: 1,
+            snippet: None,
+        });
+        if kind == Kind::Secret {
+            place.snippet = None;
+        }
+        place
+    }
+}
+
+/// The place of a field of an object in the text of its file.
+pub(super) fn place_in(path: &Arc<Path>, text: &str, at: &At, field: &str) -> Option<Place> {
+    let document = document(text, at)?;
+    let span = yaml::locate(document, &at.path(field))?;
+    Some(place(path, document, at, span))
+}
+
+/// The place of a line and column of a document.
+pub(super) fn place_of_line(
+    path: &Arc<Path>,
+    text: &str,
+    at: &At,
+    (line, column): (u32, u32),
+) -> Place {
+    let span = Span {
+        line,
+        column,
+        length: 0,
+    };
+    place(path, document(text, at).unwrap_or_default(), at, span)
+}
+
+fn document<'a>(text: &'a str, at: &At) -> Option<&'a str> {
+    text.get(at.offset..at.offset + at.length)
+        .filter(|document| !document.is_empty())
+}
+
+fn place(path: &Arc<Path>, document: &str, at: &At, span: Span) -> Place {
+    let line = document.lines().nth((span.line as usize).saturating_sub(1));
+    let start = (span.column as usize).saturating_sub(1);
+    // Whatever the document turns out to be, values of a Secret are not repeated.
+    let confidential = document.contains("Secret");
+    Place {
+        file: Arc::clone(path),
+        document: at.document,
+        line: at.lines_before + span.line,
+        column: span.column,
+        snippet: line
+            .filter(|_| !confidential)
+            .map(|line| Snippet::new(line, start, span.length as usize)),
+    }
+}

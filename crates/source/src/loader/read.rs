@@ -1,0 +1,269 @@
+//! Reads files and judges their documents, in parallel, without changing anything.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::assemble::assemble;
+use super::book::{Book, Change};
+use super::file::{At, Content, File};
+use super::parallel;
+use super::walk::Stamp;
+use crate::admit::{Admission, Verdict};
+use crate::clock;
+use crate::input::Progress;
+use crate::yaml::{self, Document, YamlError};
+
+/// Largest file.
+pub(super) const FILE_MAX_BYTES: u64 = 256 << 20;
+/// Text that is held at once.
+const GROUP_BYTES: u64 = 64 << 20;
+/// Documents one thread takes at a time.
+const DOCUMENTS_PER_TASK: usize = 32;
+/// Loads that take longer show their progress.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+/// Time between two reports of progress.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Reads files, given what is known of them.
+pub(super) struct Reader<'a> {
+    admission: &'a Admission,
+    book: &'a Book,
+}
+
+/// A file as it came from the disk.
+pub(super) struct Raw {
+    pub(super) path: Arc<Path>,
+    pub(super) stamp: Stamp,
+    pub(super) content: Content,
+    pub(super) text: Result<String, String>,
+}
+
+/// What became of one object of a file.
+pub(super) struct Piece {
+    pub(super) at: At,
+    pub(super) verdict: Verdict,
+}
+
+/// What became of one document: its objects, or why it is not YAML.
+pub(super) struct Judged {
+    pub(super) at: At,
+    pub(super) pieces: Result<Vec<Piece>, YamlError>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(admission: &'a Admission, book: &'a Book) -> Self {
+        Self { admission, book }
+    }
+
+    /// Reads files; those with the content that is known already are only touched, those that
+    /// are gone by now are left out, because the next look will miss them.
+    pub(super) fn read(
+        &self,
+        paths: Vec<(PathBuf, Stamp)>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Vec<(Arc<Path>, Change)> {
+        let mut meter = Meter::new(clock::now(), on_progress);
+        let mut changes = Vec::new();
+        let mut rest = paths.as_slice();
+        while !rest.is_empty() {
+            let group = first_group(rest);
+            rest = &rest[group.len()..];
+            let read = |(path, stamp): &(PathBuf, Stamp)| read_file(path, *stamp);
+            let found = parallel::map(group, read, |_| {}).into_iter().flatten();
+            let (known, new) = found.partition::<Vec<_>, _>(|raw| self.is_known(raw));
+            changes.extend(
+                known
+                    .into_iter()
+                    .map(|raw| (raw.path, Change::Touched(raw.stamp))),
+            );
+            changes.extend(
+                self.judge(new, &mut meter)
+                    .into_iter()
+                    .map(|(path, file)| (path, Change::New(Box::new(file)))),
+            );
+        }
+        changes
+    }
+
+    /// Standard input, whose text is kept because it cannot be read again.
+    pub(super) fn read_stdin(&self, path: &Path, bytes: Vec<u8>) -> File {
+        let raw = Raw {
+            path: path.into(),
+            stamp: Stamp::default(),
+            content: Content::of(&bytes),
+            text: as_text(bytes),
+        };
+        let text = raw.text.as_deref().ok().map(Arc::from);
+        let mut silent = |_| {};
+        let mut meter = Meter::new(clock::now(), &mut silent);
+        let mut files = self.judge(vec![raw], &mut meter);
+        let (_, file) = files
+            .pop()
+            .unwrap_or_else(|| (path.into(), File::default()));
+        File { text, ..file }
+    }
+
+    fn is_known(&self, raw: &Raw) -> bool {
+        raw.text.is_ok() && self.book.content(&raw.path) == Some(raw.content)
+    }
+
+    fn judge(&self, raws: Vec<Raw>, meter: &mut Meter<'_>) -> Vec<(Arc<Path>, File)> {
+        let texts = raws.iter().map(|raw| raw.text.as_deref());
+        let documents: Vec<Vec<Document<'_>>> = texts
+            .map(|text| text.map(yaml::split).unwrap_or_default())
+            .collect();
+        let tasks: Vec<(&Raw, &[Document<'_>])> = raws
+            .iter()
+            .zip(&documents)
+            .flat_map(|(raw, documents)| {
+                let tasks = documents.chunks(DOCUMENTS_PER_TASK);
+                tasks.map(move |documents| (raw, documents))
+            })
+            .collect();
+        meter.total += documents.iter().map(Vec::len).sum::<usize>();
+        let work = |(raw, documents): &(&Raw, &[Document<'_>])| -> Vec<Judged> {
+            let judge = |document| self.judge_document(raw, document);
+            documents.iter().map(judge).collect()
+        };
+        let each = |done: &Vec<Judged>| meter.advance(done.len(), clock::now());
+        let mut judged = parallel::map(&tasks, work, each).into_iter().flatten();
+        raws.iter()
+            .zip(&documents)
+            .map(|(raw, documents)| {
+                let judged = judged.by_ref().take(documents.len()).collect();
+                (Arc::clone(&raw.path), assemble(raw, judged))
+            })
+            .collect()
+    }
+
+    fn judge_document(&self, raw: &Raw, document: &Document<'_>) -> Judged {
+        let file = raw.text.as_deref().unwrap_or_default();
+        let at = At {
+            offset: document.text.as_ptr() as usize - file.as_ptr() as usize,
+            length: document.text.len(),
+            lines_before: document.lines_before,
+            document: document.number,
+            item: None,
+        };
+        let pieces = yaml::parse(document.text).map(|value| {
+            let objects = value.map(|value| expand(at, value)).unwrap_or_default();
+            let judge = |(at, value)| Piece {
+                at,
+                verdict: self.admission.judge(value, document.text.len()),
+            };
+            objects.into_iter().map(judge).collect()
+        });
+        Judged { at, pieces }
+    }
+}
+
+/// As many files as may be held at once, at least one.
+fn first_group(paths: &[(PathBuf, Stamp)]) -> &[(PathBuf, Stamp)] {
+    let mut bytes = 0;
+    let mut fits = |(_, stamp): &(PathBuf, Stamp)| {
+        bytes += stamp.size;
+        bytes <= GROUP_BYTES
+    };
+    let length = paths.iter().take_while(|path| fits(path)).count();
+    &paths[..length.max(1)]
+}
+
+/// `None` when the file is gone.
+fn read_file(path: &Path, stamp: Stamp) -> Option<Raw> {
+    let read = if stamp.size > FILE_MAX_BYTES {
+        let message = format!("{} bytes are more than {FILE_MAX_BYTES}", stamp.size);
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
+    } else {
+        fs::read(path)
+    };
+    let (content, text) = match read {
+        Ok(bytes) => (Content::of(&bytes), as_text(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => (Content::default(), Err(error.to_string())),
+    };
+    Some(Raw {
+        path: path.into(),
+        stamp,
+        content,
+        text,
+    })
+}
+
+fn as_text(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("byte {at} is not UTF-8, which YAML for Kubernetes must be")
+    })
+}
+
+/// The objects of a document: its items when it is a list, as `kubectl get -o yaml` writes it.
+fn expand(at: At, mut value: Value) -> Vec<(At, Value)> {
+    let api_version = value.get("apiVersion").cloned();
+    let kind = value.get("kind").and_then(Value::as_str).map(str::to_owned);
+    let item_kind = kind.as_deref().and_then(|kind| kind.strip_suffix("List"));
+    let (Some(item_kind), Some(items)) = (item_kind, value.get_mut("items")) else {
+        return vec![(at, value)];
+    };
+    let Value::Array(items) = items.take() else {
+        return vec![(at, value)];
+    };
+    let complete = |mut item: Value| {
+        // Items of typed lists leave out what the list says for all of them.
+        if let Value::Object(fields) = &mut item
+            && !item_kind.is_empty()
+        {
+            let kind = fields.entry("kind");
+            kind.or_insert_with(|| item_kind.into());
+            if let Some(api_version) = &api_version {
+                let version = fields.entry("apiVersion");
+                version.or_insert_with(|| api_version.clone());
+            }
+        }
+        item
+    };
+    let numbered = items.into_iter().zip(0..);
+    numbered
+        .map(|(item, index)| {
+            let item_at = At {
+                item: Some(index),
+                ..at
+            };
+            (item_at, complete(item))
+        })
+        .collect()
+}
+
+/// Tells how far a load is, once it is worth telling.
+struct Meter<'a> {
+    next_report: Instant,
+    done: usize,
+    total: usize,
+    report: &'a mut dyn FnMut(Progress),
+}
+
+impl<'a> Meter<'a> {
+    fn new(start: Instant, report: &'a mut dyn FnMut(Progress)) -> Self {
+        Self {
+            next_report: start + PROGRESS_AFTER,
+            done: 0,
+            total: 0,
+            report,
+        }
+    }
+
+    fn advance(&mut self, documents: usize, now: Instant) {
+        self.done += documents;
+        if now >= self.next_report {
+            self.next_report = now + PROGRESS_EVERY;
+            (self.report)(Progress {
+                done: self.done,
+                total: self.total,
+            });
+        }
+    }
+}
