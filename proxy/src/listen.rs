@@ -4,12 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use weft_forward::{Dispatch, Inlet, InletKey, Live, Shared, accept};
 
@@ -17,6 +20,8 @@ use weft_forward::{Dispatch, Inlet, InletKey, Live, Shared, accept};
 const BACKLOG: i32 = 4096;
 /// Pause after an accept failed for lack of files or memory. Connections wait in the backlog.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long a socket may take to close before its address is tried anyway.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// A wish for a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +48,23 @@ pub(crate) struct Listeners {
     live: Arc<Live>,
     shared: Shared,
     dispatch: Dispatch,
-    open: BTreeMap<Bind, CancellationToken>,
+    open: BTreeMap<Bind, Open>,
+}
+
+/// An open listening socket, as the accept loop that owns it is told and heard.
+#[derive(Debug)]
+struct Open {
+    stop: CancellationToken,
+    /// Disconnected when the socket is closed; nothing is ever sent.
+    closed: Receiver<()>,
+}
+
+impl Open {
+    /// Waits for a socket that was told to stop.
+    fn wait(&self) {
+        // Nothing is sent, so the wait ends with the sender or with the time.
+        let _closed_or_late = self.closed.recv_timeout(CLOSING);
+    }
 }
 
 impl Listeners {
@@ -59,30 +80,33 @@ impl Listeners {
     /// Opens and closes sockets until exactly `wanted` are open; says which could not be opened.
     /// Connections of a closed socket finish their requests.
     pub(crate) fn set(&mut self, wanted: &BTreeSet<Bind>) -> Vec<BindError> {
-        let live = Arc::clone(&self.live);
-        let gone: Vec<Bind> = self
+        let closing: Vec<(Bind, Open)> = self
             .open
-            .keys()
-            .filter(|bind| !wanted.contains(bind))
-            .cloned()
+            .extract_if(.., |bind, _| !wanted.contains(bind))
             .collect();
-        for bind in &gone {
-            if let Some(stop) = self.open.remove(bind) {
-                stop.cancel();
-            }
+        for (_, open) in &closing {
+            open.stop.cancel();
         }
         let still: BTreeSet<&InletKey> = wanted.iter().map(|bind| &bind.key).collect();
-        for bind in gone.iter().filter(|bind| !still.contains(&bind.key)) {
-            live.remove_inlet(&bind.key);
+        for (bind, _) in closing
+            .iter()
+            .filter(|(bind, _)| !still.contains(&bind.key))
+        {
+            self.live.remove_inlet(&bind.key);
         }
         let mut failed = Vec::new();
         for bind in wanted {
             if self.open.contains_key(bind) {
                 continue;
             }
+            // An address may change hands in one step, from one Gateway to another.
+            let same_port = |gone: &Bind| gone.address.port() == bind.address.port();
+            for (_, open) in closing.iter().filter(|(gone, _)| same_port(gone)) {
+                open.wait();
+            }
             match self.open_one(bind) {
-                Ok(stop) => {
-                    self.open.insert(bind.clone(), stop);
+                Ok(open) => {
+                    self.open.insert(bind.clone(), open);
                 }
                 Err(source) => failed.push(BindError {
                     bind: bind.clone(),
@@ -90,13 +114,20 @@ impl Listeners {
                 }),
             }
         }
+        for error in &failed {
+            let key = &error.bind.key;
+            if !self.open.keys().any(|bind| bind.key == *key) {
+                self.live.remove_inlet(key);
+            }
+        }
         failed
     }
 
-    fn open_one(&self, bind: &Bind) -> io::Result<CancellationToken> {
+    fn open_one(&self, bind: &Bind) -> io::Result<Open> {
         let inlet = self.live.inlet(&bind.key).map_err(io::Error::other)?;
         let listener = listen(bind.address)?;
         let stop = CancellationToken::new();
+        let (open, closed) = sync_channel(1);
         let accepting = Accepting {
             inlet,
             shared: self.shared.clone(),
@@ -104,14 +135,14 @@ impl Listeners {
         };
         // On the first worker's thread: with one worker a connection never changes threads.
         self.dispatch
-            .spawn_on_first(accepting.run(listener, stop.clone()));
-        Ok(stop)
+            .spawn_on_first(accepting.run(listener, stop.clone(), open));
+        Ok(Open { stop, closed })
     }
 
     /// Closes every socket. Connections go on.
     pub(crate) fn close(&mut self) {
-        for stop in std::mem::take(&mut self.open).into_values() {
-            stop.cancel();
+        for open in std::mem::take(&mut self.open).into_values() {
+            open.stop.cancel();
         }
     }
 
@@ -145,7 +176,8 @@ struct Accepting {
 }
 
 impl Accepting {
-    async fn run(self, listener: StdListener, stop: CancellationToken) {
+    /// Accepts until `stop`; `_open` is dropped when the socket is closed.
+    async fn run(self, listener: StdListener, stop: CancellationToken, _open: SyncSender<()>) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -157,15 +189,30 @@ impl Accepting {
             () = stop.cancelled() => {}
             () = self.accept_all(&listener) => {}
         }
+        if let Err(error) = self.accept_rest(listener) {
+            tracing::debug!(inlet = %self.inlet.key, %error, "a closing socket has nothing left");
+        }
+    }
+
+    /// Takes what the kernel has accepted already: it would reset these connections with the socket.
+    fn accept_rest(&self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        loop {
+            let (stream, _peer) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            self.serve(TcpStream::from_std(stream)?);
+        }
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let worker = self.dispatch.least_loaded();
+        accept(worker, &self.shared, Arc::clone(&self.inlet), stream);
     }
 
     async fn accept_all(&self, listener: &TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _peer)) => {
-                    let worker = self.dispatch.least_loaded();
-                    accept(worker, &self.shared, Arc::clone(&self.inlet), stream);
-                }
+                Ok((stream, _peer)) => self.serve(stream),
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(

@@ -112,8 +112,9 @@ impl DataPath {
             .len()
     }
 
-    /// Stops accepting, asks clients to leave, and waits until nothing is under way, at most
-    /// `limit`. Returns how many requests, tunnels and opaque connections were still open then.
+    /// Stops accepting, asks clients to leave, and waits until nothing is under way and every
+    /// answer is out, at most `limit`. Returns how many requests, tunnels and opaque connections
+    /// were still open then.
     pub async fn drain(&self, limit: Duration) -> usize {
         self.listeners
             .lock()
@@ -124,14 +125,14 @@ impl DataPath {
             inlet.drain();
         }
         let wait = async {
-            let mut quiet = 0;
-            while quiet < QUIET_LOOKS && self.workers.connections() > 0 {
+            self.quiet().await;
+            // Nobody has asked for anything in a while: connections may end without another answer.
+            for inlet in &inlets {
+                inlet.close();
+            }
+            // What is left is on its way out.
+            while self.workers.connections() > 0 {
                 tokio::time::sleep(LOOK).await;
-                quiet = if self.workers.exchanges() == 0 {
-                    quiet + 1
-                } else {
-                    0
-                };
             }
         };
         let in_time = tokio::time::timeout(limit, wait).await.is_ok();
@@ -139,6 +140,17 @@ impl DataPath {
             inlet.close();
         }
         if in_time { 0 } else { self.workers.exchanges() }
+    }
+
+    /// Waits until nothing is under way and nothing new comes for a moment.
+    async fn quiet(&self) {
+        let mut quiet = 0;
+        // An upgraded connection counts as an exchange only.
+        while quiet < QUIET_LOOKS && self.workers.connections() + self.workers.exchanges() > 0 {
+            tokio::time::sleep(LOOK).await;
+            let busy = self.workers.exchanges() > 0;
+            quiet = if busy { 0 } else { quiet + 1 };
+        }
     }
 }
 

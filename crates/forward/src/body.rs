@@ -22,7 +22,9 @@ pub(crate) use self::{
     replay::{Replay, ReplayBody},
     tee::{MirrorBody, Tee, tee},
 };
-use crate::{connection::activity::Activity, exchange::Exchange, upstream::Lease};
+use crate::{
+    connection::activity::Activity, exchange::Exchange, http::strip_trailers, upstream::Lease,
+};
 
 /// Why a body ended early. The text goes to hyper, which resets the stream or closes the connection.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub(crate) enum BodyError {
     /// The main request ended before its copy for a mirror was complete.
     #[error("the mirrored request ended early")]
     MirrorCut,
+    /// Another attempt has taken the body over.
+    #[error("the request is being sent again")]
+    Superseded,
     /// The rule's request timeout passed while the answer was being sent.
     #[error("the request timeout passed")]
     Timeout,
@@ -44,7 +49,7 @@ pub(crate) enum RequestBody {
     Empty,
     /// Straight from the client.
     Stream(ClientBody),
-    /// From the client, kept for another attempt.
+    /// From the client or its tee, kept for another attempt.
     Replay(ReplayBody),
     /// From the client, copied to mirrors.
     Tee(Box<Tee>),
@@ -88,9 +93,10 @@ impl ClientBody {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &frame {
+        let mut frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &mut frame {
             Some(Ok(frame)) => {
+                frame.trailers_mut().map(strip_trailers);
                 self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 if self.incoming.is_end_stream() {
                     self.close();
@@ -205,9 +211,10 @@ impl UpstreamBody {
             }
             return Poll::Ready(Some(Err(BodyError::Timeout)));
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &frame {
+        let mut frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &mut frame {
             Some(Ok(frame)) => {
+                frame.trailers_mut().map(strip_trailers);
                 if let Some(exchange) = &mut self.exchange {
                     exchange.response_frame(frame);
                 }

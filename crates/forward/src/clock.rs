@@ -48,3 +48,8 @@ impl Clock {
         SystemTime::now()
     }
 }
+
+/// The moment `limit` from now, on the clock of the runtime's timers.
+pub(crate) fn deadline(limit: std::time::Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + limit
+}

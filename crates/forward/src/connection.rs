@@ -11,6 +11,7 @@ mod tls;
 use std::{
     io,
     net::{SocketAddr, TcpStream as StdStream},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -19,6 +20,7 @@ use http::HeaderValue;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::{sleep, timeout},
 };
 use weft_ir::{FrontendProtocol, PortProtocol, Scheme};
 use weft_telemetry::{
@@ -29,6 +31,7 @@ use weft_telemetry::{
 
 use self::{activity::Activity, client_io::read_some, detect::Preface};
 use crate::{
+    limits,
     live::{Inlet, Live, View, ViewKind},
     worker::{Worker, WorkerHandle},
 };
@@ -193,18 +196,34 @@ impl Accepted {
 
     /// Cleartext HTTP: HTTP/2 with prior knowledge or HTTP/1, by the first bytes.
     async fn http(self, mut stream: TcpStream, scheme: Scheme) -> CloseReason {
-        let mut ahead = Bytes::new();
+        let first = tokio::select! {
+            biased;
+            first = timeout(limits::CLIENT_IDLE, read_some(&mut stream, 64)) => first,
+            () = self.inlet.closed() => return CloseReason::Drain,
+        };
+        let mut ahead = match first {
+            Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
+            Ok(_) => return CloseReason::Client,
+            Err(_elapsed) => return CloseReason::Idle,
+        };
+        // From its first byte on a head has its time, whatever it turns out to be.
+        let mut patience = pin!(sleep(limits::REQUEST_HEAD));
         loop {
-            let more = tokio::time::timeout(crate::limits::CLIENT_IDLE, read_some(&mut stream, 64));
-            match more.await {
-                Ok(Ok(bytes)) if !bytes.is_empty() => ahead = detect::join(ahead, &bytes),
-                Ok(_) => return CloseReason::Client,
-                Err(_elapsed) => return CloseReason::Idle,
-            }
             match detect::preface(&ahead) {
                 Preface::Http2 => return self.http2(stream, ahead, scheme, None).await,
                 Preface::Other => return self.http1(stream, ahead, scheme, None).await,
                 Preface::Unclear => {}
+            }
+            let more = tokio::select! {
+                biased;
+                more = read_some(&mut stream, 64) => more,
+                () = patience.as_mut() => {
+                    return h1::refuse(stream, 408, Reason::TimeoutHeader).await;
+                }
+            };
+            match more {
+                Ok(bytes) if !bytes.is_empty() => ahead = detect::join(ahead, &bytes),
+                Ok(_) | Err(_) => return CloseReason::Client,
             }
         }
     }

@@ -26,6 +26,7 @@ use weft_telemetry::{
     metrics::{Protocol, RequestHandles},
 };
 
+pub(crate) use self::headers::strip_trailers;
 use self::{job::Job, reply::own_answer, route::route};
 use crate::{
     body::ResponseBody,
@@ -82,7 +83,7 @@ fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
     let canonical = match validate::canonicalise(&mut parts) {
         Ok(canonical) => canonical,
         Err(invalid) => {
-            let refusal = (invalid.status(), Reason::InvalidRequest);
+            let refusal = (invalid.status(), invalid.reason());
             return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
         }
     };

@@ -19,6 +19,8 @@ pub const UPSTREAM_IDLE: Duration = Duration::from_secs(55);
 pub const UPSTREAM_IDLE_MAX: usize = 1024;
 /// Largest request head (RFC 9112 leaves the bound to the recipient): 431 above it.
 pub const HEAD_BYTES: usize = 64 * 1024;
+/// Longest line of a request head: 414 for the request line, 431 for a field.
+pub const HEAD_LINE: usize = 8 * 1024;
 /// Largest number of header fields: 431 above it.
 pub const HEAD_FIELDS: usize = 100;
 /// Largest request body that is kept for a retry; above it the first answer stands.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::{BodyError, ClientBody};
+use super::{BodyError, RequestBody};
 use crate::limits::REPLAY_BYTES;
 
 /// The kept beginning of a body and the rest that is still to come. Attempts take turns: only one
@@ -23,7 +24,7 @@ pub(crate) struct Replay {
 }
 
 struct Shared {
-    source: ClientBody,
+    source: RequestBody,
     kept: VecDeque<Bytes>,
     kept_bytes: usize,
     overflow: bool,
@@ -45,7 +46,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Replay {
-    pub(crate) fn new(source: ClientBody) -> Self {
+    pub(crate) fn new(source: RequestBody) -> Self {
         let shared = Shared {
             source,
             kept: VecDeque::new(),
@@ -100,7 +101,7 @@ impl ReplayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut shared = lock(&self.shared);
         if shared.turn != self.turn {
-            return Poll::Ready(Some(Err(BodyError::MirrorCut)));
+            return Poll::Ready(Some(Err(BodyError::Superseded)));
         }
         if let Some(data) = shared.kept.get(self.next) {
             self.next += 1;
@@ -115,7 +116,7 @@ impl ReplayBody {
             self.trailers_sent = true;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
-        let frame = ready!(shared.source.poll_next(cx));
+        let frame = ready!(Pin::new(&mut shared.source).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -136,7 +137,7 @@ impl ReplayBody {
     pub(super) fn is_end_stream(&self) -> bool {
         let shared = lock(&self.shared);
         let replayed = self.next >= shared.kept.len();
-        let rest = shared.ended || shared.source.incoming.is_end_stream();
+        let rest = shared.ended || shared.source.is_end_stream();
         replayed && rest && (self.trailers_sent || shared.trailers.is_none())
     }
 
@@ -151,7 +152,7 @@ impl ReplayBody {
         let rest = if shared.ended {
             SizeHint::with_exact(0)
         } else {
-            shared.source.incoming.size_hint()
+            shared.source.size_hint()
         };
         let mut hint = SizeHint::new();
         hint.set_lower(waiting + rest.lower());
@@ -161,3 +162,6 @@ impl ReplayBody {
         hint
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub(crate) fn tee(source: RequestBody, copies: usize) -> (RequestBody, Vec<Reque
             mirrors.push(sender);
             RequestBody::Mirror(MirrorBody {
                 pieces,
-                hint: hint.clone(),
+                hint,
                 ended: false,
             })
         })
@@ -117,6 +117,9 @@ impl MirrorBody {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
+
+#[cfg(test)]
+mod tests;

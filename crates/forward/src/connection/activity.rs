@@ -102,6 +102,11 @@ impl Activity {
         self.tunnel.load(Relaxed)
     }
 
+    /// Requests that were answered or given up so far; wraps around.
+    pub(crate) fn requests_ended(&self) -> u32 {
+        self.requests_ended.load(Relaxed)
+    }
+
     /// Requests that are being answered.
     pub(crate) fn in_flight(&self) -> u32 {
         self.requests_started
@@ -121,7 +126,12 @@ impl Watch {
         let busy = activity.in_flight() > 0;
         accumulate(&mut self.without_request, request || busy, elapsed);
         let head_open = activity.head_open.load(Relaxed);
-        accumulate(&mut self.head_open_for, !head_open || request, elapsed);
+        // A head behind a request that is being answered may wait: hyper does not read it yet.
+        accumulate(
+            &mut self.head_open_for,
+            !head_open || request || busy,
+            elapsed,
+        );
 
         if activity.write_blocked.load(Relaxed) && self.without_write >= limits::BODY_IDLE {
             return Verdict::Stalled;

@@ -11,8 +11,11 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
-use crate::http::guard::{Guard, Violation};
+use super::{activity::Activity, detect::join};
+use crate::http::guard::{Guard, Stop, Violation};
+
+/// Bytes taken from a client that speaks before it is known which protocol it has to speak.
+const EARLY_BYTES: usize = 1024;
 
 /// A client stream with its read-ahead and its guard.
 pub(crate) struct ClientIo<S> {
@@ -20,7 +23,8 @@ pub(crate) struct ClientIo<S> {
     ahead: Bytes,
     guard: Option<Guard>,
     violation: Option<Violation>,
-    in_body: bool,
+    /// Requests of this connection that had ended when the guard began.
+    ended_before: u32,
     activity: Arc<Activity>,
 }
 
@@ -37,7 +41,7 @@ impl<S> ClientIo<S> {
             ahead,
             guard,
             violation: None,
-            in_body: false,
+            ended_before: activity.requests_ended(),
             activity,
         }
     }
@@ -47,38 +51,71 @@ impl<S> ClientIo<S> {
         self.violation
     }
 
+    /// Whether the client is in the middle of a body.
+    pub(crate) fn in_body(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guard::in_body)
+    }
+
     /// Takes the wrapper apart: the stream and the bytes that were read ahead and not used.
     pub(crate) fn into_parts(self) -> (S, Bytes) {
         (self.stream, self.ahead)
+    }
+
+    /// Whether a request has passed whose answer is not complete. Counted by heads and not by
+    /// requests that were begun: hyper reads on between the two.
+    fn awaits_answer(&self) -> bool {
+        let passed = self.guard.as_ref().map_or(0, Guard::requests);
+        let ended = self.activity.requests_ended();
+        passed != ended.wrapping_sub(self.ended_before)
     }
 
     /// Lets the guard judge the bytes that `buf` gained since `filled`.
     fn judge(&mut self, buf: &mut ReadBuf<'_>, filled: usize) {
         let Some(guard) = &mut self.guard else { return };
         let fresh = buf.filled().get(filled..).unwrap_or_default();
-        match guard.inspect(fresh) {
-            Ok(()) => self.activity.head_open(guard.in_head()),
-            Err((passed, violation)) => {
-                self.violation = Some(violation);
-                self.in_body = guard.in_body();
-                self.activity.head_open(false);
-                buf.set_filled(filled + passed);
+        let stopped = guard.inspect(fresh);
+        self.activity.head_open(guard.in_head() && stopped.is_ok());
+        let Err((passed, stop)) = stopped else { return };
+        match stop {
+            Stop::Violation(violation) => self.violation = Some(violation),
+            Stop::Undecided => {
+                let held = fresh.get(passed..).unwrap_or_default();
+                self.ahead = join(Bytes::copy_from_slice(held), &self.ahead);
             }
         }
+        buf.set_filled(filled + passed);
     }
 
     /// What reading gives once the guard has stopped the stream: a bad body fails the request it
     /// belongs to; a bad head looks like the end of the stream, but only after the answers to the
     /// requests before it, because hyper gives those up when the stream ends.
     fn after_violation(&self) -> Poll<io::Result<()>> {
-        if self.in_body {
+        if self.in_body() {
             Poll::Ready(Err(io::Error::from(io::ErrorKind::InvalidData)))
-        } else if self.activity.in_flight() > 0 {
+        } else if self.awaits_answer() {
             // Not forgotten: hyper reads again, in the same task, when the answer is out.
             Poll::Pending
         } else {
             Poll::Ready(Ok(()))
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> ClientIo<S> {
+    /// Watches for the end of a stream whose protocol is undecided. What the client sends early is
+    /// held, and reading stops there until the request is answered.
+    fn poll_undecided(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            let mut early = [0; EARLY_BYTES];
+            let mut buf = ReadBuf::new(&mut early);
+            std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.ahead = Bytes::copy_from_slice(buf.filled());
+        }
+        // As above: hyper, or the tunnel, reads again when the answer is out.
+        Poll::Pending
     }
 }
 
@@ -94,6 +131,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
         }
         if this.violation.is_some() {
             return this.after_violation();
+        }
+        if this.guard.as_ref().is_some_and(Guard::is_undecided) && this.awaits_answer() {
+            return this.poll_undecided(cx);
+        }
+        if let Some(guard) = this.guard.as_mut().filter(|guard| guard.is_undecided()) {
+            guard.stays_http();
         }
         let filled = buf.filled().len();
         if this.ahead.is_empty() {
@@ -145,7 +188,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.violation.is_some() {
+            // The stream ended for hyper only; the client is still to be told why.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 
@@ -161,3 +209,6 @@ pub(crate) async fn read_some<S: AsyncRead + Unpin>(
     std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut buf)).await?;
     Ok(Bytes::copy_from_slice(buf.filled().chunk()))
 }
+
+#[cfg(test)]
+mod tests;

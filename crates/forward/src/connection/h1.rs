@@ -17,8 +17,8 @@ use http::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::{Instant, Sleep, sleep},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Sleep, sleep, timeout},
 };
 use weft_telemetry::{Reason, metrics::CloseReason};
 
@@ -26,6 +26,7 @@ use super::{
     Client,
     activity::{TICK, Verdict, Watch},
     client_io::{ClientIo, read_some},
+    detect::join,
 };
 use crate::{
     http::{guard::Guard, serve as serve_request},
@@ -36,8 +37,10 @@ use crate::{
 enum Ended<S> {
     /// The connection is over.
     Closed(CloseReason),
-    /// Idle: the stream, to be picked up at the next byte.
-    Parked(S),
+    /// The connection is over, but the client may still be sending.
+    Unread(S, CloseReason),
+    /// Idle: the stream, to be picked up at the next byte, and blank lines that came before it.
+    Parked(S, Bytes),
     /// The client has to be told why it is cut off.
     Refused(S, u16, Reason),
 }
@@ -53,11 +56,15 @@ where
         // On the heap, so that an idle connection does not carry hyper's state along.
         match Box::pin(active(&client, &mut watch, stream, ahead)).await {
             Ended::Closed(reason) => return reason,
+            Ended::Unread(mut stream, reason) => {
+                linger(&mut stream).await;
+                return reason;
+            }
             Ended::Refused(stream, status, reason) => return refuse(stream, status, reason).await,
-            Ended::Parked(parked) => {
+            Ended::Parked(parked, blank) => {
                 stream = parked;
                 match idle(&client, &mut watch, &mut stream).await {
-                    Ok(bytes) => ahead = bytes,
+                    Ok(bytes) => ahead = join(blank, &bytes),
                     Err(reason) => return reason,
                 }
             }
@@ -100,9 +107,8 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         let client = Arc::clone(client);
         async move {
-            let draining = client.is_draining();
-            let mut response = serve_request(client, request).await;
-            if draining {
+            let mut response = serve_request(Arc::clone(&client), request).await;
+            if client.is_draining() && !client.activity.is_tunnel() {
                 response
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -131,29 +137,12 @@ where
         Poll::Pending
     })
     .await;
-    let result = match verdict {
-        Ok(result) => result,
-        Err(verdict) => {
-            let Some(parts) = connection.into_parts() else {
-                return Ended::Closed(CloseReason::Client);
-            };
-            return interrupted(verdict, parts.io.into_inner(), parts.read_buf);
-        }
-    };
-    let violation = connection.into_parts().and_then(|parts| {
-        let io = parts.io.into_inner();
-        io.violation()
-            .map(|violation| (violation, io.into_parts().0))
-    });
-    match (violation, result) {
-        (Some((violation, stream)), _) => {
-            Ended::Refused(stream, violation.status(), Reason::InvalidRequest)
-        }
-        (None, Ok(())) => Ended::Closed(CloseReason::Client),
-        (None, Err(error)) => {
-            tracing::debug!(peer = %client.peer, %error, "client connection ended");
-            Ended::Closed(CloseReason::Cut(Reason::ClientAbort))
-        }
+    let parts = connection.into_parts();
+    match (verdict, parts.map(|it| (it.io.into_inner(), it.read_buf))) {
+        // Upgraded: the stream belongs to a tunnel now.
+        (_, None) => Ended::Closed(CloseReason::Client),
+        (Ok(result), Some((io, _))) => finished(client, result, io),
+        (Err(verdict), Some((io, unused))) => interrupted(verdict, io, unused),
     }
 }
 
@@ -162,51 +151,75 @@ fn rearm(tick: Pin<&mut Sleep>) {
     tick.reset(next);
 }
 
+/// hyper is done with the connection.
+fn finished<S>(client: &Client, result: hyper::Result<()>, io: ClientIo<S>) -> Ended<S> {
+    let (violation, in_body) = (io.violation(), io.in_body());
+    let reason = match (violation, result) {
+        (Some(_), _) => CloseReason::Cut(Reason::InvalidRequest),
+        (None, Ok(())) => CloseReason::Client,
+        (None, Err(error)) => {
+            tracing::debug!(peer = %client.peer, %error, "client connection ended");
+            return Ended::Closed(CloseReason::Cut(Reason::ClientAbort));
+        }
+    };
+    let (stream, _) = io.into_parts();
+    match violation {
+        // The request whose body it is has been answered; a second answer would belong to nothing.
+        _ if in_body => Ended::Unread(stream, reason),
+        Some(violation) => Ended::Refused(stream, violation.status(), violation.reason()),
+        None => Ended::Closed(reason),
+    }
+}
+
 /// The tick ended a stretch of requests.
 fn interrupted<S>(verdict: Verdict, io: ClientIo<S>, unused: Bytes) -> Ended<S> {
     let (stream, ahead) = io.into_parts();
     match verdict {
-        Verdict::Park if unused.is_empty() && ahead.is_empty() => Ended::Parked(stream),
+        // Between requests nothing but empty lines can be left over (RFC 9112 section 2.2).
+        Verdict::Park => Ended::Parked(stream, join(unused, &ahead)),
         Verdict::HeadTimeout => Ended::Refused(stream, 408, Reason::TimeoutHeader),
         Verdict::Stalled => Ended::Closed(CloseReason::Cut(Reason::TimeoutBodyIdle)),
-        Verdict::Park | Verdict::Go | Verdict::Close => Ended::Closed(CloseReason::Idle),
+        Verdict::Go | Verdict::Close => Ended::Closed(CloseReason::Idle),
     }
 }
 
 /// Answers what never became a request, then closes.
-async fn refuse<S>(mut stream: S, status: u16, reason: Reason) -> CloseReason
+pub(super) async fn refuse<S>(mut stream: S, status: u16, reason: Reason) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let code = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_REQUEST);
-    let text = format!(
-        "{} {}: {reason}\n",
-        status,
-        code.canonical_reason().unwrap_or("Error")
-    );
+    let title = code.canonical_reason().unwrap_or("Error");
+    let text = format!("{status} {title}: {reason}\n");
     let answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{text}",
-        status,
-        code.canonical_reason().unwrap_or("Error"),
+        "HTTP/1.1 {status} {title}\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{text}",
         text.len()
     );
-    let write = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await
-    };
-    // Reading on for a moment lets the answer arrive before the reset that unread bytes cause
-    // (RFC 9112 section 9.6).
-    if let Ok(Ok(())) = tokio::time::timeout(LINGER, write).await {
-        let until = Instant::now() + LINGER;
-        while let Ok(Ok(bytes)) = tokio::time::timeout_at(until, read_some(&mut stream, 64)).await {
-            if bytes.is_empty() {
-                break;
-            }
-        }
+    if let Ok(Ok(())) = timeout(LINGER, stream.write_all(answer.as_bytes())).await {
+        linger(&mut stream).await;
     }
     CloseReason::Cut(reason)
 }
 
+/// Reads on for a moment after the last answer: closing with unread bytes resets the connection,
+/// and a reset takes the answer from a client that has not read it yet (RFC 9112 section 9.6).
+async fn linger<S>(stream: &mut S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let drain = async {
+        stream.shutdown().await?;
+        // Rare, and long-lived: not part of every connection's future.
+        let mut unread = vec![0; DRAIN_BYTES];
+        while stream.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // A client that goes on, or is gone, has had its chance.
+    drop(timeout(LINGER, drain).await);
+}
+
+/// Size of the reads that throw away what a refused client still sends.
+const DRAIN_BYTES: usize = 16 * 1024;
 /// How long a refused client may take to read why.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Mesh connections that may not be HTTP: detection that never stalls a server-first protocol, and
 //! the relay for bytes that are not parsed.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -17,22 +17,22 @@ use weft_telemetry::{
     metrics::{CloseReason, Detected},
 };
 
-use super::{Accepted, client_io::read_some, detect::join};
+use super::{Accepted, client_io::read_some, detect::join, h1};
 use crate::{
     limits,
     live::{View, ViewKind},
     upstream::{Cluster, ConnectError, UpstreamRef, connect},
 };
 
-/// Bytes that are looked at before a stream is taken for opaque.
-const LOOK_BYTES: usize = 8 * 1024;
+/// A connection to an endpoint, which counts there while it is open.
+type Opened = (TcpStream, InFlight<UpstreamRef>);
 
 /// What is known of a mesh connection before its first decision.
 enum First {
     /// The client spoke.
     Client(Bytes),
     /// The server spoke first on a connection that was opened for that case.
-    Server(TcpStream, Bytes),
+    Server(Opened, Bytes),
     /// The client is gone.
     Gone,
     /// Nobody said anything for too long.
@@ -44,13 +44,14 @@ impl Accepted {
     pub(super) async fn detect(self, view: &Arc<View>, mut client: TcpStream) -> CloseReason {
         let mut seen = match self.first_bytes(view, &mut client).await {
             First::Client(bytes) => bytes,
-            First::Server(upstream, bytes) => {
+            First::Server(opened, bytes) => {
                 view.connections.detected(Detected::Opaque);
-                return self.relay_started(view, client, upstream, bytes).await;
+                return self.relay_started(view, client, opened, bytes).await;
             }
             First::Gone => return CloseReason::Client,
             First::Silent => return CloseReason::Idle,
         };
+        let mut patience = pin!(sleep(limits::REQUEST_HEAD));
         loop {
             match weft_detect::detect(&seen) {
                 Detection::Http1 => {
@@ -61,7 +62,7 @@ impl Accepted {
                     view.connections.detected(Detected::Http2);
                     return self.http2(client, seen, Scheme::Http, None).await;
                 }
-                Detection::NeedMore if seen.len() < LOOK_BYTES => {}
+                Detection::NeedMore => {}
                 other => {
                     let tls = matches!(other, Detection::Tls { .. });
                     view.connections
@@ -69,24 +70,19 @@ impl Accepted {
                     return self.relay_from(view, client, seen).await;
                 }
             }
-            match timeout(limits::REQUEST_HEAD, read_some(&mut client, 64)).await {
-                Ok(Ok(more)) if !more.is_empty() => seen = join(seen, &more),
-                Ok(_) => return CloseReason::Client,
-                Err(_elapsed) => {
+            let more = tokio::select! {
+                biased;
+                more = read_some(&mut client, 64) => more,
+                () = patience.as_mut() => {
                     view.connections.detect_deadline(Detected::Http1);
-                    return self.http1_timeout(client).await;
+                    return h1::refuse(client, 408, Reason::TimeoutHeader).await;
                 }
+            };
+            match more {
+                Ok(bytes) if !bytes.is_empty() => seen = join(seen, &bytes),
+                Ok(_) | Err(_) => return CloseReason::Client,
             }
         }
-    }
-
-    async fn http1_timeout(self, mut client: TcpStream) -> CloseReason {
-        let answer: &[u8] =
-            b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        if let Err(error) = client.write_all(answer).await {
-            tracing::debug!(peer = %self.peer, %error, "a timed-out client was already gone");
-        }
-        CloseReason::Cut(Reason::TimeoutHeader)
     }
 
     /// Waits for the side that speaks first. After a short silence the Service is connected, so that
@@ -100,15 +96,12 @@ impl Accepted {
         let Some(cluster) = service_cluster(view) else {
             return First::Gone;
         };
-        let mut upstream = match self.open(cluster).await {
-            Ok((upstream, _in_flight)) => Some(upstream),
-            // The client may still speak HTTP, and then the request gets the error.
-            Err(_) => None,
-        };
+        // On failure the client may still speak HTTP, and then its request gets the error.
+        let mut upstream = self.open(cluster).await.ok();
         loop {
             let server = async {
                 match &mut upstream {
-                    Some(upstream) => read_some(upstream, 64).await,
+                    Some((upstream, _in_flight)) => read_some(upstream, 64).await,
                     None => std::future::pending().await,
                 }
             };
@@ -156,9 +149,10 @@ impl Accepted {
         self,
         view: &Arc<View>,
         mut client: TcpStream,
-        upstream: TcpStream,
+        (upstream, in_flight): Opened,
         greeting: Bytes,
     ) -> CloseReason {
+        let _in_flight = in_flight;
         match client.write_all(&greeting).await {
             Ok(()) => {
                 self.copy(view, client, upstream, (0, greeting.len() as u64))
@@ -169,7 +163,7 @@ impl Accepted {
     }
 
     /// Opens a connection to an endpoint, another one if the first refuses.
-    async fn open(&self, cluster: &Cluster) -> Result<(TcpStream, InFlight<UpstreamRef>), Reason> {
+    async fn open(&self, cluster: &Cluster) -> Result<Opened, Reason> {
         let mut tried = Vec::new();
         let mut reason = Reason::NoReadyEndpoint;
         for _ in 0..=limits::CONNECT_RETRIES {

@@ -13,15 +13,12 @@ use crate::{
 impl Job {
     /// The answer of a filter: a redirect, a CORS preflight, or the refusal of a filter that cannot
     /// be applied. The response filters of the rule act on it as on any other answer.
-    pub(super) fn early(
-        mut self: Box<Self>,
-        answer: Box<response::Parts>,
-    ) -> Response<ResponseBody> {
+    pub(super) fn early(mut self: Box<Self>, answer: response::Parts) -> Response<ResponseBody> {
         let status = answer.status;
         if status.is_server_error() || (self.is_grpc() && !status.is_success()) {
             return self.own(status.as_u16(), Reason::FilterFailed);
         }
-        let mut response = Response::from_parts(*answer, ResponseBody::Empty);
+        let mut response = Response::from_parts(answer, ResponseBody::Empty);
         self.rule_filters(response.headers_mut());
         self.exchange.own_answer(status.as_u16(), None, None);
         response

@@ -70,7 +70,7 @@ impl Job {
         let idempotent = matches!(body, RequestBody::Empty) && parts.method.is_idempotent();
         let repeatable = self.upgrade.is_none() && (idempotent || self.route.retry().is_some());
         let (body, kept) = match body {
-            RequestBody::Stream(source) if repeatable => {
+            source @ (RequestBody::Stream(_) | RequestBody::Tee(_)) if repeatable => {
                 let kept = Replay::new(source);
                 (RequestBody::Replay(kept.attempt()), Some(Some(kept)))
             }
@@ -204,9 +204,11 @@ impl Tries<'_> {
         started_ns: u64,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let outcome = match &result {
-            Some(Ok((response, _))) => outcome_of(response.status().as_u16()),
-            Some(Err(SendError::Connect(_))) => Outcome::Failure(Failure::Connect),
-            Some(Err(_)) | None => Outcome::Failure(Failure::NoAnswer),
+            Some(Ok((response, _))) => Some(outcome_of(response.status().as_u16())),
+            Some(Err(SendError::Connect(_))) => Some(Outcome::Failure(Failure::Connect)),
+            // Says nothing about the endpoint; else clients could eject endpoints.
+            Some(Err(SendError::ClientBody(_))) => None,
+            Some(Err(_)) | None => Some(Outcome::Failure(Failure::NoAnswer)),
         };
         if let Some(reason) = self.retrying.take() {
             let answered = matches!(result, Some(Ok(_)));
@@ -224,7 +226,7 @@ impl Tries<'_> {
         let Job {
             exchange, cluster, ..
         } = &mut *self.job;
-        if let Some(cluster) = cluster {
+        if let (Some(cluster), Some(outcome)) = (cluster, outcome) {
             exchange.attempt_ended(cluster, outcome, latency_ns, now_ns);
         }
         match result {
@@ -268,6 +270,7 @@ impl Tries<'_> {
     /// is how long to wait first.
     fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
         let (limit, backoff) = match (self.job.route.retry(), why) {
+            _ if reason == Reason::ClientAbort => return None,
             (Some(retry), _) => (retry.attempts, retry.backoff),
             (None, RepeatFor::Loss) if reason == Reason::UpstreamReset => (1, Duration::ZERO),
             (None, _) => return None,
@@ -317,10 +320,10 @@ enum RepeatFor {
 
 fn failed(error: &SendError) -> Sent {
     let reason = error.reason();
-    let status = if reason == Reason::UpstreamMalformed {
-        502
-    } else {
-        503
+    let status = match reason {
+        Reason::ClientAbort => 400,
+        Reason::UpstreamMalformed => 502,
+        _ => 503,
     };
     Sent::Failed(status, reason)
 }

@@ -1,11 +1,18 @@
 //! The framing guard: watches the bytes of an HTTP/1 client connection for what hyper accepts or
 //! hides and two parsers could read differently (RFC 9112 sections 2.2, 6 and 7.1).
 //!
+//! It also knows where HTTP may end: behind a request that asks for an upgrade, the bytes belong to
+//! one protocol or the other only once the request is answered.
+//!
 //! hyper drops `Content-Length` beside `Transfer-Encoding`, joins repeated encodings, takes a bare
 //! LF for a line end and trailing space after a chunk size. A proxy in front of servers that decide
 //! otherwise must not let such a request through, and once hyper has parsed it nothing shows it any
 //! more. The guard follows the framing of the stream itself, in one pass and without keeping bytes,
 //! and stops the stream before the first byte it does not trust.
+
+use weft_telemetry::Reason;
+
+use crate::limits;
 
 /// Why a stream is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +35,15 @@ pub(crate) enum Violation {
     TargetTooLong,
 }
 
-/// Longest line of a head.
-const LINE_BYTES: usize = 8 * 1024;
+/// Why [`Guard::inspect`] stops before the end of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Nothing more is passed on.
+    Violation(Violation),
+    /// Whether the rest is HTTP depends on the answer to the request before it; see
+    /// [`Guard::stays_http`].
+    Undecided,
+}
 
 /// Where in the stream the guard is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +60,8 @@ enum State {
     ChunkEnd,
     /// Trailer lines follow.
     Trailers,
+    /// Behind a request that asks for an upgrade.
+    Undecided,
 }
 
 /// Follows one client stream.
@@ -57,6 +73,8 @@ pub(crate) struct Guard {
     head_bytes: usize,
     length: Option<u64>,
     chunked: bool,
+    upgrade: bool,
+    requests: u32,
 }
 
 impl Violation {
@@ -66,6 +84,14 @@ impl Violation {
             Self::HeadTooLarge => 431,
             Self::TargetTooLong => 414,
             _ => 400,
+        }
+    }
+
+    /// The reason for metrics and the access log.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::HeadTooLarge | Self::TargetTooLong => Reason::HeadTooLarge,
+            _ => Reason::InvalidRequest,
         }
     }
 }
@@ -80,7 +106,25 @@ impl Guard {
             head_bytes: 0,
             length: None,
             chunked: false,
+            upgrade: false,
+            requests: 0,
         }
+    }
+
+    /// Complete heads seen so far; wraps around.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Whether the next byte belongs to HTTP or to another protocol, which the answer to the last
+    /// request will say.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.state == State::Undecided
+    }
+
+    /// The request for an upgrade was answered with something else: what follows is a head.
+    pub(crate) fn stays_http(&mut self) {
+        self.state = self.next_head();
     }
 
     /// Whether a head has begun and is not complete.
@@ -90,16 +134,19 @@ impl Guard {
 
     /// Whether the stream is inside a body, so that a violation concerns the request being served.
     pub(crate) fn in_body(&self) -> bool {
-        !matches!(self.state, State::Head { .. })
+        !matches!(self.state, State::Head { .. } | State::Undecided)
     }
 
-    /// Follows `bytes`. On a violation says how many of them may be passed on.
-    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> Result<(), (usize, Violation)> {
+    /// Follows `bytes`. If it has to stop, says how many of them may be passed on.
+    pub(crate) fn inspect(&mut self, bytes: &[u8]) -> Result<(), (usize, Stop)> {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.state == State::Undecided {
+                return Err((at, Stop::Undecided));
+            }
             match self.step(rest) {
                 Ok(taken) => at += taken,
-                Err(violation) => return Err((at, violation)),
+                Err(violation) => return Err((at, Stop::Violation(violation))),
             }
         }
         Ok(())
@@ -111,7 +158,7 @@ impl Guard {
             State::Body(left) => {
                 let (taken, left) = consume(rest, left);
                 self.state = if left == 0 {
-                    self.next_head()
+                    self.end_of_request()
                 } else {
                     State::Body(left)
                 };
@@ -129,6 +176,15 @@ impl Guard {
             State::Head { .. } | State::ChunkSize | State::ChunkEnd | State::Trailers => {
                 self.line(rest)
             }
+            State::Undecided => Ok(0),
+        }
+    }
+
+    fn end_of_request(&mut self) -> State {
+        if self.upgrade {
+            State::Undecided
+        } else {
+            self.next_head()
         }
     }
 
@@ -136,6 +192,7 @@ impl Guard {
         self.head_bytes = 0;
         self.length = None;
         self.chunked = false;
+        self.upgrade = false;
         State::Head { lines: 0 }
     }
 
@@ -161,14 +218,14 @@ impl Guard {
     fn bounded(&mut self, more: usize) -> Result<(), Violation> {
         self.head_bytes += more;
         let first = self.state == State::Head { lines: 0 };
-        if self.partial.len() + more > LINE_BYTES {
+        if self.partial.len() + more > limits::HEAD_LINE {
             return Err(if first {
                 Violation::TargetTooLong
             } else {
                 Violation::HeadTooLarge
             });
         }
-        if self.head_bytes > crate::limits::HEAD_BYTES {
+        if self.head_bytes > limits::HEAD_BYTES {
             Err(Violation::HeadTooLarge)
         } else {
             Ok(())
@@ -195,9 +252,9 @@ impl Guard {
                 }
             },
             State::ChunkEnd if line.is_empty() => State::ChunkSize,
-            State::Trailers if line.is_empty() => self.next_head(),
+            State::Trailers if line.is_empty() => self.end_of_request(),
             State::Trailers => trailer(line)?,
-            State::ChunkEnd | State::Body(_) | State::ChunkData(_) => {
+            State::ChunkEnd | State::Body(_) | State::ChunkData(_) | State::Undecided => {
                 return Err(Violation::BadChunk);
             }
         };
@@ -222,16 +279,17 @@ impl Guard {
     /// What follows a complete head.
     fn body(&mut self) -> State {
         self.head_bytes = 0;
+        self.requests = self.requests.wrapping_add(1);
         match (self.chunked, self.length) {
             (true, _) => State::ChunkSize,
-            (false, None | Some(0)) => self.next_head(),
+            (false, None | Some(0)) => self.end_of_request(),
             (false, Some(length)) => State::Body(length),
         }
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Violation> {
         // Most fields are told apart by their first letter.
-        if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
+        if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T' | b'u' | b'U')) {
             return Ok(());
         }
         let Some((name, value)) = split_field(line) else {
@@ -250,10 +308,15 @@ impl Guard {
                 return Err(Violation::BadEncoding);
             }
             self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade = true;
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn consume(rest: &[u8], left: u64) -> (usize, u64) {
     let taken = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));

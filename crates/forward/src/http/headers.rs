@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{self, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{self, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
 use crate::connection::Client;
@@ -41,14 +41,46 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, client: &Client, gateway: boo
     }
 }
 
-/// Prepares an answer's fields for the client.
+/// Prepares an answer's fields for the client. The length that an endpoint states beside a transfer
+/// encoding is not passed on: the encoding was what counted (RFC 9112 section 6.3).
 pub(super) fn to_client(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
 }
 
+/// Fields that mean something only in a head: framing, routing and connection control
+/// (RFC 9110 section 6.5.1). In trailers they go, in either direction.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    const HEAD_ONLY: [HeaderName; 9] = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        header::HOST,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TE,
+        header::TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    for name in HEAD_ONLY {
+        trailers.remove(name);
+    }
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(listed) = headers.remove(CONNECTION) {
-        strip_listed(headers, &listed);
+    // Usually one field or none; more are as valid.
+    let more: Vec<_> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .skip(1)
+        .cloned()
+        .collect();
+    if let Some(first) = headers.remove(CONNECTION) {
+        for listed in more.iter().chain([&first]) {
+            strip_listed(headers, listed);
+        }
     }
     for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
@@ -62,7 +94,7 @@ fn strip_listed(headers: &mut HeaderMap, listed: &HeaderValue) {
         let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) else {
             continue;
         };
-        if name != header::CONTENT_LENGTH && name != header::HOST {
+        if name != CONTENT_LENGTH && name != header::HOST {
             headers.remove(name);
         }
     }

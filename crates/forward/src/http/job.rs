@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     body::{ClientBody, RequestBody, ResponseBody},
+    clock,
     connection::Client,
     exchange::Exchange,
     live::View,
@@ -86,7 +87,7 @@ impl Job {
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
         let mut mirrors = Vec::new();
         if let Err(early) = self.filter_all(&mut parts, &mut mirrors) {
-            return Next::Answer(self.early(early));
+            return Next::Answer(self.early(*early));
         }
         if let Err((status, reason)) = self.choose(parts.version) {
             return Next::Answer(self.own(status, reason));
@@ -153,11 +154,7 @@ impl Job {
             UpstreamProtocol::AsClient => version == Version::HTTP_2,
         };
         self.cluster = Some(Arc::clone(cluster));
-        self.deadline = self
-            .route
-            .timeouts()
-            .request
-            .map(|limit| Instant::now() + limit);
+        self.deadline = self.route.timeouts().request.map(clock::deadline);
         Ok(())
     }
 

@@ -5,12 +5,15 @@
 //! The byte-level half, which hyper hides, is in [`guard`](super::guard).
 
 use http::{
-    HeaderMap, HeaderValue, Method, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     request::Parts,
     uri::PathAndQuery,
 };
 use weft_ir::{PathError, normalise};
+use weft_telemetry::Reason;
+
+use crate::limits;
 
 /// What the canonical form does not show any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,12 @@ pub(super) enum Invalid {
     /// CONNECT asks for a tunnel, which is not offered here.
     #[error("CONNECT is not offered")]
     Connect,
+    /// More header fields than allowed, or one that is too long.
+    #[error("the request head is too large")]
+    HeadTooLarge,
+    /// A target that is too long.
+    #[error("the request target is too long")]
+    TargetTooLong,
     /// The path cannot be normalised.
     #[error("the path is malformed: {0}")]
     Path(PathError),
@@ -58,7 +67,18 @@ impl Invalid {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Connect => 405,
+            Self::HeadTooLarge => 431,
+            Self::TargetTooLong => 414,
             _ => 400,
+        }
+    }
+
+    /// The reason for metrics and the access log.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::Connect => Reason::Unsupported,
+            Self::HeadTooLarge | Self::TargetTooLong => Reason::HeadTooLarge,
+            _ => Reason::InvalidRequest,
         }
     }
 }
@@ -71,6 +91,7 @@ pub(super) fn canonicalise(parts: &mut Parts) -> Result<Canonical, Invalid> {
     }
     framing(&parts.headers)?;
     if parts.version == Version::HTTP_2 {
+        size(parts)?;
         edge_space(&parts.headers)?;
     }
     host(parts)?;
@@ -89,6 +110,21 @@ fn framing(headers: &HeaderMap) -> Result<(), Invalid> {
     } else {
         Err(Invalid::Framing)
     }
+}
+
+/// The bounds that the guard keeps on HTTP/1 heads; h2 bounds the sum alone.
+fn size(parts: &Parts) -> Result<(), Invalid> {
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.len() > limits::HEAD_LINE {
+        return Err(Invalid::TargetTooLong);
+    }
+    let too_long = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() > limits::HEAD_LINE
+    };
+    if parts.headers.len() > limits::HEAD_FIELDS || parts.headers.iter().any(too_long) {
+        return Err(Invalid::HeadTooLarge);
+    }
+    Ok(())
 }
 
 fn edge_space(headers: &HeaderMap) -> Result<(), Invalid> {
@@ -206,3 +242,6 @@ fn target(parts: &mut Parts) -> Result<Canonical, Invalid> {
     parts.uri = Uri::from(target);
     Ok(canonical)
 }
+
+#[cfg(test)]
+mod tests;

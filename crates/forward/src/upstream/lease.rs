@@ -81,6 +81,9 @@ pub(crate) enum SendError {
     /// The answer is not valid HTTP.
     #[error("the answer is malformed: {0}")]
     Malformed(hyper::Error),
+    /// The client broke its body off, so that the request could not be completed.
+    #[error("the body of the request ended early: {0}")]
+    ClientBody(hyper::Error),
 }
 
 impl SendError {
@@ -90,6 +93,7 @@ impl SendError {
             Self::Connect(error) => error.reason(),
             Self::Closed | Self::Refused | Self::Reset(_) => Reason::UpstreamReset,
             Self::Malformed(_) => Reason::UpstreamMalformed,
+            Self::ClientBody(_) => Reason::ClientAbort,
         }
     }
 }
@@ -98,10 +102,13 @@ fn lost(error: hyper::Error) -> SendError {
     if error.is_parse() {
         return SendError::Malformed(error);
     }
-    let refused = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|h2| h2.reason() == Some(h2::Reason::REFUSED_STREAM));
-    if refused {
+    let h2 = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    let refused = |h2: &h2::Error| h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+    // A stream that neither the endpoint nor the library reset was reset because its body failed.
+    let own = |h2: &h2::Error| h2.is_reset() && !h2.is_remote() && !h2.is_library();
+    if error.is_user() || h2.is_some_and(own) {
+        SendError::ClientBody(error)
+    } else if h2.is_some_and(refused) {
         SendError::Refused
     } else {
         SendError::Reset(error)
