@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use weft_api::AnyObject;
 use weft_store::Store;
@@ -76,11 +76,7 @@ fn benchmarks(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{name} of {ROUTES} routes"));
         group.sample_size(10);
         group.bench_function("all", |bencher| {
-            bencher.iter_batched(
-                || (),
-                |()| black_box(translate(&store, &scope)),
-                BatchSize::PerIteration,
-            );
+            bencher.iter_with_large_drop(|| translate(&store, &scope));
         });
         let mut translator = Translator::default();
         let mut last = translator.translate(&store, &scope);
@@ -89,14 +85,11 @@ fn benchmarks(criterion: &mut Criterion) {
         });
         let mut weight = 10;
         group.bench_function("one route changed", |bencher| {
-            bencher.iter_batched(
-                || weight = 30 - weight,
-                |()| {
-                    route(&mut store, shape, ROUTES / 2, weight);
-                    last = translator.translate(&store, &scope);
-                },
-                BatchSize::PerIteration,
-            );
+            bencher.iter(|| {
+                weight = 30 - weight;
+                route(&mut store, shape, ROUTES / 2, weight);
+                last = translator.translate(&store, &scope);
+            });
         });
         group.finish();
         black_box(&last);
