@@ -1,0 +1,141 @@
+//! Findings of the files and of their translation, as one sorted list, and the exit code they mean.
+
+mod junit;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use weft_source::{Finding, Places, Severity};
+use weft_translate::{Note, Output};
+
+use crate::{
+    args::FailOn,
+    exit::{Exit, Failure},
+    load::Loaded,
+    output::{self, Format},
+};
+
+/// Everything that is to be said about some files.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Version of the JSON form; it only grows.
+    version: u32,
+    /// Files that were read.
+    files: usize,
+    /// Documents in them.
+    documents: usize,
+    /// Findings by file, line and column.
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The report on a directory.
+    pub(crate) fn new(loaded: &Loaded) -> Self {
+        Self {
+            version: 1,
+            files: loaded.files,
+            documents: loaded.documents,
+            findings: all(&loaded.findings, &loaded.output, &loaded.places),
+        }
+    }
+
+    /// Prints the report.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(crate) fn print(&self, format: Format, colour: bool) -> Result<(), Failure> {
+        match format {
+            Format::Json => output::print_json(self),
+            Format::Junit => Ok(output::print(&junit::xml(&self.findings))?),
+            Format::Text | Format::Markdown => Ok(output::print(&self.text(colour))?),
+        }
+    }
+
+    fn text(&self, colour: bool) -> String {
+        let mut text: String = self.findings.iter().map(|it| it.render(colour)).collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{}", self.summary());
+        text
+    }
+
+    /// `2 errors, 1 warning in 3 documents of 1 file`
+    pub(crate) fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        for severity in [Severity::Error, Severity::Warning, Severity::Info] {
+            let count = self.count(severity);
+            match (severity, count) {
+                (_, 0) => {}
+                (Severity::Info, count) => parts.push(format!("{count} info")),
+                (severity, count) => parts.push(counted(count, severity.as_str())),
+            }
+        }
+        if parts.is_empty() {
+            parts.push("nothing to complain about".to_owned());
+        }
+        let documents = counted(self.documents, "document");
+        let files = counted(self.files, "file");
+        format!("{} in {documents} of {files}", parts.join(", "))
+    }
+
+    /// What the findings mean for the exit code.
+    pub(crate) fn exit(&self, fail_on: FailOn) -> Exit {
+        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
+        match (errors, warnings, fail_on) {
+            (0, 0, _) => Exit::Good,
+            (0, _, FailOn::Error) => Exit::Warnings,
+            _ => Exit::Errors,
+        }
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.findings
+            .iter()
+            .filter(|it| it.severity == severity)
+            .count()
+    }
+}
+
+/// `1 file`, `2 files`
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// The findings of files and of translation, sorted by place; those about no file come last.
+pub(crate) fn all(of_files: &[Finding], output: &Output, places: &Places) -> Vec<Finding> {
+    let notes = output.notes.values().flat_map(|notes| notes.iter());
+    let mut findings: Vec<Finding> = of_files.to_vec();
+    findings.extend(notes.map(|note| of_note(note, places)));
+    findings.sort_by(|a, b| {
+        let place = |finding: &Finding| {
+            let place = finding.place.as_ref();
+            place.map(|place| (place.file.clone(), place.line, place.column))
+        };
+        let (a_place, b_place) = (place(a), place(b));
+        let order = a_place
+            .is_none()
+            .cmp(&b_place.is_none())
+            .then(a_place.cmp(&b_place));
+        order.then_with(|| (&a.object, &a.field, a.code).cmp(&(&b.object, &b.field, b.code)))
+    });
+    findings
+}
+
+/// A finding of translation, with the place where its field is written.
+pub(crate) fn of_note(note: &Note, places: &Places) -> Finding {
+    Finding {
+        severity: match note.severity() {
+            weft_translate::Severity::Info => Severity::Info,
+            weft_translate::Severity::Warning => Severity::Warning,
+            weft_translate::Severity::Error => Severity::Error,
+        },
+        code: note.code.id,
+        object: Some(note.object.clone()),
+        field: note.field.clone(),
+        message: note.message.clone(),
+        cure: note.cure().to_owned(),
+        place: places.locate(&note.object, &note.field),
+    }
+}

@@ -1,0 +1,240 @@
+//! From objects to a served configuration: store, translation, endpoints, certificates, sockets.
+//!
+//! One [`Assembly`] is owned by one thread. It takes changes of objects and says what came of them;
+//! the work is that of what changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use weft_api::{AnyObject, ObjectRef};
+use weft_forward::Configuration;
+use weft_ir::Name;
+use weft_proxy::standalone::{DataPath, Update};
+use weft_source::Event;
+use weft_store::Store;
+use weft_telemetry::metrics::ConfigMetrics;
+use weft_translate::{ClassPolicy, EndpointTable, Note, Output, Scope, Status, Translator};
+
+use super::{
+    certificates::Certificates,
+    sockets::{Sockets, asked_address},
+};
+use crate::clock;
+
+/// How often other sockets are tried after the system refused some.
+const ATTEMPTS: u32 = 8;
+
+/// What came of some changes.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Statuses that are new, different or gone.
+    pub(crate) statuses: Vec<(ObjectRef, Option<Arc<Status>>)>,
+    /// Findings about objects that had none or others before.
+    pub(crate) notes: Vec<Arc<[Note]>>,
+    /// What users should know about addresses and ports.
+    pub(crate) remarks: Vec<String>,
+    /// Whether addresses, ports or sockets are others than before.
+    pub(crate) places_changed: bool,
+    /// Generation that is served now.
+    pub(crate) generation: u64,
+}
+
+/// Everything between the source of objects and the data path.
+pub(crate) struct Assembly {
+    store: Store,
+    translator: Translator,
+    endpoints: EndpointTable,
+    certificates: Certificates,
+    sockets: Sockets,
+    scope: Scope,
+    output: Output,
+    update: Update,
+    settled_revision: Option<u64>,
+    data_path: Arc<DataPath>,
+    metrics: Arc<ConfigMetrics>,
+}
+
+impl Assembly {
+    /// Nothing is served yet.
+    pub(crate) fn new(
+        classes: ClassPolicy,
+        sockets: Sockets,
+        data_path: Arc<DataPath>,
+        metrics: Arc<ConfigMetrics>,
+    ) -> Self {
+        Self {
+            store: Store::default(),
+            translator: Translator::default(),
+            endpoints: EndpointTable::default(),
+            certificates: Certificates::default(),
+            sockets,
+            scope: Scope {
+                classes,
+                ..Scope::standalone()
+            },
+            output: Output::default(),
+            update: Update {
+                generation: 0,
+                configuration: Configuration::default(),
+                binds: BTreeSet::new(),
+            },
+            settled_revision: None,
+            data_path,
+            metrics,
+        }
+    }
+
+    /// Takes over changes. Nothing of it is served before [`settle`](Self::settle).
+    pub(crate) fn take(&mut self, events: Vec<Event>) {
+        let (asking, others): (Vec<_>, Vec<_>) = events.into_iter().partition(asks_for_address);
+        // Who asks for an address comes before those that take any.
+        for event in asking.into_iter().chain(others) {
+            match event {
+                Event::Apply(AnyObject::Service(service)) => {
+                    let service = self.sockets.admit(service);
+                    self.store.apply(AnyObject::Service(service));
+                }
+                Event::Apply(object) => {
+                    self.store.apply(object);
+                }
+                Event::Delete(reference) => {
+                    if let Some(AnyObject::Service(_)) = self.store.delete(&reference) {
+                        let key = &reference.key;
+                        self.sockets
+                            .dismiss(&Name::new(key.namespace(), key.name()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves what the objects say now. `changed_at` is when the source noticed the change.
+    pub(crate) fn settle(&mut self, changed_at: Instant) -> Settled {
+        let places = self.sockets.revision();
+        let (mut statuses, mut notes) = (Vec::new(), Vec::new());
+        if self.settled_revision != Some(self.store.revision()) {
+            let before = std::mem::take(&mut self.output);
+            self.serve(changed_at);
+            self.settled_revision = Some(self.store.revision());
+            statuses = differences(&before.statuses, &self.output.statuses);
+            let changed = differences(&before.notes, &self.output.notes);
+            notes = changed.into_iter().filter_map(|(_, notes)| notes).collect();
+        }
+        Settled {
+            statuses,
+            notes,
+            remarks: self.sockets.take_remarks(),
+            places_changed: places != self.sockets.revision(),
+            generation: self.update.generation,
+        }
+    }
+
+    /// Translates and applies until the sockets that can be had are open and the statuses say so.
+    fn serve(&mut self, changed_at: Instant) {
+        self.certificates.update(&self.store);
+        let changed = self.endpoints.update(&self.store);
+        if !changed.is_empty() {
+            self.update.configuration.endpoints = Arc::new(self.endpoints.table().clone());
+        }
+        self.update.configuration.certificates = self.certificates.usable();
+        self.scope.unusable_certificates = self.certificates.unusable();
+        for _ in 0..ATTEMPTS {
+            self.translate();
+            self.update.generation += 1;
+            let applied = self.data_path.apply(&self.update);
+            if let Some(error) = applied.tls {
+                tracing::error!(%error, "an HTTPS port cannot be prepared");
+            }
+            let since = clock::now().saturating_duration_since(changed_at);
+            self.metrics.applied(self.update.generation, since);
+            if applied.failed.is_empty() {
+                return;
+            }
+            let retry = self.sockets.refused(&applied.failed);
+            self.readmit(&retry.readmit);
+            if !retry.again {
+                return;
+            }
+        }
+    }
+
+    /// Translates, again if what came of it gives Gateways other addresses.
+    fn translate(&mut self) {
+        self.sockets.place_gateways(&self.store);
+        for _ in 0..ATTEMPTS {
+            self.scope.gateways = self.sockets.facts();
+            let started = clock::now();
+            self.output = self.translator.translate(&self.store, &self.scope);
+            self.metrics
+                .translated(clock::now().saturating_duration_since(started));
+            if self.sockets.plan(&self.output.tables) {
+                self.update.binds.clone_from(self.sockets.wanted());
+            }
+            self.update.configuration.tables = Arc::clone(&self.output.tables);
+            if self.sockets.facts() == self.scope.gateways {
+                return;
+            }
+        }
+    }
+
+    fn readmit(&mut self, services: &BTreeSet<Name>) {
+        for Name { namespace, name } in services {
+            if let Some(service) = self.store.service(namespace, name).cloned() {
+                let service = self.sockets.admit(service);
+                self.store.apply(AnyObject::Service(service));
+            }
+        }
+    }
+
+    /// The objects as they are served, ClusterIPs filled in.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The last translation.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Metrics of the configuration.
+    pub(crate) fn metrics(&self) -> &ConfigMetrics {
+        &self.metrics
+    }
+
+    /// Where everything listens.
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+}
+
+fn asks_for_address(event: &Event) -> bool {
+    match event {
+        Event::Apply(AnyObject::Service(service)) => asked_address(service).is_some(),
+        _ => false,
+    }
+}
+
+/// Parts that are new, different (by pointer) or gone.
+fn differences<T: ?Sized>(
+    old: &BTreeMap<ObjectRef, Arc<T>>,
+    new: &BTreeMap<ObjectRef, Arc<T>>,
+) -> Vec<(ObjectRef, Option<Arc<T>>)> {
+    let mut changed = Vec::new();
+    let mut before = old.iter().peekable();
+    for (object, part) in new {
+        while let Some((gone, _)) = before.next_if(|(other, _)| *other < object) {
+            changed.push((gone.clone(), None));
+        }
+        let same = before
+            .next_if(|(other, _)| *other == object)
+            .is_some_and(|(_, before)| Arc::ptr_eq(before, part));
+        if !same {
+            changed.push((object.clone(), Some(Arc::clone(part))));
+        }
+    }
+    changed.extend(before.map(|(gone, _)| (gone.clone(), None)));
+    changed
+}
