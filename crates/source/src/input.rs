@@ -64,14 +64,6 @@ pub enum SourceError {
     /// Standard input does not change, so it cannot be watched.
     #[error("standard input cannot be watched; name a file or a directory")]
     WatchStdin,
-    /// A vendored schema cannot be used: a defect of the program.
-    #[error("schema of {kind}: {message}; please report this")]
-    Schema {
-        /// The kind whose schema it is.
-        kind: String,
-        /// Why.
-        message: String,
-    },
     /// The operating system refused a thread.
     #[error("cannot start the thread {name}: {source}; raise the limit of processes")]
     Thread {

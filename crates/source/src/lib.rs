@@ -10,6 +10,7 @@ mod finding;
 mod input;
 mod loader;
 mod place;
+mod schema;
 mod status;
 mod watch;
 mod yaml;

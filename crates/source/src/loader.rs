@@ -74,12 +74,11 @@ pub(crate) struct Staged {
 }
 
 impl Loader {
-    /// A loader of files and directories; `-` stands for standard input. Nothing is read yet, but
-    /// the schemas of the channel are compiled, once per process.
+    /// A loader of files and directories; `-` stands for standard input. Nothing is read yet.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Path`] when a path does not exist; [`SourceError::Schema`] for a defect.
+    /// [`SourceError::Path`] when a path does not exist.
     pub fn new(paths: &[PathBuf], options: Options) -> Result<Self, SourceError> {
         for path in paths.iter().filter(|path| !is_stdin(path)) {
             std::fs::metadata(path).map_err(|source| SourceError::Path {
@@ -87,7 +86,7 @@ impl Loader {
                 source,
             })?;
         }
-        let admission = Admission::shared(options.channel)?;
+        let admission = Admission::shared(options.channel);
         Ok(Self {
             roots: paths.to_vec(),
             options,

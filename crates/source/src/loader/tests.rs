@@ -1,1 +1,3 @@
 //! Tests of loading.
+
+mod speed;
