@@ -4,6 +4,7 @@ mod build;
 mod hosts;
 mod index;
 mod precedence;
+mod ranked;
 mod table;
 
 use std::{fmt, sync::Arc};

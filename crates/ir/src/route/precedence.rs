@@ -195,6 +195,11 @@ impl<'a> Precedence<'a> {
         self.kind
     }
 
+    /// What comes before the conditions: the kind, and the specificity of the hostname.
+    pub(super) fn reach(&self) -> (RouteKind, (usize, usize)) {
+        (self.kind, self.hostname)
+    }
+
     /// The first step that tells the two apart; `None` for a match and itself.
     pub(super) fn step(&self, other: &Self) -> Option<Step> {
         if self.kind != other.kind {

@@ -153,3 +153,37 @@ fn neighbours_in_the_index() {
         );
     }
 }
+
+#[test]
+fn a_ranked_table_begins_with_what_wins() {
+    let set = set(&[
+        "http a/a *.a.com | / | /long",
+        "http a/b b.a.com c.a.com | / GET ; /",
+        "http a/c | =/exact",
+        "grpc a/d | =s/m ; =s/",
+    ]);
+    let ranked: Vec<String> = set
+        .ranked()
+        .into_iter()
+        .map(|(hostname, winner)| {
+            let rule = &set.rules()[winner.rule as usize];
+            let host = hostname.map_or("*".to_owned(), ToString::to_string);
+            format!(
+                "{host} {} {}.{}",
+                rule.route.name, rule.index, winner.matched
+            )
+        })
+        .collect();
+    let expected = [
+        "* a/d 0.0",
+        "* a/d 0.1",
+        "b.a.com a/b 0.0",
+        "b.a.com a/b 0.1",
+        "c.a.com a/b 0.0",
+        "c.a.com a/b 0.1",
+        "*.a.com a/a 1.0",
+        "*.a.com a/a 0.0",
+        "* a/c 0.0",
+    ];
+    assert_eq!(ranked, expected);
+}
