@@ -12,6 +12,7 @@ use crate::{
     gateway::Plans,
     mesh,
     notes::{self, Code, Findings},
+    refused,
     route::Rejection,
     scope::ClassPolicy,
 };
@@ -60,6 +61,8 @@ pub(crate) struct Attachment {
     pub(crate) listener: Arc<str>,
     /// Hostnames that both serve; empty means every host.
     pub(crate) hostnames: Vec<Hostname>,
+    /// Whether the listener can serve; one without certificate cannot.
+    pub(crate) serves: bool,
 }
 
 /// Why a parent does not take a route: the condition, the finding, and the field of the parentRef
@@ -173,6 +176,9 @@ pub(crate) fn parent(
             Parent::Service(name(), taken.map_err(|detached| report(findings, detached)))
         }
         (GATEWAY_GROUP, "ListenerSet") => {
+            if !refused::is_our_set(input, plans, namespace, &reference.name) {
+                return Parent::Foreign;
+            }
             let message = "ListenerSets are not supported by this version".to_owned();
             let (code, reason) = (&notes::KIND_NOT_BUILT, Reason::UnsupportedValue);
             Parent::NotBuilt(report(findings, detached(code, "kind", reason, message)))

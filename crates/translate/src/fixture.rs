@@ -344,6 +344,8 @@ HTTPRoute infra/broken {parentRefs: [{name: b, sectionName: six}, {name: nope}, 
   {matches: [{path: {type: RegularExpression, value: '('}}]}, {backendRefs: [{name: web, port: 81}, {name: secure, port: 80}]},
   {filters: [{type: Teleport}]}]}
 HTTPRoute infra/fine {parentRefs: [{name: b}, {name: gw}], rules: [{backendRefs: [{name: web, port: 80}]}, {matches: [{headers: [{name: a, value: '['  , type: RegularExpression}]}, {path: {value: /x}}]}]}
+ListenerSet infra/far {parentRef: {name: other}, listeners: [{name: x, port: 90, protocol: HTTP}]}
+HTTPRoute infra/odd {parentRefs: [{kind: ListenerSet, name: far}, {kind: ListenerSet, name: set}, {name: other}, {name: a}], rules: [{backendRefs: [{name: web, port: 80}]}]}
 HTTPRoute infra/twin {parentRefs: [{name: b}], rules: [{backendRefs: [{name: secure, port: 80}]}]}
 HTTPRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: nope, port: 80}]}]}
 GRPCRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}

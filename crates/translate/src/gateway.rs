@@ -85,10 +85,17 @@ impl GatewayPlan {
             }
             listeners.push(listener::plan(input, object, index, &mut findings));
         }
+        if listeners.is_empty() {
+            let message = "the Gateway has no listener";
+            findings.add(&notes::NO_LISTENER, "spec.listeners", message);
+        }
         mark_conflicts(&mut listeners, &mut findings);
         mark_overlaps(&mut listeners, &mut findings);
         note_client_certificate(object, &mut findings);
         let name = Name::new(key.namespace(), key.name());
+        if let Some(facts) = input.scope.gateways.get(&name) {
+            note_facts(object, &listeners, facts, &mut findings);
+        }
         Some(Self {
             name,
             object: object.clone(),
@@ -181,6 +188,29 @@ fn refusal(gateway: &Gateway, findings: &mut Findings) -> Option<Rejection> {
     }
     let (reason, message) = refusals.into_iter().next()?;
     Some(Rejection::new(reason.as_str(), message))
+}
+
+/// What of the Gateway the outside world refuses.
+fn note_facts(
+    gateway: &Gateway,
+    listeners: &[ListenerPlan],
+    facts: &GatewayFacts,
+    findings: &mut Findings,
+) {
+    for listener in listeners {
+        if let Some(why) = facts.unusable_ports.get(&listener.port) {
+            let field = format!("spec.listeners[{}].port", listener.index);
+            let message = format!("port {} cannot be opened: {why}", listener.port);
+            findings.add(&notes::PORT_UNAVAILABLE, field, message);
+        }
+    }
+    for (at, address) in gateway.spec.addresses.iter().enumerate() {
+        if let Some(value) = facts.missing(address) {
+            let field = format!("spec.addresses[{at}].value");
+            let message = format!("the Gateway cannot have address {value}");
+            findings.add(&notes::GATEWAY_ADDRESS, field, message);
+        }
+    }
 }
 
 /// The certificate would only be shown to backends under a BackendTLSPolicy, and those are refused.

@@ -7,6 +7,9 @@ use std::fmt;
 
 use weft_api::ObjectRef;
 
+#[cfg(test)]
+mod tests;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -151,6 +154,8 @@ codes! {
     REPEATED_NAME = "WA221", Warning, "repeated name, of which only the first counts", "remove or rename the repeated entry";
     OUT_OF_RANGE = "WA222", Error, "number or duration outside its range", "use a value inside the range";
     BAD_HOSTNAME = "WA223", Error, "text that is not a hostname", "write an RFC 1123 hostname, with *. in front for a wildcard";
+    PORT_UNAVAILABLE = "WA224", Error, "listener port that cannot be opened", "free the port or use another";
+    NO_LISTENER = "WA225", Error, "Gateway without listener", "add a listener";
     // WA3xx: precedence.
     SHADOWED = "WA301", Warning, "rule that never wins", "remove the rule or make its match more specific";
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";
@@ -158,7 +163,7 @@ codes! {
     // WA4xx: policy and TLS.
     BACKEND_TLS = "WA401", Error, "BackendTLSPolicy that cannot be honoured", "remove the policy; requests to its target are refused, never sent in plaintext";
     OVERLAPPING_TLS = "WA402", Warning, "listeners with overlapping hostnames behind TLS", "give overlapping hostnames one certificate, or separate ports";
-    CLIENT_VALIDATION = "WA403", Error, "client certificate validation that is not built yet", "remove the tls field of the Gateway";
+    CLIENT_VALIDATION = "WA403", Error, "client certificates, which are not built yet", "remove the tls field of the Gateway";
     // WA5xx: mesh enrolment.
     PROTOCOL_UNDECLARED = "WA501", Info, "routed Service port without appProtocol", "declare appProtocol so that no detection is needed";
     OPAQUE_ROUTED = "WA502", Warning, "route on a Service port that is declared opaque", "correct appProtocol of the Service port";

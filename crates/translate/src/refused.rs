@@ -85,9 +85,26 @@ fn controller<'a>(
             let alone = input.scope.classes == ClassPolicy::Every;
             (ours || (missing && alone)).then_some(&input.scope.gateway_controller)
         }
-        (GATEWAY_GROUP, "ListenerSet") => Some(&input.scope.gateway_controller),
+        (GATEWAY_GROUP, "ListenerSet") => is_our_set(input, plans, namespace, &reference.name)
+            .then_some(&input.scope.gateway_controller),
         _ => None,
     }
+}
+
+/// Whether a ListenerSet hangs below a Gateway of ours, or could only hang below one.
+pub(crate) fn is_our_set(input: Input<'_>, plans: &Plans, namespace: &str, name: &str) -> bool {
+    if input.scope.classes == ClassPolicy::Every {
+        return true;
+    }
+    input
+        .store
+        .listener_sets()
+        .get(namespace, name)
+        .is_some_and(|set| {
+            let parent = &set.spec.parent_ref;
+            let namespace = parent.namespace(set.namespace());
+            plans.contains_key(&ObjectKey::new(namespace, parent.name.as_str()))
+        })
 }
 
 /// The status of a ListenerSet under a Gateway of ours.

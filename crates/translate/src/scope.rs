@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use weft_api::conditions::{GATEWAY_CONTROLLER, MESH_CONTROLLER};
+use weft_api::{
+    conditions::{GATEWAY_CONTROLLER, MESH_CONTROLLER},
+    gateway::GatewayAddress,
+};
 use weft_ir::Name;
 
 use crate::features::Channel;
@@ -61,6 +64,15 @@ pub struct GatewayFacts {
     pub acknowledged: Option<i64>,
     /// Ports that cannot be opened, with the reason.
     pub unusable_ports: BTreeMap<u16, String>,
+}
+
+impl GatewayFacts {
+    /// The value of an address that the Gateway asks for and does not have.
+    pub(crate) fn missing<'a>(&self, asked: &'a GatewayAddress) -> Option<&'a str> {
+        let value = asked.value.as_deref().filter(|value| !value.is_empty())?;
+        let given = |wanted: IpAddr| self.addresses.contains(&wanted);
+        (!value.parse().is_ok_and(given)).then_some(value)
+    }
 }
 
 impl Scope {

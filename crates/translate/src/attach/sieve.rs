@@ -31,11 +31,10 @@ pub(super) fn listeners(
     let listeners = allowing(store, plan, route, listeners)?;
     let listeners = served(plan, listeners)?;
     let attach = |listener: &&ListenerPlan| {
-        let hostnames = route.hosts.within(listener.hostname.as_ref())?;
-        let listener = listener.name.clone();
         Some(Attachment {
-            listener,
-            hostnames,
+            listener: listener.name.clone(),
+            hostnames: route.hosts.within(listener.hostname.as_ref())?,
+            serves: listener.serves(),
         })
     };
     let attached: Vec<_> = listeners.iter().filter_map(attach).collect();

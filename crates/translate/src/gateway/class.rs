@@ -34,7 +34,15 @@ pub(crate) fn ownership(input: Input<'_>, name: &str, findings: &mut Findings) -
     if let Some(class) = ours {
         return match parameters(&class.spec) {
             Ok(()) => Ownership::Ours,
-            Err(_) => Ownership::Waiting(format!("GatewayClass {name} is not accepted")),
+            Err(_) => {
+                let message = format!("GatewayClass {name} is not accepted");
+                findings.add(
+                    &notes::GATEWAY_CLASS,
+                    "spec.gatewayClassName",
+                    message.as_str(),
+                );
+                Ownership::Waiting(message)
+            }
         };
     }
     if input.scope.classes == ClassPolicy::Ours {

@@ -1,7 +1,5 @@
 //! The conditions of a Gateway and of its listeners.
 
-use std::net::IpAddr;
-
 use weft_api::{Condition, ConditionStatus, ConditionType, Object, Reason};
 
 use super::{CLIENT_CERTIFICATE, GatewayPlan, GatewayState, client_certificate};
@@ -104,16 +102,13 @@ impl Judge<'_> {
             let message = "no listener can be served; see the conditions of the listeners";
             return Err(Rejection::new(Reason::Invalid.as_str(), message));
         }
-        let has = |value: &str| {
-            let wanted = value.parse::<IpAddr>();
-            wanted.is_ok_and(|wanted| self.facts.addresses.contains(&wanted))
-        };
-        for address in &self.plan.object.spec.addresses {
-            let value = address.value.as_deref().unwrap_or_default();
-            if !value.is_empty() && !has(value) {
-                let message = format!("the Gateway cannot have address {value}");
-                return Err(Rejection::new(Reason::AddressNotUsable.as_str(), message));
-            }
+        let addresses = &self.plan.object.spec.addresses;
+        if let Some(value) = addresses
+            .iter()
+            .find_map(|address| self.facts.missing(address))
+        {
+            let message = format!("the Gateway cannot have address {value}");
+            return Err(Rejection::new(Reason::AddressNotUsable.as_str(), message));
         }
         if self.facts.addresses.is_empty() {
             let message = "the Gateway has no address yet";

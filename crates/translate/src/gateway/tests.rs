@@ -176,7 +176,7 @@ foreign        | foreign | Ours  | |
 missing        |         | Ours  | |
 foreign, alone | foreign | Every | gateway + l (0) | WA113 spec.gatewayClassName
 missing, alone |         | Every | gateway + l (0) | WA113 spec.gatewayClassName
-not accepted   | broken  | Ours  | gateway Accepted=Unknown/Pending Programmed=Unknown/Pending + l (0) Programmed=Unknown/Pending |
+not accepted   | broken  | Ours  | gateway Accepted=Unknown/Pending Programmed=Unknown/Pending + l (0) Programmed=Unknown/Pending | WA113 spec.gatewayClassName
 ";
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Changes {
     pub(crate) grants: BTreeSet<Arc<str>>,
     /// Namespaces with other labels.
     pub(crate) namespaces: BTreeSet<Arc<str>>,
+    /// Whether any ListenerSet changed.
+    pub(crate) listener_sets: bool,
 }
 
 /// The routes of one kind.
@@ -91,15 +93,17 @@ impl Changes {
             && self.services.is_empty()
             && self.grants.is_empty()
             && self.namespaces.is_empty()
+            && !self.listener_sets
     }
 
     fn touch_parents(&self, memo: &Memo) -> bool {
         let parent = |parent: &Parent| match parent {
             Parent::Gateway(name, _) => self.gateways.contains(name),
             Parent::Service(name, _) => self.services.contains(name),
-            // Whether somebody else's Gateway is ours now cannot be seen here.
-            Parent::Foreign => !self.gateways.is_empty(),
-            Parent::NotBuilt(_) => false,
+            // What it hangs below, and whose that is, cannot be seen here.
+            Parent::Foreign | Parent::NotBuilt(_) => {
+                self.listener_sets || !self.gateways.is_empty()
+            }
         };
         self.namespaces.contains(&memo.id.name.namespace) || memo.parents.iter().any(parent)
     }

@@ -14,7 +14,7 @@ use super::{
     book::{Compiled, Memo, group_keys},
 };
 use crate::{
-    attach::Parent,
+    attach::{Attachment, Parent},
     context::ParentMode,
     group::{Group, GroupKey, Groups},
     notes::{self, Findings, Note},
@@ -140,13 +140,7 @@ impl Standing<'_> {
             Parent::NotBuilt(rejection)
             | Parent::Gateway(_, Err(rejection))
             | Parent::Service(_, Err(rejection)) => return Err(rejection.clone()),
-            Parent::Gateway(name, Ok(attachments)) => {
-                let names: Vec<_> = attachments
-                    .iter()
-                    .map(|it| format!("{:?}", it.listener))
-                    .collect();
-                format!("served by listener {} of Gateway {name}", names.join(", "))
-            }
+            Parent::Gateway(name, Ok(attachments)) => on_gateway(name, attachments),
             Parent::Service(service, Ok(ports)) => {
                 compiled.route.accepted.clone()?;
                 self.on_service(index, service, ports)?
@@ -258,6 +252,24 @@ impl Standing<'_> {
             }
         }
         message
+    }
+}
+
+/// The listeners that hold the route, those that cannot serve yet apart.
+fn on_gateway(name: &Name, attachments: &[Attachment]) -> String {
+    let names = |serves: bool| {
+        let attached = attachments.iter().filter(|it| it.serves == serves);
+        let names: Vec<_> = attached.map(|it| format!("{:?}", it.listener)).collect();
+        names.join(", ")
+    };
+    match (names(true), names(false)) {
+        (ready, bare) if bare.is_empty() => format!("served by listener {ready} of Gateway {name}"),
+        (ready, bare) if ready.is_empty() => format!(
+            "attached to listener {bare} of Gateway {name}, which has no usable certificate"
+        ),
+        (ready, bare) => format!(
+            "served by listener {ready} of Gateway {name}; listener {bare} has no usable certificate"
+        ),
     }
 }
 

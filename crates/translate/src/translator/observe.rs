@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weft_api::{BackendTlsPolicy, Namespace, ObjectKey, ReferenceGrant, Service};
+use weft_api::{BackendTlsPolicy, ListenerSet, Namespace, ObjectKey, ReferenceGrant, Service};
 use weft_ir::Name;
 use weft_store::Store;
 
@@ -15,6 +15,7 @@ pub(super) struct Observed {
     namespaces: Snapshot<Namespace>,
     grants: Snapshot<ReferenceGrant>,
     tls_policies: Snapshot<BackendTlsPolicy>,
+    listener_sets: Snapshot<ListenerSet>,
 }
 
 impl Observed {
@@ -44,6 +45,8 @@ impl Observed {
                 changes.services.extend(refused::targets(policy));
             }
         }
+        let sets = self.listener_sets.update(store.listener_sets().entries());
+        changes.listener_sets = !sets.is_empty();
         changes
     }
 

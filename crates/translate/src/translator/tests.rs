@@ -12,7 +12,7 @@ use weft_store::Store;
 
 use super::Translator;
 use crate::{
-    Output, Status,
+    ClassPolicy, Output, Scope, Status,
     fixture::{CLASS, WORLDS, objects, scope, store_of},
     translate,
 };
@@ -72,10 +72,12 @@ proptest! {
     fn a_translator_answers_like_a_fresh_one(
         start in picks(0..60),
         edits in prop::collection::vec((picks(1..4), any::<bool>()), 1..12),
+        classes in prop_oneof![Just(ClassPolicy::Ours), Just(ClassPolicy::Every)],
     ) {
+        let scope = Scope { classes, ..scope() };
         let mut store = store(&start);
         let mut translator = Translator::default();
-        prop_assert_eq!(translator.translate(&store, &scope()), translate(&store, &scope()));
+        prop_assert_eq!(translator.translate(&store, &scope), translate(&store, &scope));
         for (picks, delete) in edits {
             for at in picks {
                 if delete {
@@ -84,8 +86,8 @@ proptest! {
                     store.apply(POOL[at].clone());
                 }
             }
-            let fresh = translate(&store, &scope());
-            prop_assert_eq!(translator.translate(&store, &scope()), fresh);
+            let fresh = translate(&store, &scope);
+            prop_assert_eq!(translator.translate(&store, &scope), fresh);
         }
     }
 

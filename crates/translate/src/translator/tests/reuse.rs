@@ -7,8 +7,9 @@ use weft_store::Store;
 
 use super::super::Translator;
 use crate::{
-    Output,
+    ClassPolicy, Output, Scope,
     fixture::{CLASS, objects, reference, scope, store},
+    translate,
 };
 
 const WORLD: &str = "
@@ -177,4 +178,22 @@ fn facts_about_gateways_keep_the_tables() {
         watched.before.statuses[&gateway], after.statuses[&gateway],
         "the status knows the addresses"
     );
+}
+
+#[test]
+fn another_scope_forgets_nothing_that_shows() {
+    let mut watched = Watched::new();
+    for classes in [ClassPolicy::Ours, ClassPolicy::Every, ClassPolicy::Ours] {
+        let scope = Scope {
+            classes,
+            mesh_controller: "example.com/mesh".to_owned(),
+            ..scope()
+        };
+        let fresh = translate(&watched.store, &scope);
+        assert_eq!(
+            watched.translator.translate(&watched.store, &scope),
+            fresh,
+            "{classes:?}"
+        );
+    }
 }
