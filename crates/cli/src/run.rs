@@ -26,8 +26,11 @@ use weft_telemetry::{access_log, logging};
 
 pub(crate) use self::{
     certificates::Certificates,
+    control::View,
     engine::{Engine, Settings},
+    shutdown::Signals,
     state::{FILE as STATE_FILE, ServiceEntry, State},
+    state_dir::replace,
 };
 use crate::{
     analyze,

@@ -4,10 +4,11 @@
 use std::{
     collections::HashSet,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_api::{ConditionStatus, Kind};
 use weft_source::{Batch, Finding, Places, Watch};
@@ -45,15 +46,19 @@ pub(crate) struct View {
 /// What the threads of a run share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Locked for the time of one exchange of pointers.
-    view: Mutex<Arc<View>>,
+    view: watch::Sender<Arc<View>>,
     places: Places,
 }
 
 impl Shared {
     /// What is served now.
     pub(crate) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// What is served, followed.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
     }
 
     /// All findings of now, sorted by place.
@@ -63,7 +68,7 @@ impl Shared {
     }
 
     fn set(&self, view: View) {
-        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        self.view.send_replace(Arc::new(view));
     }
 }
 
@@ -79,7 +84,7 @@ impl Control {
     /// Nothing is served yet.
     pub(crate) fn new(assembly: Assembly, writer: Writer, places: Places, tells: bool) -> Self {
         let shared = Arc::new(Shared {
-            view: Mutex::default(),
+            view: watch::Sender::default(),
             places,
         });
         Self {

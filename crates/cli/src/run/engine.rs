@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_proxy::standalone::{self, DataPath};
 use weft_source::{Options, Progress, Severity, Watch};
@@ -126,6 +127,11 @@ impl Engine {
     /// What is served now.
     pub(crate) fn view(&self) -> Arc<View> {
         self.shared.view()
+    }
+
+    /// What is served, followed: changes after every batch of edits.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<View>> {
+        self.shared.follow()
     }
 
     /// Errors and warnings of the files and their translation.
