@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use weft_api::{
     conditions::{GATEWAY_CONTROLLER, MESH_CONTROLLER},
-    gateway::GatewayAddress,
+    gateway::{AddressType, GatewayAddress},
 };
 use weft_ir::Name;
 
@@ -67,9 +67,13 @@ pub struct GatewayFacts {
 }
 
 impl GatewayFacts {
-    /// The value of an address that the Gateway asks for and does not have.
+    /// The value of an IP address that the Gateway asks for and does not have.
     pub(crate) fn missing<'a>(&self, asked: &'a GatewayAddress) -> Option<&'a str> {
-        let value = asked.value.as_deref().filter(|value| !value.is_empty())?;
+        let is_ip = *asked.type_() == AddressType::IpAddress;
+        let value = asked
+            .value
+            .as_deref()
+            .filter(|value| is_ip && !value.is_empty())?;
         let given = |wanted: IpAddr| self.addresses.contains(&wanted);
         (!value.parse().is_ok_and(given)).then_some(value)
     }

@@ -10,12 +10,13 @@ use std::{
     sync::Arc,
 };
 
+use weft_api::ObjectKey;
 use weft_ir::{
-    GrpcMatch, GrpcMethodMatch, HeaderMatch, Hostname, HttpMatch, Matches, Name, PathMatch,
-    QueryMatch, Regex, RouteId, Rule, StringMatch,
+    GrpcMatch, GrpcMethodMatch, HeaderMatch, Hostname, HttpMatch, Matches, PathMatch, QueryMatch,
+    Regex, RouteId, Rule, StringMatch,
 };
 
-use crate::group::Member;
+use crate::{context::object_ref, group::Member};
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ struct Claim {
     /// Routes without creation time come after those with one.
     ageless: bool,
     created: Option<i64>,
-    name: Name,
+    /// Orders as the text `{namespace}/{name}` does.
+    key: ObjectKey,
     rule: u16,
     matched: usize,
     route: Arc<RouteId>,
@@ -63,7 +65,7 @@ impl Claims {
             let claim = Claim {
                 ageless: member.created.is_none(),
                 created: member.created,
-                name: route.name.clone(),
+                key: object_ref(route).key,
                 rule: rule.index,
                 matched,
                 route: route.clone(),

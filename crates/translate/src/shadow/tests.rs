@@ -79,6 +79,24 @@ fn equal_matches_are_decided_by_age_then_name_then_position() {
     );
 }
 
+/// The name is one text: the hyphen comes before the slash.
+#[test]
+fn names_compare_with_their_namespace_as_one_text() {
+    let base = BASE.replace(
+        "name: b, port: 81",
+        "name: b, port: 81, allowedRoutes: {namespaces: {from: All}}",
+    );
+    let route = |namespace: &str| {
+        route("x", "", &[A])
+            .replace("infra/x", &format!("{namespace}/x"))
+            .replace("{name: gw}", "{name: gw, namespace: infra}")
+    };
+    let output = output(&format!("{CLASS}{base}\n{}{}", route("a"), route("a-b")));
+    let lost = |name: &str| notes(&output, name).contains(&"WA301 spec.rules[0]".to_owned());
+    assert!(lost("HTTPRoute a/x"), "a-b/x comes before a/x");
+    assert!(!lost("HTTPRoute a-b/x"));
+}
+
 #[test]
 fn different_conditions_never_shadow() {
     let pairs = [
