@@ -150,9 +150,15 @@ fn identify(value: &Value) -> Identity<'_> {
     if !known_group || of_others || name.is_empty() {
         return Identity::Other;
     }
+    let finding = Finding::new(&NOT_SERVED, format!("{api_version} has no kind {name:?}"));
+    if let Some(kind) = Kind::ALL.iter().find(|kind| kind.as_str() == name) {
+        let group = Some(kind.group()).filter(|group| !group.is_empty());
+        let group = group.map_or_else(String::new, |group| format!("{group}/"));
+        let cure = format!("write apiVersion: {group}{}", kind.versions()[0]);
+        return Identity::NoKind(finding.field("apiVersion").cure(cure));
+    }
     let kinds = Kind::ALL.iter().filter(|kind| kind.group() == group);
     let meant = closest(name, kinds.map(|kind| kind.as_str()));
-    let finding = Finding::new(&NOT_SERVED, format!("{api_version} has no kind {name:?}"));
     Identity::NoKind(match meant {
         Some(meant) => finding.field("kind").cure(format!("write {meant}")),
         None => finding.field("kind"),

@@ -86,8 +86,9 @@ codes! {
     DEFINED_TWICE = "WA124", Warning, "the object is defined twice", "remove one of the two; the first in the order of paths counts";
     FOREIGN_KIND = "WA125", Info, "kind that is not read", "nothing, if other software reads it";
     POLLING = "WA126", Warning, "changes are found by polling", "raise fs.inotify.max_user_watches, or use a local directory";
-    TOO_LARGE = "WA127", Error, "the document is over a limit", "split it";
+    TOO_LARGE = "WA127", Error, "the document is over a limit", "split it, or write it with fewer aliases and levels";
     NO_DOCUMENTS = "WA128", Warning, "there is nothing to read", "name a directory that holds *.yaml, *.yml or *.json";
+    NO_OBJECTS = "WA129", Info, "file without an object", "nothing, if the file is meant to be empty";
 }
 
 /// One finding: about an object, or about a file when no object can be told.

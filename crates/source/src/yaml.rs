@@ -6,6 +6,7 @@
 //! be the one that decides what reaches an API server: `on` is a truth value there.
 
 mod build;
+mod cure;
 mod locate;
 mod scalar;
 #[cfg(test)]
@@ -41,6 +42,10 @@ pub(crate) struct YamlError {
     pub(crate) line: u32,
     /// Column in characters, from 1.
     pub(crate) column: u32,
+    /// What to do, when more can be said than that it must be corrected.
+    pub(crate) cure: Option<&'static str>,
+    /// Whether it may well be YAML, only too much of it.
+    pub(crate) over_budget: bool,
 }
 
 /// Cuts a file at lines that begin with `---`, which separate documents wherever they stand (YAML

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::file::{At, Entry, File, Foreign, Wholeness};
 use super::places::{place_in, place_of_line};
-use super::read::{Judged, Piece, Raw};
+use super::read::{Judged, Piece, Raw, Unreadable};
 use crate::admit::Verdict;
-use crate::finding::{DEFINED_TWICE, Finding, SYNTAX, UNREADABLE};
+use crate::finding::{DEFINED_TWICE, Finding, NO_OBJECTS, SYNTAX, TOO_LARGE, UNREADABLE};
+use crate::place::Place;
 use crate::yaml::YamlError;
 
 /// Most findings about one file that are kept.
@@ -23,12 +24,16 @@ pub(super) fn assemble(raw: &Raw, judged: Vec<Judged>) -> File {
     let text = match &raw.text {
         Ok(text) => text,
         Err(reason) => {
-            let message = format!("{}: {reason}", raw.path.display());
-            file.findings.push(Finding::new(&UNREADABLE, message));
+            file.findings.push(unreadable(&raw.path, reason));
             file.wholeness = Wholeness::Broken;
             return file;
         }
     };
+    if judged.is_empty() {
+        let finding = Finding::new(&NO_OBJECTS, "the file holds no object");
+        let place = Some(position_in(&raw.path, (1, 1)));
+        file.findings.push(finding.place(place));
+    }
     let source = Source {
         path: &raw.path,
         text,
@@ -70,8 +75,9 @@ impl Source<'_> {
                 return;
             }
             Verdict::Refused { object, findings } => {
+                let kind = object.as_ref().map(|object| object.kind);
                 let placed = findings.into_iter().map(|finding| {
-                    let place = place_in(self.path, self.text, &at, &finding.field);
+                    let place = place_in(self.path, self.text, &at, (kind, &finding.field));
                     finding.object(object.clone()).place(place)
                 });
                 file.findings.extend(placed);
@@ -84,11 +90,12 @@ impl Source<'_> {
         };
         if let Some(first) = file.entries.get(&reference) {
             let line = |at| {
-                let place = place_in(self.path, self.text, at, "");
+                let place = place_in(self.path, self.text, at, (Some(reference.kind), ""));
                 place.map_or(0, |place| place.line)
             };
             let message = format!("defined in line {} already, which counts", line(&first.at));
-            let place = place_in(self.path, self.text, &at, "metadata.name");
+            let kind = Some(reference.kind);
+            let place = place_in(self.path, self.text, &at, (kind, "metadata.name"));
             let finding = Finding::new(&DEFINED_TWICE, message).place(place);
             file.findings.push(finding.object(Some(reference)));
             return;
@@ -106,6 +113,41 @@ impl Source<'_> {
 
     fn syntax_finding(&self, at: At, error: &YamlError) -> Finding {
         let place = place_of_line(self.path, self.text, &at, (error.line, error.column));
-        Finding::new(&SYNTAX, error.message.clone()).place(Some(place))
+        let code = if error.over_budget {
+            &TOO_LARGE
+        } else {
+            &SYNTAX
+        };
+        let finding = Finding::new(code, error.message.clone()).place(Some(place));
+        match error.cure {
+            Some(cure) => finding.cure(cure),
+            None => finding,
+        }
+    }
+}
+
+fn unreadable(path: &Arc<Path>, reason: &Unreadable) -> Finding {
+    match reason {
+        Unreadable::System(reason) => {
+            Finding::new(&UNREADABLE, reason).place(Some(position_in(path, (1, 1))))
+        }
+        Unreadable::NotText { position, byte } => {
+            let message =
+                format!("byte {byte:#04x} is not UTF-8, which YAML for Kubernetes must be");
+            let finding =
+                Finding::new(&UNREADABLE, message).place(Some(position_in(path, *position)));
+            finding.cure("save the file as UTF-8, or keep what is no text elsewhere")
+        }
+    }
+}
+
+/// A position in a file that has no documents.
+fn position_in(path: &Arc<Path>, (line, column): (u32, u32)) -> Place {
+    Place {
+        file: Arc::clone(path),
+        document: 1,
+        line,
+        column,
+        snippet: None,
     }
 }

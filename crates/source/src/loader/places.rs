@@ -54,26 +54,29 @@ impl Origin {
             let text = String::from_utf8(bytes).ok().filter(|_| same)?;
             Some(text.into())
         });
-        let place = text.and_then(|text| place_in(&self.path, &text, &self.at, field));
-        let mut place = place.unwrap_or_else(|| Place {
+        let place =
+            text.and_then(|text| place_in(&self.path, &text, &self.at, (Some(kind), field)));
+        place.unwrap_or_else(|| Place {
             file: Arc::clone(&self.path),
             document: self.at.document,
             line: self.at.lines_before + 1,
             column: 1,
             snippet: None,
-        });
-        if kind == Kind::Secret {
-            place.snippet = None;
-        }
-        place
+        })
     }
 }
 
-/// The place of a field of an object in the text of its file.
-pub(super) fn place_in(path: &Arc<Path>, text: &str, at: &At, field: &str) -> Option<Place> {
+/// The place of a field of an object in the text of its file; the kind is `None` when the document
+/// does not say which object it is.
+pub(super) fn place_in(
+    path: &Arc<Path>,
+    text: &str,
+    at: &At,
+    (kind, field): (Option<Kind>, &str),
+) -> Option<Place> {
     let document = document(text, at)?;
     let span = yaml::locate(document, &at.path(field))?;
-    Some(place(path, document, at, span))
+    Some(place(path, document, (at, kind), span))
 }
 
 /// The place of a line and column of a document.
@@ -88,7 +91,12 @@ pub(super) fn place_of_line(
         column,
         length: 0,
     };
-    place(path, document(text, at).unwrap_or_default(), at, span)
+    place(
+        path,
+        document(text, at).unwrap_or_default(),
+        (at, None),
+        span,
+    )
 }
 
 fn document<'a>(text: &'a str, at: &At) -> Option<&'a str> {
@@ -96,11 +104,15 @@ fn document<'a>(text: &'a str, at: &At) -> Option<&'a str> {
         .filter(|document| !document.is_empty())
 }
 
-fn place(path: &Arc<Path>, document: &str, at: &At, span: Span) -> Place {
+fn place(path: &Arc<Path>, document: &str, (at, kind): (&At, Option<Kind>), span: Span) -> Place {
     let line = document.lines().nth((span.line as usize).saturating_sub(1));
     let start = (span.column as usize).saturating_sub(1);
-    // Whatever the document turns out to be, values of a Secret are not repeated.
-    let confidential = document.contains("Secret");
+    // Values of a Secret are not repeated. One may stand in the same line of a list, and a document
+    // of which nothing is known may be one.
+    let confidential = match kind {
+        Some(kind) if at.item.is_none() => kind == Kind::Secret,
+        _ => document.contains("Secret"),
+    };
     Place {
         file: Arc::clone(path),
         document: at.document,

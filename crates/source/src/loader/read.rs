@@ -40,7 +40,20 @@ pub(super) struct Raw {
     pub(super) path: Arc<Path>,
     pub(super) stamp: Stamp,
     pub(super) content: Content,
-    pub(super) text: Result<String, String>,
+    pub(super) text: Result<String, Unreadable>,
+}
+
+/// Why a file has no text.
+pub(super) enum Unreadable {
+    /// The system refuses it.
+    System(String),
+    /// It is no UTF-8 text, or something else altogether.
+    NotText {
+        /// Where the first byte stands that cannot be read: line and column, from 1.
+        position: (u32, u32),
+        /// That byte.
+        byte: u8,
+    },
 }
 
 /// What became of one object of a file.
@@ -184,7 +197,10 @@ fn read_file(path: &Path, stamp: Stamp) -> Option<Raw> {
     let (content, text) = match read {
         Ok(bytes) => (Content::of(&bytes), as_text(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => (Content::default(), Err(error.to_string())),
+        Err(error) => {
+            let reason = Unreadable::System(error.to_string());
+            (Content::default(), Err(reason))
+        }
     };
     Some(Raw {
         path: path.into(),
@@ -194,10 +210,19 @@ fn read_file(path: &Path, stamp: Stamp) -> Option<Raw> {
     })
 }
 
-fn as_text(bytes: Vec<u8>) -> Result<String, String> {
+fn as_text(bytes: Vec<u8>) -> Result<String, Unreadable> {
     String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        format!("byte {at} is not UTF-8, which YAML for Kubernetes must be")
+        let (good, bad) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let good = String::from_utf8_lossy(good);
+        let line = good.rsplit('\n').next().unwrap_or_default();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Unreadable::NotText {
+            position: (
+                count(good.split('\n').count()),
+                count(line.chars().count() + 1),
+            ),
+            byte: bad.first().copied().unwrap_or_default(),
+        }
     })
 }
 

@@ -127,8 +127,9 @@ impl Node {
         }
         for name in &self.required {
             if !fields.contains_key(name.as_ref()) {
-                let message = "is required".to_owned();
-                report.fault(&path.then(Step::Field(name)), message);
+                let cure = Some(format!("add {name}"));
+                let path = path.then(Step::Field(name));
+                report.push(&path, "is required".to_owned(), cure, false);
             }
         }
         self.size(fields.len(), "fields", path, report);
@@ -177,7 +178,9 @@ impl Node {
             && !pattern.regex.is_match(text)
         {
             let shape = &pattern.text;
-            report.fault(path, format!("{text:?} does not match {shape}"));
+            let message = format!("{text:?} does not match {shape}");
+            let cure = cure_of_pattern(shape).map(str::to_owned);
+            report.push(path, message, cure, false);
         }
         let wrong = match self.format {
             Some(Format::DateTime) => (!is_date_time(text)).then_some("an RFC 3339 time"),
@@ -272,6 +275,20 @@ impl Type {
             Self::IntOrString => value.is_i64() || value.is_u64() || value.is_string(),
         }
     }
+}
+
+/// What the patterns mean that people meet; Gateway API has no words for them.
+fn cure_of_pattern(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        r"^([0-9]{1,5}(h|m|s|ms)){1,4}$" => "write a GEP-2257 duration such as 500ms or 1m30s",
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" => {
+            "write a hostname in lower case and without port, with *. in front for a wildcard"
+        }
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" => {
+            "write lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
+        }
+        _ => return None,
+    })
 }
 
 fn name_of(value: &Value) -> String {

@@ -3,14 +3,22 @@
 /// Most letters that may be wrong.
 const DISTANCE_MAX: usize = 2;
 
-/// The one of some words that is closest to a misspelt one; `None` when none is close.
-pub(crate) fn closest<'a>(misspelt: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The one of some words that is closest to a misspelt one, or the only one that ends with it;
+/// `None` when none is close.
+pub(crate) fn closest<'a>(
+    misspelt: &str,
+    words: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
     let misspelt = misspelt.to_lowercase();
-    words
+    let whole = words.clone();
+    let ends = |word: &&str| misspelt.len() > 2 && word.to_lowercase().ends_with(&misspelt);
+    let mut longer = whole.filter(ends);
+    let only = longer.next().filter(|_| longer.next().is_none());
+    let near = words
         .map(|word| (distance(&misspelt, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= DISTANCE_MAX && *distance < word.len() / 2)
-        .min()
-        .map(|(_, word)| word)
+        .min();
+    near.map(|(_, word)| word).or(only)
 }
 
 /// Letters to insert, remove or replace (Levenshtein); words too different in length are as far

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
-use serde_saphyr::granit_parser::{Event, Marker, ScalarStyle, Tag};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, ScalarStyle, ScanError, Tag};
 
-use super::{DEPTH_MAX, VALUES_MAX, YamlError, parser, scalar};
+use super::{DEPTH_MAX, VALUES_MAX, YamlError, cure, parser, scalar};
 
 /// The value of a document; `None` when it has none, as a document of comments.
 ///
@@ -16,19 +16,63 @@ use super::{DEPTH_MAX, VALUES_MAX, YamlError, parser, scalar};
 pub(crate) fn parse(text: &str) -> Result<Option<Value>, YamlError> {
     let mut builder = Builder::default();
     for next in parser(text) {
-        let (event, span) = next.map_err(|error| error_at(error.marker(), error.info()))?;
+        let (event, span) = next.map_err(|error| refusal(text, &error))?;
         builder
             .take(event)
-            .map_err(|message| error_at(&span.start, message))?;
+            .map_err(|fault| error_at(text, &span.start, fault))?;
     }
     Ok(builder.root.filter(|value| !value.is_null()))
 }
 
-fn error_at(marker: &Marker, message: impl Into<String>) -> YamlError {
+/// What the parser has to say, in our words where they are ours.
+fn refusal(text: &str, error: &ScanError) -> YamlError {
+    let fault = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => Fault::too_deep(),
+        _ => Fault::from(error.info().to_owned()),
+    };
+    error_at(text, error.marker(), fault)
+}
+
+fn error_at(text: &str, marker: &Marker, fault: Fault) -> YamlError {
+    let line = text.lines().nth(marker.line().saturating_sub(1));
     YamlError {
-        message: message.into(),
+        cure: cure::of(&fault.message, line.unwrap_or_default()),
+        message: fault.message.into_owned(),
         line: u32::try_from(marker.line()).unwrap_or(u32::MAX),
         column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
+        over_budget: fault.over_budget,
+    }
+}
+
+/// Why an event cannot be taken.
+struct Fault {
+    message: Cow<'static, str>,
+    over_budget: bool,
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Fault {
+    fn from(message: T) -> Self {
+        Self {
+            message: message.into(),
+            over_budget: false,
+        }
+    }
+}
+
+impl Fault {
+    fn too_deep() -> Self {
+        Self::over_budget(format!("more than {DEPTH_MAX} nested collections"))
+    }
+
+    fn too_many() -> Self {
+        Self::over_budget(format!("more than {VALUES_MAX} values, aliases followed"))
+    }
+
+    fn over_budget(message: String) -> Self {
+        Self {
+            message: message.into(),
+            over_budget: true,
+        }
     }
 }
 
@@ -78,7 +122,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>) -> Result<(), Cow<'static, str>> {
+    fn take(&mut self, event: Event<'_>) -> Result<(), Fault> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 Err("a second document begins without a line `---`".into())
@@ -110,13 +154,15 @@ impl Builder {
         style: ScalarStyle,
         anchor: usize,
         tag: Option<&Tag>,
-    ) -> Result<(), Cow<'static, str>> {
+    ) -> Result<(), Fault> {
         if anchor == 0
             && let Some(Frame::Map {
-                key: key @ None, ..
+                key: key @ None,
+                fields,
+                ..
             }) = self.frames.last_mut()
         {
-            *key = Some(key_of(text, style, tag)?);
+            *key = Some(unused(key_of(text, style, tag)?, fields)?);
             return Ok(());
         }
         let value = scalar::resolve(&text, style, tag)?;
@@ -130,18 +176,18 @@ impl Builder {
         )
     }
 
-    fn open(&mut self, frame: Frame) -> Result<(), Cow<'static, str>> {
+    fn open(&mut self, frame: Frame) -> Result<(), Fault> {
         if let Some(Frame::Map { key: None, .. }) = self.frames.last() {
             return Err("a key must be a text, not a list or a map".into());
         }
         if self.frames.len() >= DEPTH_MAX {
-            return Err(format!("more than {DEPTH_MAX} nested collections").into());
+            return Err(Fault::too_deep());
         }
         self.frames.push(frame);
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Cow<'static, str>> {
+    fn close(&mut self) -> Result<(), Fault> {
         match self.frames.pop() {
             Some(Frame::List {
                 anchor,
@@ -164,15 +210,15 @@ impl Builder {
         }
     }
 
-    fn alias(&mut self, anchor: usize) -> Result<(), Cow<'static, str>> {
+    fn alias(&mut self, anchor: usize) -> Result<(), Fault> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err("the alias stands inside the value it repeats".into());
         };
         if self.frames.len() + node.height > DEPTH_MAX {
-            return Err(format!("more than {DEPTH_MAX} nested collections").into());
+            return Err(Fault::too_deep());
         }
         if self.values + node.values > VALUES_MAX {
-            return Err(format!("more than {VALUES_MAX} values").into());
+            return Err(Fault::too_many());
         }
         let Node {
             value,
@@ -180,20 +226,22 @@ impl Builder {
             height,
         } = node.clone();
         if let Some(Frame::Map {
-            key: key @ None, ..
+            key: key @ None,
+            fields,
+            ..
         }) = self.frames.last_mut()
         {
-            *key = Some(key_from(value)?);
+            *key = Some(unused(key_from(value)?, fields)?);
             return Ok(());
         }
         self.add(0, value, Size { values, height })
     }
 
     /// Puts a finished value where it belongs.
-    fn add(&mut self, anchor: usize, value: Value, cost: Size) -> Result<(), Cow<'static, str>> {
+    fn add(&mut self, anchor: usize, value: Value, cost: Size) -> Result<(), Fault> {
         self.values += 1;
         if self.values + cost.values > VALUES_MAX + 1 {
-            return Err(format!("more than {VALUES_MAX} values").into());
+            return Err(Fault::too_many());
         }
         if anchor != 0 {
             let node = Node {
@@ -219,9 +267,11 @@ impl Builder {
             }) => {
                 size.grow(cost);
                 match key.take() {
-                    None => *key = Some(key_from(value)?),
+                    None => *key = Some(unused(key_from(value)?, fields)?),
                     Some(Key::Merge) => merged.push(value),
-                    Some(Key::Field(name)) => insert(fields, name, value)?,
+                    Some(Key::Field(name)) => {
+                        fields.insert(name, value);
+                    }
                 }
             }
         }
@@ -243,20 +293,18 @@ impl Size {
     }
 }
 
-fn insert(
-    fields: &mut Map<String, Value>,
-    name: String,
-    value: Value,
-) -> Result<(), Cow<'static, str>> {
-    if fields.contains_key(&name) {
-        return Err(format!("key {name:?} stands twice in one map").into());
+/// The key, unless its map has it already: said where it is repeated, before its value is read.
+fn unused(key: Key, fields: &Map<String, Value>) -> Result<Key, Fault> {
+    match key {
+        Key::Field(name) if fields.contains_key(&name) => {
+            Err(format!("key {name:?} stands twice in one map").into())
+        }
+        key => Ok(key),
     }
-    fields.insert(name, value);
-    Ok(())
 }
 
 /// Adds the fields of a merge key's value, of which those already there are kept.
-fn merge(fields: &mut Map<String, Value>, value: Value) -> Result<(), Cow<'static, str>> {
+fn merge(fields: &mut Map<String, Value>, value: Value) -> Result<(), Fault> {
     match value {
         Value::Object(other) => {
             for (name, value) in other {
@@ -271,11 +319,7 @@ fn merge(fields: &mut Map<String, Value>, value: Value) -> Result<(), Cow<'stati
     }
 }
 
-fn key_of(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<&Tag>,
-) -> Result<Key, Cow<'static, str>> {
+fn key_of(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Key, Fault> {
     if tag.is_none() {
         if style != ScalarStyle::Plain {
             return Ok(Key::Field(text.into_owned()));
@@ -294,7 +338,7 @@ fn key_of(
 }
 
 /// The text JSON has for a key that is not a text.
-fn key_from(value: Value) -> Result<Key, Cow<'static, str>> {
+fn key_from(value: Value) -> Result<Key, Fault> {
     match value {
         Value::String(text) => Ok(Key::Field(text)),
         Value::Number(number) => Ok(Key::Field(number.to_string())),
