@@ -6,11 +6,13 @@ use std::thread;
 
 /// Most threads; beyond them the disk decides.
 const THREADS_MAX: usize = 8;
-/// Results on their way; workers wait when the collector is behind.
-const RESULTS_IN_FLIGHT: usize = 256;
+/// Items a thread takes at a time, at most; small enough that no thread works alone at the end.
+const SHARE_MAX: usize = 64;
+/// Shares on their way; workers wait when the collector is behind.
+const SHARES_IN_FLIGHT: usize = 64;
 
 /// `work` on every item, results in the order of the items. `each` is called with every result as
-/// it comes, on the calling thread. Few items are worked on without threads.
+/// it comes, on the calling thread. A single item is worked on without threads.
 pub(super) fn map<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> R + Sync,
@@ -18,38 +20,40 @@ pub(super) fn map<T: Sync, R: Send>(
 ) -> Vec<R> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(THREADS_MAX).min(items.len());
+    let share = (items.len() / (threads.max(1) * 8)).clamp(1, SHARE_MAX);
+    let shares: Vec<&[T]> = items.chunks(share).collect();
     let next = AtomicUsize::new(0);
-    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    let take = || {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        Some((index, *shares.get(index)?))
+    };
+    let perform = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();
+    let mut results: Vec<Vec<R>> = shares.iter().map(|_| Vec::new()).collect();
     if threads > 1 {
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(RESULTS_IN_FLIGHT);
+            let (sender, receiver) = sync_channel(SHARES_IN_FLIGHT);
             for _ in 0..threads {
-                let (sender, next, work) = (sender.clone(), &next, &work);
+                let (sender, take, perform) = (sender.clone(), &take, &perform);
                 // Without a thread the loop below does the work.
                 let _ = thread::Builder::new().spawn_scoped(scope, move || {
-                    while let Some((index, item)) = take(items, next) {
-                        if sender.send((index, work(item))).is_err() {
+                    while let Some((index, items)) = take() {
+                        if sender.send((index, perform(items))).is_err() {
                             break;
                         }
                     }
                 });
             }
             drop(sender);
-            for (index, result) in receiver {
-                each(&result);
-                results[index] = Some(result);
+            for (index, done) in receiver {
+                done.iter().for_each(&mut each);
+                results[index] = done;
             }
         });
     }
-    while let Some((index, item)) = take(items, &next) {
-        let result = work(item);
-        each(&result);
-        results[index] = Some(result);
+    while let Some((index, items)) = take() {
+        let done = perform(items);
+        done.iter().for_each(&mut each);
+        results[index] = done;
     }
     results.into_iter().flatten().collect()
-}
-
-fn take<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    Some((index, items.get(index)?))
 }
