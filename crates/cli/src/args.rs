@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::values::duration;
-pub(crate) use self::values::{HeaderField, PortPair, Reference, Target};
+pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Target};
 use crate::output::{Colour, Format};
 
 /// Route HTTP and gRPC by the Kubernetes Gateway API: as a gateway and as a mesh, from a directory
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Routes(Routes),
     /// Print the address of a Service in a running directory
     Resolve(Resolve),
+    /// Start backends that say what reached them, to try routes on
+    Echo(Echo),
     /// List the supported features of Gateway API
     Features,
     /// Print a completion script for a shell
@@ -249,4 +251,25 @@ pub(crate) struct Resolve {
     /// State directory of the run
     #[arg(long, default_value = ".weft", value_name = "DIR")]
     pub(crate) state_dir: PathBuf,
+}
+
+/// Options of `weft echo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  weft echo stable=9001 canary=9002
+
+A backend answers with one line, NAME METHOD PATH VERSION, and after it with what it is sent; the
+header field x-served-by says its name too. Every port speaks HTTP/1, HTTP/2 with prior knowledge,
+WebSocket (each message returns) and gRPC (health checks, reflection, weft.echo.v1.Echo; messages of
+other services return unchanged).")]
+pub(crate) struct Echo {
+    /// Backends: the name each says and the port it listens on
+    #[arg(required = true, value_name = "NAME=PORT")]
+    pub(crate) backends: Vec<NamedPort>,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDR")]
+    pub(crate) bind: IpAddr,
+    /// Say the header fields that arrived as well
+    #[arg(long)]
+    pub(crate) headers: bool,
 }

@@ -5,6 +5,7 @@ mod args;
 mod clock;
 mod demo;
 mod describe;
+mod echo;
 mod exit;
 mod explain;
 mod features;
@@ -61,6 +62,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Explain(args) => explain::run(args, global),
         Command::Routes(args) => routes::run(args, global),
         Command::Resolve(args) => resolve::run(args, global),
+        Command::Echo(args) => echo::run(args, global),
         Command::Features => features::run(global),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "weft", &mut io::stdout());

@@ -101,6 +101,33 @@ impl FromStr for PortPair {
     }
 }
 
+/// `NAME=PORT`: a backend of `weft echo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedPort {
+    /// What it calls itself: visible ASCII.
+    pub(crate) name: String,
+    /// The port it listens on.
+    pub(crate) port: u16,
+}
+
+impl FromStr for NamedPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, port))
+                if !name.is_empty() && name.bytes().all(|it| it.is_ascii_graphic()) =>
+            {
+                Ok(Self {
+                    name: name.to_owned(),
+                    port: parse_port(port)?,
+                })
+            }
+            _ => Err("write NAME=PORT, such as stable=9001".to_owned()),
+        }
+    }
+}
+
 fn parse_port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err(format!("{text:?} is no port; use 1 to 65535")),
