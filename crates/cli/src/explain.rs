@@ -158,27 +158,7 @@ fn why_no_gateway(loaded: &Loaded, name: &Name) -> Failure {
 
 fn in_mesh(loaded: &Loaded, args: &Explain, asked: &Target) -> Result<Decision, Failure> {
     let name = asked.name(&args.namespace);
-    let service = loaded.output.tables.services.get(&name).ok_or_else(|| {
-        let known = loaded
-            .output
-            .tables
-            .services
-            .keys()
-            .map(ToString::to_string);
-        Failure::errors(match loaded.store.service(&name.namespace, &name.name) {
-            Some(_) => format!("Service {name} has no ClusterIP: clients dial its endpoints"),
-            None => format!("there is no Service {name}; known: {}", names(known)),
-        })
-    })?;
-    let frontend = match (asked.port, service.ports.as_slice()) {
-        (Some(port), _) => service.port(port),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    };
-    let frontend = frontend.ok_or_else(|| {
-        let ports = names(service.ports.iter().map(|it| it.port.to_string()));
-        Failure::errors(format!("name a TCP port of Service {name}: {ports}"))
-    })?;
+    let frontend = frontend_of(loaded, &name, asked.port)?;
     let authority = format!("{}.{}", name.name, name.namespace);
     let authority = match frontend.port {
         80 => authority,
@@ -217,6 +197,34 @@ fn in_mesh(loaded: &Loaded, args: &Explain, asked: &Target) -> Result<Decision, 
             };
             given.passed_through(entry, &port)
         }
+    })
+}
+
+fn frontend_of<'l>(
+    loaded: &'l Loaded,
+    name: &Name,
+    port: Option<u16>,
+) -> Result<&'l Frontend, Failure> {
+    let service = loaded.output.tables.services.get(name).ok_or_else(|| {
+        let known = loaded
+            .output
+            .tables
+            .services
+            .keys()
+            .map(ToString::to_string);
+        Failure::errors(match loaded.store.service(&name.namespace, &name.name) {
+            Some(_) => format!("Service {name} has no ClusterIP: clients dial its endpoints"),
+            None => format!("there is no Service {name}; known: {}", names(known)),
+        })
+    })?;
+    let frontend = match (port, service.ports.as_slice()) {
+        (Some(port), _) => service.port(port),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    frontend.map(AsRef::as_ref).ok_or_else(|| {
+        let ports = names(service.ports.iter().map(|it| it.port.to_string()));
+        Failure::errors(format!("name a TCP port of Service {name}: {ports}"))
     })
 }
 

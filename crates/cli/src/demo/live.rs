@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -52,27 +53,47 @@ pub(super) async fn run(world: &mut World, global: Global) -> Result<Exit, Failu
 }
 
 fn introduction(world: &World, paint: Paint) -> String {
-    let World {
-        gateway,
-        mesh,
-        mesh_for_pay,
-        ..
-    } = world;
+    let url = |address: SocketAddr| match address.port() {
+        80 => format!("http://{}", address.ip()),
+        _ => format!("http://{address}"),
+    };
+    let (gateway, mesh) = (url(world.gateway), url(world.mesh));
+    let lines = [
+        (format!("curl {gateway}/"), "through the gateway"),
+        (
+            format!("curl {gateway}/api/orders"),
+            "another backend, by path",
+        ),
+        (
+            format!("curl -H 'x-env: canary' {gateway}/"),
+            "the canary, by header",
+        ),
+        (format!("curl -i {gateway}/old"), "a redirect"),
+        (
+            format!("curl {mesh}/"),
+            "the mesh: ClusterIP of Service shop/web",
+        ),
+        (
+            format!("curl {}/", url(world.mesh_for_pay)),
+            "the same as a client of namespace pay",
+        ),
+    ];
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.len())
+        .max()
+        .unwrap_or_default();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(line, what)| format!("  {line:<width$}   {}", paint.dim(format!("# {what}"))))
+        .collect();
     let title = paint.bold(format!(
         "The YAML that is served, {}:",
         world.file().display()
     ));
     let yaml = paint.dim(world.yaml().trim_end());
-    format!(
-        "{title}\n\n{yaml}\n\n{}\n\n\
-         curl http://{gateway}/                      through the gateway\n\
-         curl http://{gateway}/api/orders            another backend, by path\n\
-         curl -H 'x-env: canary' http://{gateway}/   the canary, by header\n\
-         curl -i http://{gateway}/old                a redirect\n\
-         curl http://{mesh}/                      the mesh: ClusterIP of Service shop/web\n\
-         curl http://{mesh_for_pay}/                    the same as a client of namespace pay\n\n",
-        paint.bold("Try it from another terminal:")
-    )
+    let hint = paint.bold("Try it from another terminal:");
+    format!("{title}\n\n{yaml}\n\n{hint}\n{}\n\n", lines.join("\n"))
 }
 
 async fn advance(world: &mut World, traffic: &Traffic) -> Result<(), Failure> {
@@ -144,7 +165,10 @@ fn drawing(rows: &[Row]) -> String {
             share(mesh),
             (gateway.answered() + mesh.answered()).to_string(),
             (gateway.failed + mesh.failed).to_string(),
-            format!("{} ms", row.effect.as_millis()),
+            match row.effect {
+                Duration::ZERO => "–".to_owned(),
+                effect => format!("{} ms", effect.as_millis()),
+            },
         ]
     });
     table::whole(head, lines)

@@ -262,12 +262,13 @@ async fn canary(world: &mut World, percent: u8, log: &mut Log) -> Result<(), Fai
         }
         shares.push(format!("{} {share:.1} %", way.as_str()));
     }
+    let effect = match effect {
+        Duration::ZERO => "from the start".to_owned(),
+        effect => format!("{} ms after the edit", effect.as_millis()),
+    };
     let (shares, within) = (shares.join(", "), tolerance(percent));
-    let millis = effect.as_millis();
-    log.ok(
-        &format!("canary at {percent} %"),
-        format!("{shares} (allowed ± {within:.1} %), {millis} ms after the edit"),
-    )
+    let found = format!("{shares} (allowed ± {within:.1} %), {effect}");
+    log.ok(&format!("canary at {percent} %"), found)
 }
 
 /// Allowed distance in percentage points; none at 0 and 100 %, which are promises, not shares.

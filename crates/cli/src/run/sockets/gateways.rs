@@ -161,6 +161,6 @@ impl Sockets {
 /// The first loopback address that `spec.addresses` asks for.
 fn asked_address(gateway: &Gateway) -> Option<Ipv4Addr> {
     let asked = gateway.spec.addresses.iter();
-    let asked = asked.filter_map(|address| address.value.as_deref()?.parse::<Ipv4Addr>().ok());
-    asked.filter(Ipv4Addr::is_loopback).next()
+    let mut asked = asked.filter_map(|address| address.value.as_deref()?.parse().ok());
+    asked.find(Ipv4Addr::is_loopback)
 }

@@ -178,12 +178,12 @@ impl Sockets {
 
 /// The ClusterIP that is written in a Service, if it can be one here.
 pub(crate) fn asked_address(service: &Service) -> Option<Ipv4Addr> {
-    let written = service
+    let mut written = service
         .spec
         .addresses()
         .filter_map(|address| match address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         });
-    written.filter(Ipv4Addr::is_loopback).next()
+    written.find(Ipv4Addr::is_loopback)
 }

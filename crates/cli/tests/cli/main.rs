@@ -1,0 +1,5 @@
+//! The binary as users meet it: exit codes, output, and real connections.
+
+mod commands;
+mod standalone;
+mod weft;
