@@ -29,6 +29,7 @@ use crate::{
 };
 
 /// Frees memory to the system soon and in the background, which an idle mesh shows.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
