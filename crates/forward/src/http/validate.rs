@@ -215,10 +215,15 @@ fn target(parts: &mut Parts) -> Result<Canonical, Invalid> {
         return Err(Invalid::Target);
     };
     let path = sent.path();
-    if path == "*" && parts.method == Method::OPTIONS {
-        return Ok(Canonical {
+    if path == "*" {
+        // The asterisk form is for OPTIONS alone (RFC 9112 section 3.2.4).
+        let whole_server = Canonical {
             encoded_separator: false,
-        });
+        };
+        return match parts.method {
+            Method::OPTIONS => Ok(whole_server),
+            _ => Err(Invalid::Target),
+        };
     }
     let normalised = normalise(path).map_err(Invalid::Path)?;
     let canonical = Canonical {

@@ -104,12 +104,16 @@ fn lost(error: hyper::Error) -> SendError {
     }
     let h2 = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     let refused = |h2: &h2::Error| h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+    // What the library itself gives a connection up for is something the endpoint may not send.
+    let violation = |h2: &h2::Error| h2.is_library();
     // A stream that neither the endpoint nor the library reset was reset because its body failed.
     let own = |h2: &h2::Error| h2.is_reset() && !h2.is_remote() && !h2.is_library();
     if error.is_user() || h2.is_some_and(own) {
         SendError::ClientBody(error)
     } else if h2.is_some_and(refused) {
         SendError::Refused
+    } else if h2.is_some_and(violation) {
+        SendError::Malformed(error)
     } else {
         SendError::Reset(error)
     }

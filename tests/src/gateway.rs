@@ -1,0 +1,248 @@
+//! The data path under test: manifests in, listening sockets on loopback out, all in one process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use weft_api::AnyObject;
+use weft_certs::ServerCert;
+use weft_forward::{Configuration, InletKey};
+use weft_ir::{Name, ServicePort};
+use weft_proxy::{
+    Bind,
+    standalone::{Config, DataPath, Update},
+};
+use weft_store::Store;
+use weft_telemetry::{
+    access_log::AccessLog,
+    metrics::{BuildInfo, LabelGroups, Registry},
+};
+use weft_translate::{EndpointTable, GatewayFacts, Scope, Translator};
+
+use crate::{wait::Expected, world::World};
+
+/// First port of the sockets that stand for ClusterIPs.
+const MESH_PORTS: u16 = 20_000;
+
+/// A data path that serves a [`World`]. Dropping it ends it.
+pub struct Weft {
+    data_path: DataPath,
+    registry: Registry,
+    address: IpAddr,
+    state: Mutex<State>,
+}
+
+struct State {
+    translator: Translator,
+    endpoints: EndpointTable,
+    generation: u64,
+    binds: BTreeSet<Bind>,
+    configuration: Configuration,
+}
+
+impl Weft {
+    /// Starts a data path with two workers on a loopback address of its own.
+    ///
+    /// # Panics
+    /// When the world is no valid YAML or a socket cannot be opened.
+    #[must_use]
+    pub fn start(world: &World) -> Self {
+        Self::start_with(world, 2)
+    }
+
+    /// Starts a data path with that many workers.
+    ///
+    /// # Panics
+    /// As [`Weft::start`].
+    #[must_use]
+    pub fn start_with(world: &World, workers: usize) -> Self {
+        let registry = Registry::new(
+            BuildInfo {
+                version: "test",
+                commit: "",
+            },
+            LabelGroups::default(),
+        );
+        let config = Config {
+            workers,
+            registry: registry.clone(),
+            access_log: AccessLog::off(),
+            seed: 7,
+        };
+        let state = State {
+            translator: Translator::default(),
+            endpoints: EndpointTable::default(),
+            generation: 0,
+            binds: BTreeSet::new(),
+            configuration: Configuration::default(),
+        };
+        let weft = Self {
+            data_path: DataPath::start(config).expected("worker threads start"),
+            registry,
+            address: own_address(),
+            state: Mutex::new(state),
+        };
+        weft.update(world);
+        weft
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the whole world, as an edit of the directory would.
+    ///
+    /// # Panics
+    /// As [`Weft::start`].
+    pub fn update(&self, world: &World) {
+        let store = store(world);
+        let mut state = self.lock();
+        let output = state.translator.translate(&store, &scope(&store));
+        state.endpoints.update(&store);
+        state.configuration = Configuration {
+            tables: Arc::clone(&output.tables),
+            endpoints: Arc::new(state.endpoints.table().clone()),
+            certificates: Arc::new(certificates(&store)),
+        };
+        state
+            .binds
+            .retain(|bind| matches!(bind.key, InletKey::Mesh { .. }));
+        for (name, gateway) in &output.tables.gateways {
+            let binds = gateway.ports.iter().map(|port| Bind {
+                key: InletKey::Gateway {
+                    gateway: name.clone(),
+                    port: port.port,
+                },
+                address: SocketAddr::new(self.address, port.port),
+            });
+            state.binds.extend(binds);
+        }
+        self.apply(&mut state);
+    }
+
+    fn apply(&self, state: &mut State) {
+        state.generation += 1;
+        let applied = self.data_path.apply(&Update {
+            generation: state.generation,
+            configuration: state.configuration.clone(),
+            binds: state.binds.clone(),
+        });
+        assert!(applied.failed.is_empty(), "sockets: {:?}", applied.failed);
+        assert!(applied.tls.is_none(), "TLS: {:?}", applied.tls);
+    }
+
+    /// Where the Gateways listen for `port`.
+    #[must_use]
+    pub fn gateway(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    /// Where clients of a namespace find port 80 of a Service.
+    ///
+    /// # Panics
+    /// When the socket cannot be opened.
+    #[must_use]
+    pub fn mesh(&self, client_namespace: &str, service: &str) -> SocketAddr {
+        let (namespace, name) = service.split_once('/').expect("`namespace/name`");
+        let service = ServicePort {
+            service: Name::new(namespace, name),
+            port: 80,
+        };
+        let key = InletKey::Mesh {
+            service,
+            client_namespace: Arc::from(client_namespace),
+        };
+        let mut state = self.lock();
+        if let Some(bind) = state.binds.iter().find(|bind| bind.key == key) {
+            return bind.address;
+        }
+        let used = u16::try_from(state.binds.len()).expected("few sockets");
+        let address = SocketAddr::new(self.address, MESH_PORTS + used);
+        state.binds.insert(Bind { key, address });
+        self.apply(&mut state);
+        address
+    }
+
+    /// Drains for at most `limit`; returns what was cut.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        self.data_path.drain(limit).await
+    }
+
+    /// Sum of a metric's samples whose line has all of `labels` in it.
+    ///
+    /// # Panics
+    /// When a sample is no number.
+    #[must_use]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.registry.encode();
+        let samples = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name).unwrap_or_default();
+            rest.starts_with(['{', ' ']) && labels.iter().all(|label| line.contains(label))
+        });
+        let value = |line: &str| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|value| value.parse::<f64>().ok())
+        };
+        samples
+            .map(|line| value(line).expect("a sample ends in a number"))
+            .sum()
+    }
+}
+
+/// A loopback address that no other test of this machine uses, so that every Gateway can have the
+/// ports it asks for.
+fn own_address() -> IpAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = (std::process::id() % 0x2000) << 10 | (count + 1) % 0x400;
+    let [_, b, c, d] = number.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, b | 0x80, c, d))
+}
+
+fn store(world: &World) -> Store {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(world.yaml()).expected("the world is YAML");
+    let mut store = Store::default();
+    for document in documents {
+        store.apply(AnyObject::parse(document).expected("an object of the world"));
+    }
+    store
+}
+
+fn scope(store: &Store) -> Scope {
+    let mut scope = Scope::standalone();
+    scope.gateways = store
+        .gateways()
+        .entries()
+        .map(|(key, _)| {
+            let addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+            let facts = GatewayFacts {
+                addresses,
+                ..GatewayFacts::default()
+            };
+            (Name::new(key.namespace(), key.name()), facts)
+        })
+        .collect::<BTreeMap<_, _>>();
+    scope
+}
+
+fn certificates(store: &Store) -> HashMap<Name, ServerCert> {
+    let secrets = store.secrets().entries();
+    let certificate = |(key, secret): (&weft_api::ObjectKey, &Arc<weft_api::Secret>)| {
+        let pem = |name: &str| secret.string_data.get(name).map(String::as_bytes);
+        let cert = ServerCert::from_pem(pem("tls.crt")?, pem("tls.key")?);
+        Some((
+            Name::new(key.namespace(), key.name()),
+            cert.expected("a certificate of the world"),
+        ))
+    };
+    secrets.filter_map(certificate).collect()
+}

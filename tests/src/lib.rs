@@ -1,0 +1,16 @@
+//! The harness of the workspace's tests: fixtures, and what a translation makes of them as text;
+//! worlds served by a data path in process, with clients and back-ends around it.
+
+pub mod answer;
+pub mod ask;
+pub mod backend;
+pub mod body;
+pub mod client;
+pub mod fixture;
+pub mod gateway;
+pub mod outline;
+pub mod rawclient;
+pub mod rawh2;
+pub mod scripted;
+pub mod wait;
+pub mod world;
