@@ -108,19 +108,21 @@ pub(crate) fn all(of_files: &[Finding], output: &Output, places: &Places) -> Vec
     let notes = output.notes.values().flat_map(|notes| notes.iter());
     let mut findings: Vec<Finding> = of_files.to_vec();
     findings.extend(notes.map(|note| of_note(note, places)));
+    order(&mut findings);
+    findings
+}
+
+fn order(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         let place = |finding: &Finding| {
             let place = finding.place.as_ref();
             place.map(|place| (place.file.clone(), place.line, place.column))
         };
         let (a_place, b_place) = (place(a), place(b));
-        let order = a_place
-            .is_none()
-            .cmp(&b_place.is_none())
-            .then(a_place.cmp(&b_place));
+        let of_no_file = a_place.is_none().cmp(&b_place.is_none());
+        let order = of_no_file.then(a_place.cmp(&b_place));
         order.then_with(|| (&a.object, &a.field, a.code).cmp(&(&b.object, &b.field, b.code)))
     });
-    findings
 }
 
 /// A finding of translation, with the place where its field is written.

@@ -77,8 +77,8 @@ fn statuses(view: &View, paint: Paint) -> String {
     let judged = view.output.statuses.len();
     let complaints = complaints(view);
     if complaints.is_empty() {
-        let all = counted(judged, "status").replace("statuss", "statuses");
-        return paint.green(format!("{all}, no complaint"));
+        let objects = counted(judged, "object");
+        return paint.green(format!("{objects} judged, no complaint"));
     }
     let fine = judged - complaints.len();
     let rows = complaints.into_iter();
