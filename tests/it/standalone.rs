@@ -2,8 +2,14 @@
 //! clients and back-ends on both sides see every byte.
 
 mod answers;
+mod bodies;
 mod change;
+mod drain;
+mod fields;
+mod filters;
+mod http2;
 mod mesh;
+mod paths;
 mod retry;
 mod streaming;
 mod tls;

@@ -202,7 +202,7 @@ impl Weft {
 fn own_address() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    let number = (std::process::id() % 0x2000) << 10 | (count + 1) % 0x400;
+    let number = ((std::process::id() % 0x2000) << 10) | ((count + 1) % 0x400);
     let [_, b, c, d] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, b | 0x80, c, d))
 }

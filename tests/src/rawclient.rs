@@ -211,7 +211,7 @@ impl RawClient {
     }
 
     async fn more(&mut self, of_what: &str) {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let read = soon(of_what, self.stream.read(&mut buffer)).await;
         let read = read.unwrap_or_else(|error| panic!("while waiting for {of_what}: {error}"));
         assert!(

@@ -141,7 +141,7 @@ impl Peer {
     }
 
     async fn more(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let read = self.stream.read(&mut buffer).await.unwrap_or(0);
         self.unread.extend_from_slice(&buffer[..read]);
         read > 0

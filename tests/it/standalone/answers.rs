@@ -72,12 +72,15 @@ async fn check_route(name: &str, endpoints: &[SocketAddr], spec: &str, expected:
     check(name, world, expected.0, expected.1).await;
 }
 
+/// What is wrong, the endpoints, the spec of the route; the status in HTTP and in gRPC.
+type Row<'a> = (&'a str, &'a [SocketAddr], &'a str, (u16, &'a str));
+
 #[tokio::test]
 async fn what_cannot_be_served_is_answered_by_its_cause() {
     let web = Backend::named("web").await.address;
     let refused = nobody();
     check("no route", World::new(), 404, "12").await;
-    let rows: [(&str, &[SocketAddr], &str, (u16, &str)); 9] = [
+    let rows: [Row<'_>; 9] = [
         (
             "no match",
             &[web],

@@ -52,60 +52,62 @@ fn route(retry: &str) -> String {
     format!("rules: [{{retry: {{{retry}}}, backendRefs: [{{name: web, port: 80}}]}}]")
 }
 
+/// Name, stanza, failures before the first success, length of the body; status and text.
+const RETRIES: &[(&str, &str, usize, usize, u16, &str)] = &[
+    ("no stanza", "", 1, 0, 503, "1 0"),
+    (
+        "one failure, one retry",
+        "codes: [503], attempts: 1",
+        1,
+        0,
+        200,
+        "2 0",
+    ),
+    (
+        "two failures, one retry",
+        "codes: [503], attempts: 1",
+        2,
+        0,
+        503,
+        "2 0",
+    ),
+    (
+        "two failures, three retries",
+        "codes: [503], attempts: 3",
+        2,
+        0,
+        200,
+        "3 0",
+    ),
+    (
+        "another code",
+        "codes: [500], attempts: 3",
+        1,
+        0,
+        503,
+        "1 0",
+    ),
+    (
+        "a body within the bound",
+        "codes: [503], attempts: 1",
+        1,
+        64 * 1024,
+        200,
+        "2 65536",
+    ),
+    (
+        "a body above the bound",
+        "codes: [503], attempts: 1",
+        1,
+        64 * 1024 + 1,
+        503,
+        "1 65537",
+    ),
+];
+
 #[tokio::test]
 async fn listed_codes_are_retried_up_to_the_attempts() {
-    let rows: [(&str, &str, usize, usize, u16, &str); 7] = [
-        ("no stanza", "", 1, 0, 503, "1 0"),
-        (
-            "one failure, one retry",
-            "codes: [503], attempts: 1",
-            1,
-            0,
-            200,
-            "2 0",
-        ),
-        (
-            "two failures, one retry",
-            "codes: [503], attempts: 1",
-            2,
-            0,
-            503,
-            "2 0",
-        ),
-        (
-            "two failures, three retries",
-            "codes: [503], attempts: 3",
-            2,
-            0,
-            200,
-            "3 0",
-        ),
-        (
-            "another code",
-            "codes: [500], attempts: 3",
-            1,
-            0,
-            503,
-            "1 0",
-        ),
-        (
-            "a body within the bound",
-            "codes: [503], attempts: 1",
-            1,
-            64 * 1024,
-            200,
-            "2 65536",
-        ),
-        (
-            "a body above the bound",
-            "codes: [503], attempts: 1",
-            1,
-            64 * 1024 + 1,
-            503,
-            "1 65537",
-        ),
-    ];
-    for (name, retry, failures, length, status, text) in rows {
+    for &(name, retry, failures, length, status, text) in RETRIES {
         let (backend, _seen) = failing(failures).await;
         let spec = match retry {
             "" => "rules: [{backendRefs: [{name: web, port: 80}]}]".to_owned(),

@@ -1,10 +1,10 @@
-//! Bytes flow as they come, both ways, and every form of message keeps its meaning on the way.
+//! Bytes flow as they come, both ways, and every form of message keeps its meaning.
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::Request;
 use http_body_util::BodyExt;
 use weft_tests::{
     backend::{Backend, Speaks},
-    body::{empty, fed, full, with_trailers},
+    body::{empty, fed, full},
     client::{ask1, ask2, http1, http2, tcp, whole},
     gateway::Weft,
     rawclient::{RawClient, head},
@@ -14,20 +14,20 @@ use weft_tests::{
 };
 
 const ANY: &str = "rules: [{backendRefs: [{name: web, port: 80}]}]";
-const H2C: &str = "appProtocol: kubernetes.io/h2c";
+pub(super) const H2C: &str = "appProtocol: kubernetes.io/h2c";
 
-fn gateway(address: std::net::SocketAddr, more: &str) -> Weft {
+pub(super) fn gateway(address: std::net::SocketAddr, more: &str) -> Weft {
     let world = World::new()
         .service_port("shop/web", more, &[address])
         .route("shop/web", ANY);
     Weft::start(&world)
 }
 
-fn get(path: &str) -> Request<weft_tests::body::Body> {
+pub(super) fn get(path: &str) -> Request<weft_tests::body::Body> {
     request("GET", path, empty())
 }
 
-fn request(
+pub(super) fn request(
     method: &str,
     path: &str,
     body: weft_tests::body::Body,
@@ -301,107 +301,6 @@ async fn a_refusal_needs_no_body_after_expect() {
     );
 }
 
-fn trailers() -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("x-checksum", HeaderValue::from_static("abc"));
-    trailers
-}
-
-#[tokio::test]
-async fn trailers_of_requests_arrive() {
-    let backend = Backend::echo("web", Speaks::H2c).await;
-    let weft = gateway(backend.address, H2C);
-    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
-    let body = with_trailers("data", trailers());
-    let answer = ask2(&mut h2, request("POST", "/", body)).await;
-    assert!(
-        answer.text().ends_with("data\ntrailer x-checksum: abc"),
-        "h2 to h2: {}",
-        answer.text()
-    );
-    let mut h1 = RawClient::connect(weft.gateway(8080)).await;
-    h1.send(head(
-        "POST / HTTP/1.1\nhost: a\ntransfer-encoding: chunked\ntrailer: x-checksum",
-    ))
-    .await;
-    h1.send("4\r\ndata\r\n0\r\nx-checksum: abc\r\n\r\n").await;
-    let answer = h1.answer().await;
-    assert!(
-        answer.text().ends_with("data\ntrailer x-checksum: abc"),
-        "h1 to h2: {}",
-        answer.text()
-    );
-}
-
-#[tokio::test]
-async fn trailers_of_answers_arrive_where_they_are_understood() {
-    let backend = Backend::serve(Speaks::H2c, |_request| async {
-        let (feed, body) = fed();
-        tokio::spawn(async move { feed.data("data").await && feed.trailers(trailers()).await });
-        let mut response = http::Response::new(body);
-        response
-            .headers_mut()
-            .insert("trailer", HeaderValue::from_static("x-checksum"));
-        response
-    })
-    .await;
-    let weft = gateway(backend.address, H2C);
-    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
-    let answer = ask2(&mut h2, get("/")).await;
-    assert_eq!(
-        answer.trailers.expect("trailers")["x-checksum"],
-        "abc",
-        "h2"
-    );
-    let mut h1 = RawClient::connect(weft.gateway(8080)).await;
-    let answer = h1.ask("GET / HTTP/1.1\nhost: a\nte: trailers").await;
-    assert_eq!(
-        answer.trailer("x-checksum"),
-        Some("abc"),
-        "h1 that asks for them"
-    );
-    let answer = h1.ask("GET / HTTP/1.1\nhost: a").await;
-    assert_eq!(answer.trailer("x-checksum"), None, "h1 that does not");
-    assert_eq!(answer.text(), "data");
-}
-
-#[tokio::test]
-async fn framing_fields_in_trailers_of_answers_are_dropped() {
-    let script = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\n\r\n2\r\nok\r\n\
-                  0\r\nx-a: 1\r\ncontent-length: 5\r\nhost: b\r\n\r\n";
-    let backend = Scripted::start(move |mut peer| async move {
-        while peer.head().await.is_some() {
-            peer.write(script).await;
-        }
-    })
-    .await;
-    let weft = gateway(backend.address, "");
-    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
-    let answer = ask2(&mut h2, get("/")).await;
-    let trailers = answer.trailers.expect("trailers");
-    assert_eq!(trailers.len(), 1, "only what may stand there: {trailers:?}");
-    assert_eq!(trailers["x-a"], "1");
-}
-
-#[tokio::test]
-async fn an_answer_with_length_and_encoding_is_framed_once() {
-    let script = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n\
-                  5\r\nhello\r\n0\r\n\r\n";
-    let backend = Scripted::start(move |mut peer| async move {
-        while peer.head().await.is_some() {
-            peer.write(script).await;
-        }
-    })
-    .await;
-    let weft = gateway(backend.address, "");
-    let mut h1 = RawClient::connect(weft.gateway(8080)).await;
-    let answer = h1.ask("GET / HTTP/1.1\nhost: a").await;
-    assert_eq!(answer.text(), "hello", "the encoding counts");
-    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
-    let answer = ask2(&mut h2, get("/")).await;
-    assert_eq!(answer.text(), "hello", "in HTTP/2 too");
-}
-
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_request_along() {
     let (seen, mut ended) = tokio::sync::mpsc::channel(1);
@@ -428,58 +327,6 @@ async fn a_client_that_leaves_takes_its_request_along() {
         Some(true),
         "the upstream connection is closed, not left waiting"
     );
-}
-
-#[tokio::test]
-async fn hop_by_hop_fields_stay_on_their_hop() {
-    let backend = Backend::echo("web", Speaks::Http1).await;
-    let weft = gateway(backend.address, "");
-    let mut client = RawClient::connect(weft.gateway(8080)).await;
-    let asked = "GET / HTTP/1.1\nhost: a\nconnection: x-one\nconnection: x-two, keep-alive\n\
-                 x-one: 1\nx-two: 2\nkeep-alive: timeout=5\nproxy-connection: close\n\
-                 x-weft-identity: me\nx-forwarded-for: 1.2.3.4\nforwarded: for=1.2.3.4\nx-kept: 3";
-    let seen = client.ask(asked).await.text();
-    for gone in [
-        "x-one",
-        "x-two",
-        "keep-alive",
-        "proxy-connection",
-        "x-weft",
-        "1.2.3.4",
-    ] {
-        assert!(!seen.contains(gone), "{gone} must not arrive:\n{seen}");
-    }
-    assert!(
-        seen.contains("x-kept: 3\n"),
-        "what is nobody's business passes:\n{seen}"
-    );
-    assert!(
-        seen.contains("x-forwarded-for: 127."),
-        "the client's address arrives:\n{seen}"
-    );
-    assert!(
-        seen.contains("x-forwarded-proto: http\n"),
-        "the client's scheme arrives:\n{seen}"
-    );
-}
-
-#[tokio::test]
-async fn a_length_named_in_connection_still_frames_the_body() {
-    let backend = Backend::echo("web", Speaks::Http1).await;
-    let weft = gateway(backend.address, "");
-    let mut client = RawClient::connect(weft.gateway(8080)).await;
-    client
-        .send(head(
-            "POST / HTTP/1.1\nhost: a\nconnection: content-length, host\ncontent-length: 2",
-        ))
-        .await;
-    client.send("ok").await;
-    let seen = client.answer().await.text();
-    assert!(
-        seen.contains("content-length: 2\n") && seen.ends_with("\n\nok"),
-        "{seen}"
-    );
-    assert!(seen.contains("host: a\n"), "{seen}");
 }
 
 #[tokio::test]
