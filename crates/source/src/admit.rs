@@ -101,7 +101,7 @@ impl Admission {
         }
         let schema = match self.schemas.of(kind, &version) {
             Ok(schema) => schema,
-            Err(finding) => return refused(Some(object), vec![finding]),
+            Err(finding) => return refused(Some(object), vec![*finding]),
         };
         let faults = schema_faults(schema, kind, &mut value);
         if !faults.is_empty() {

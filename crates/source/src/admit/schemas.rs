@@ -49,8 +49,11 @@ impl Schemas {
     }
 
     /// The schema of a version of a kind, or why there is none.
-    pub(super) fn of(&self, kind: Kind, version: &str) -> Result<&Schema, Finding> {
-        let refuse = |message: String| Finding::new(&NOT_SERVED, message).field("apiVersion");
+    pub(super) fn of(&self, kind: Kind, version: &str) -> Result<&Schema, Box<Finding>> {
+        let refuse = |message: String, cure: String| {
+            let finding = Finding::new(&NOT_SERVED, message).field("apiVersion");
+            Box::new(finding.cure(cure))
+        };
         let versions = self.kinds.get(&kind).map(|cell| {
             cell.get_or_init(|| {
                 if kind.group().contains("gateway") {
@@ -64,24 +67,23 @@ impl Schemas {
             Some(Ok(versions)) => versions,
             Some(Err(message)) => {
                 let message = format!("the schema of {kind} cannot be used: {message}");
-                return Err(refuse(message).cure("report this defect"));
+                return Err(refuse(message, "report this defect".to_owned()));
             }
-            None => return Err(refuse(format!("{kind} has no schema"))),
+            None => {
+                let message = format!("{kind} has no schema");
+                return Err(refuse(message, "report this defect".to_owned()));
+            }
         };
-        versions
-            .get(version)
-            .ok_or_else(|| match (self.channel, versions.keys().next_back()) {
-                (Channel::Standard, None) => {
-                    refuse(format!("{kind} is not in the standard channel"))
-                        .cure("use the experimental channel")
-                }
-                _ => {
-                    let served: Vec<_> = versions.keys().map(String::as_str).collect();
-                    let served = served.join(", ");
-                    refuse(format!("version {version:?} of {kind} is not served"))
-                        .cure(format!("use a version that is: {served}"))
-                }
-            })
+        versions.get(version).ok_or_else(|| {
+            if versions.is_empty() && self.channel == Channel::Standard {
+                let message = format!("{kind} is not in the standard channel");
+                return refuse(message, "use the experimental channel".to_owned());
+            }
+            let served: Vec<_> = versions.keys().map(String::as_str).collect();
+            let message = format!("version {version:?} of {kind} is not served");
+            let cure = format!("use a version that is: {}", served.join(", "));
+            refuse(message, cure)
+        })
     }
 }
 

@@ -44,18 +44,48 @@ impl Places {
         };
         Some(origin.locate(object.kind, field))
     }
+
+    /// The places of many fields, in the order in which they are asked for. Each file is read once,
+    /// whatever the number of its fields.
+    #[must_use]
+    pub fn locate_all(&self, wanted: &[(&ObjectRef, &str)]) -> Vec<Option<Place>> {
+        let mut origins: Vec<(usize, Origin)> = {
+            let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+            let origins = wanted.iter().enumerate();
+            origins
+                .filter_map(|(at, (object, _))| Some((at, book.origin(object)?)))
+                .collect()
+        };
+        origins.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
+        let mut places = vec![None; wanted.len()];
+        for of_file in origins.chunk_by(|(_, a), (_, b)| a.path == b.path) {
+            let text = of_file.first().and_then(|(_, origin)| origin.read());
+            for (at, origin) in of_file {
+                let (object, field) = wanted[*at];
+                places[*at] = Some(origin.locate_in(text.as_deref(), object.kind, field));
+            }
+        }
+        places
+    }
 }
 
 impl Origin {
     pub(super) fn locate(&self, kind: Kind, field: &str) -> Place {
-        let text = self.text.clone().or_else(|| {
+        self.locate_in(self.read().as_deref(), kind, field)
+    }
+
+    /// The text of the file, if it is still the one that was loaded.
+    fn read(&self) -> Option<Arc<str>> {
+        self.text.clone().or_else(|| {
             let bytes = fs::read(&self.path).ok()?;
             let same = Content::of(&bytes) == self.content;
             let text = String::from_utf8(bytes).ok().filter(|_| same)?;
             Some(text.into())
-        });
-        let place =
-            text.and_then(|text| place_in(&self.path, &text, &self.at, (Some(kind), field)));
+        })
+    }
+
+    fn locate_in(&self, text: Option<&str>, kind: Kind, field: &str) -> Place {
+        let place = text.and_then(|text| place_in(&self.path, text, &self.at, (Some(kind), field)));
         place.unwrap_or_else(|| Place {
             file: Arc::clone(&self.path),
             document: self.at.document,

@@ -1,5 +1,7 @@
 //! Watching: changes arrive soon, once, and never by halves.
 
+mod latency;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -241,12 +243,14 @@ const WRITE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
 const CLOSE: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
 const CREATE: EventKind = EventKind::Create(CreateKind::File);
 
+/// What the row is about, events as (milliseconds, kind, path), and when the look is due.
+type Row = (&'static str, &'static [(u64, EventKind, &'static str)], u64);
+
 #[test]
 fn a_look_waits_for_quiet_and_for_writers_but_not_for_long() {
     let start = clock::now();
     let at = |millis| start + Duration::from_millis(millis);
-    // Name, events as (milliseconds, kind, path), when the look is due.
-    let rows: &[(&str, &[(u64, EventKind, &str)], u64)] = &[
+    let rows: &[Row] = &[
         (
             "closed: after 2 ms of quiet",
             &[(0, WRITE, "a"), (1, CLOSE, "a")],

@@ -27,12 +27,11 @@ enum Step<'a> {
 /// When the field is not there, the place of the nearest part of the path that is; an empty path
 /// gives the start of the document's content.
 pub(crate) fn locate(text: &str, path: &str) -> Option<Span> {
-    let mut steps = steps(path).into_iter();
     let mut events = parser(text).filter_map(Result::ok);
     let is_node = |(event, _): &(Event<'_>, Mark)| event.is_node();
     let (mut node, mark) = events.find(is_node)?;
     let mut best = span(&mark);
-    'walk: while let Some(step) = steps.next() {
+    'walk: for step in steps(path) {
         let mut index = 0;
         loop {
             let (event, mark) = events.next()?;

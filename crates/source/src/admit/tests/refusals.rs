@@ -3,6 +3,9 @@
 use super::findings;
 use crate::input::Channel;
 
+/// What the row is about, the document or a part of it, the code and the field.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
 fn check(rows: &[(&str, &str, &str, &str)]) {
     for (name, text, code, field) in rows {
         let found = findings(Channel::Experimental, text);
@@ -73,249 +76,248 @@ fn documents_that_are_no_objects_or_of_no_kind() {
     ]);
 }
 
+const SERVICES: &[Row] = &[
+    ("no ports", "{}", "WA100", "spec.ports"),
+    (
+        "port 0",
+        "{ports: [{port: 0}]}",
+        "WA100",
+        "spec.ports[0].port",
+    ),
+    (
+        "port 65536",
+        "{ports: [{port: 65536}]}",
+        "WA100",
+        "spec.ports[0].port",
+    ),
+    (
+        "no port",
+        "{ports: [{name: a}]}",
+        "WA100",
+        "spec.ports[0].port",
+    ),
+    (
+        "unknown field",
+        "{ports: [{port: 1, targetport: 2}]}",
+        "WA101",
+        "spec.ports[0].targetport",
+    ),
+    (
+        "protocol",
+        "{ports: [{port: 1, protocol: tcp}]}",
+        "WA100",
+        "spec.ports[0].protocol",
+    ),
+    (
+        "same port and protocol",
+        "{ports: [{port: 1, name: a}, {port: 1, name: b, protocol: TCP}]}",
+        "WA100",
+        "spec.ports[1]",
+    ),
+    (
+        "same name",
+        "{ports: [{port: 1, name: a}, {port: 2, name: a}]}",
+        "WA100",
+        "spec.ports[1].name",
+    ),
+    (
+        "several ports, one without a name",
+        "{ports: [{port: 1, name: a}, {port: 2}]}",
+        "WA100",
+        "spec.ports[1]",
+    ),
+    (
+        "port name",
+        "{ports: [{port: 1, name: Http}]}",
+        "WA100",
+        "spec.ports[0].name",
+    ),
+    (
+        "target port",
+        "{ports: [{port: 1, targetPort: a_b}]}",
+        "WA100",
+        "spec.ports[0].targetPort",
+    ),
+    (
+        "target port too large",
+        "{ports: [{port: 1, targetPort: 70000}]}",
+        "WA100",
+        "spec.ports[0].targetPort",
+    ),
+    (
+        "appProtocol",
+        "{ports: [{port: 1, appProtocol: 'a b'}]}",
+        "WA100",
+        "spec.ports[0].appProtocol",
+    ),
+    (
+        "cluster address",
+        "{ports: [{port: 1}], clusterIP: 10.0.0}",
+        "WA100",
+        "spec.clusterIP",
+    ),
+    (
+        "cluster addresses differ",
+        "{ports: [{port: 1}], clusterIP: 10.0.0.1, clusterIPs: [10.0.0.2]}",
+        "WA100",
+        "spec.clusterIPs[0]",
+    ),
+    (
+        "two of one family",
+        "{ports: [{port: 1}], clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 10.0.0.2]}",
+        "WA100",
+        "spec.clusterIPs[1]",
+    ),
+    (
+        "external name",
+        "{type: ExternalName, externalName: 'a b'}",
+        "WA100",
+        "spec.externalName",
+    ),
+    (
+        "headless load balancer",
+        "{type: LoadBalancer, clusterIP: None, ports: [{port: 1}]}",
+        "WA100",
+        "spec.clusterIP",
+    ),
+    (
+        "selector",
+        "{ports: [{port: 1}], selector: {a: 'b c'}}",
+        "WA100",
+        "spec.selector[a]",
+    ),
+];
+
 #[test]
 fn services() {
-    let rows: &[(&str, &str, &str, &str)] = &[
-        ("no ports", "{}", "WA100", "spec.ports"),
-        (
-            "port 0",
-            "{ports: [{port: 0}]}",
-            "WA100",
-            "spec.ports[0].port",
-        ),
-        (
-            "port 65536",
-            "{ports: [{port: 65536}]}",
-            "WA100",
-            "spec.ports[0].port",
-        ),
-        (
-            "no port",
-            "{ports: [{name: a}]}",
-            "WA100",
-            "spec.ports[0].port",
-        ),
-        (
-            "unknown field",
-            "{ports: [{port: 1, targetport: 2}]}",
-            "WA101",
-            "spec.ports[0].targetport",
-        ),
-        (
-            "protocol",
-            "{ports: [{port: 1, protocol: tcp}]}",
-            "WA100",
-            "spec.ports[0].protocol",
-        ),
-        (
-            "same port and protocol",
-            "{ports: [{port: 1, name: a}, {port: 1, name: b, protocol: TCP}]}",
-            "WA100",
-            "spec.ports[1]",
-        ),
-        (
-            "same name",
-            "{ports: [{port: 1, name: a}, {port: 2, name: a}]}",
-            "WA100",
-            "spec.ports[1].name",
-        ),
-        (
-            "several ports, one without a name",
-            "{ports: [{port: 1, name: a}, {port: 2}]}",
-            "WA100",
-            "spec.ports[1]",
-        ),
-        (
-            "port name",
-            "{ports: [{port: 1, name: Http}]}",
-            "WA100",
-            "spec.ports[0].name",
-        ),
-        (
-            "target port",
-            "{ports: [{port: 1, targetPort: a_b}]}",
-            "WA100",
-            "spec.ports[0].targetPort",
-        ),
-        (
-            "target port too large",
-            "{ports: [{port: 1, targetPort: 70000}]}",
-            "WA100",
-            "spec.ports[0].targetPort",
-        ),
-        (
-            "appProtocol",
-            "{ports: [{port: 1, appProtocol: 'a b'}]}",
-            "WA100",
-            "spec.ports[0].appProtocol",
-        ),
-        (
-            "cluster address",
-            "{ports: [{port: 1}], clusterIP: 10.0.0}",
-            "WA100",
-            "spec.clusterIP",
-        ),
-        (
-            "cluster addresses differ",
-            "{ports: [{port: 1}], clusterIP: 10.0.0.1, clusterIPs: [10.0.0.2]}",
-            "WA100",
-            "spec.clusterIPs[0]",
-        ),
-        (
-            "two of one family",
-            "{ports: [{port: 1}], clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 10.0.0.2]}",
-            "WA100",
-            "spec.clusterIPs[1]",
-        ),
-        (
-            "external name",
-            "{type: ExternalName, externalName: 'a b'}",
-            "WA100",
-            "spec.externalName",
-        ),
-        (
-            "headless load balancer",
-            "{type: LoadBalancer, clusterIP: None, ports: [{port: 1}]}",
-            "WA100",
-            "spec.clusterIP",
-        ),
-        (
-            "selector",
-            "{ports: [{port: 1}], selector: {a: 'b c'}}",
-            "WA100",
-            "spec.selector[a]",
-        ),
-    ];
-    for (name, spec, code, field) in rows {
-        check(&[(name, &service(spec), code, field)]);
+    for (name, part, code, field) in SERVICES {
+        check(&[(name, &service(part), code, field)]);
     }
 }
+
+const SLICES: &[Row] = &[
+    ("no address type", "endpoints: []", "WA100", "addressType"),
+    (
+        "no addresses",
+        "addressType: IPv4, endpoints: [{}]",
+        "WA100",
+        "endpoints[0].addresses",
+    ),
+    (
+        "empty addresses",
+        "addressType: IPv4, endpoints: [{addresses: []}]",
+        "WA100",
+        "endpoints[0].addresses",
+    ),
+    (
+        "other family",
+        "addressType: IPv4, endpoints: [{addresses: ['::1']}]",
+        "WA100",
+        "endpoints[0].addresses[0]",
+    ),
+    (
+        "no address",
+        "addressType: IPv6, endpoints: [{addresses: [web]}]",
+        "WA100",
+        "endpoints[0].addresses[0]",
+    ),
+    (
+        "unspecified",
+        "addressType: IPv4, endpoints: [{addresses: [0.0.0.0]}]",
+        "WA100",
+        "endpoints[0].addresses[0]",
+    ),
+    (
+        "link-local",
+        "addressType: IPv4, endpoints: [{addresses: [169.254.1.1]}]",
+        "WA100",
+        "endpoints[0].addresses[0]",
+    ),
+    (
+        "port",
+        "addressType: IPv4, endpoints: [], ports: [{port: 0}]",
+        "WA100",
+        "ports[0].port",
+    ),
+    (
+        "same port name",
+        "addressType: IPv4, ports: [{port: 1}, {port: 2}]",
+        "WA100",
+        "ports[1].name",
+    ),
+];
 
 #[test]
 fn endpoint_slices() {
-    let rows: &[(&str, &str, &str, &str)] = &[
-        ("no address type", "endpoints: []", "WA100", "addressType"),
-        (
-            "no addresses",
-            "addressType: IPv4, endpoints: [{}]",
-            "WA100",
-            "endpoints[0].addresses",
-        ),
-        (
-            "empty addresses",
-            "addressType: IPv4, endpoints: [{addresses: []}]",
-            "WA100",
-            "endpoints[0].addresses",
-        ),
-        (
-            "other family",
-            "addressType: IPv4, endpoints: [{addresses: ['::1']}]",
-            "WA100",
-            "endpoints[0].addresses[0]",
-        ),
-        (
-            "no address",
-            "addressType: IPv6, endpoints: [{addresses: [web]}]",
-            "WA100",
-            "endpoints[0].addresses[0]",
-        ),
-        (
-            "unspecified",
-            "addressType: IPv4, endpoints: [{addresses: [0.0.0.0]}]",
-            "WA100",
-            "endpoints[0].addresses[0]",
-        ),
-        (
-            "link-local",
-            "addressType: IPv4, endpoints: [{addresses: [169.254.1.1]}]",
-            "WA100",
-            "endpoints[0].addresses[0]",
-        ),
-        (
-            "port",
-            "addressType: IPv4, endpoints: [], ports: [{port: 0}]",
-            "WA100",
-            "ports[0].port",
-        ),
-        (
-            "same port name",
-            "addressType: IPv4, ports: [{port: 1}, {port: 2}]",
-            "WA100",
-            "ports[1].name",
-        ),
-    ];
-    for (name, rest, code, field) in rows {
-        check(&[(name, &slice(rest), code, field)]);
+    for (name, part, code, field) in SLICES {
+        check(&[(name, &slice(part), code, field)]);
     }
 }
 
+const ROUTES: &[Row] = &[
+    (
+        "unknown field",
+        "{rules: [{backendRef: []}]}",
+        "WA101",
+        "spec.rules[0].backendRef",
+    ),
+    (
+        "type",
+        "{hostnames: a.example.com}",
+        "WA100",
+        "spec.hostnames",
+    ),
+    (
+        "truth value for a text",
+        "{rules: [{matches: [{headers: [{name: a, value: on}]}]}]}",
+        "WA100",
+        "spec.rules[0].matches[0].headers[0].value",
+    ),
+    (
+        "filter type",
+        "{rules: [{filters: [{type: Foo}]}]}",
+        "WA100",
+        "spec.rules[0].filters[0].type",
+    ),
+    (
+        "filter without body",
+        "{rules: [{filters: [{type: RequestRedirect}]}]}",
+        "WA100",
+        "spec.rules[0].filters[0]",
+    ),
+    (
+        "relative path",
+        "{rules: [{matches: [{path: {value: a}}]}]}",
+        "WA100",
+        "spec.rules[0].matches[0].path",
+    ),
+    (
+        "same rule name",
+        "{rules: [{name: a}, {name: a}]}",
+        "WA100",
+        "spec.rules",
+    ),
+    (
+        "duration",
+        "{rules: [{timeouts: {request: 1.5s}}]}",
+        "WA100",
+        "spec.rules[0].timeouts.request",
+    ),
+    (
+        "backend timeout above request timeout",
+        "{rules: [{timeouts: {request: 1s, backendRequest: 2s}}]}",
+        "WA100",
+        "spec.rules[0].timeouts",
+    ),
+];
+
 #[test]
 fn routes_by_schema_and_by_rules() {
-    let rows: &[(&str, &str, &str, &str)] = &[
-        (
-            "unknown field",
-            "{rules: [{backendRef: []}]}",
-            "WA101",
-            "spec.rules[0].backendRef",
-        ),
-        (
-            "type",
-            "{hostnames: a.example.com}",
-            "WA100",
-            "spec.hostnames",
-        ),
-        (
-            "truth value for a text",
-            "{rules: [{matches: [{headers: [{name: a, value: on}]}]}]}",
-            "WA100",
-            "spec.rules[0].matches[0].headers[0].value",
-        ),
-        (
-            "filter type",
-            "{rules: [{filters: [{type: Foo}]}]}",
-            "WA100",
-            "spec.rules[0].filters[0].type",
-        ),
-        (
-            "filter without body",
-            "{rules: [{filters: [{type: RequestRedirect}]}]}",
-            "WA100",
-            "spec.rules[0].filters[0]",
-        ),
-        (
-            "relative path",
-            "{rules: [{matches: [{path: {value: a}}]}]}",
-            "WA100",
-            "spec.rules[0].matches[0].path",
-        ),
-        (
-            "same rule name",
-            "{rules: [{name: a}, {name: a}]}",
-            "WA100",
-            "spec.rules",
-        ),
-        (
-            "duration",
-            "{rules: [{timeouts: {request: 1.5s}}]}",
-            "WA100",
-            "spec.rules[0].timeouts.request",
-        ),
-        (
-            "backend timeout above request timeout",
-            "{rules: [{timeouts: {request: 1s, backendRequest: 2s}}]}",
-            "WA100",
-            "spec.rules[0].timeouts",
-        ),
-        (
-            "too many rules",
-            &format!("{{rules: [{}]}}", "{}, ".repeat(17)),
-            "WA100",
-            "spec.rules",
-        ),
-    ];
-    for (name, spec, code, field) in rows {
-        check(&[(name, &route(spec), code, field)]);
+    for (name, part, code, field) in ROUTES {
+        check(&[(name, &route(part), code, field)]);
     }
+    let many = route(&format!("{{rules: [{}]}}", "{}, ".repeat(17)));
+    check(&[("too many rules", &many, "WA100", "spec.rules")]);
 }
 
 #[test]

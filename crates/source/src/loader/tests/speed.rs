@@ -55,6 +55,7 @@ fn load(path: &Path) -> (Duration, usize) {
 
 #[test]
 #[ignore = "prints figures; run with --release --ignored --nocapture"]
+#[expect(clippy::print_stderr, reason = "the figures are what it is run for")]
 fn some_manual_test() {
     for (what, documents_per_file) in [("one file", usize::MAX), ("one object per file", 1)] {
         let directory = tempfile::tempdir().expect("a directory can be made");
