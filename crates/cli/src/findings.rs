@@ -7,7 +7,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use weft_source::{Finding, Places, Severity};
+use weft_source::{Finding, Place, Places, Severity};
 use weft_translate::{Note, Output};
 
 use crate::{
@@ -37,7 +37,11 @@ impl Report {
             version: 1,
             files: loaded.files,
             documents: loaded.documents,
-            findings: all(&loaded.findings, &loaded.output, &loaded.places),
+            findings: all(
+                (&loaded.findings, &loaded.output),
+                &loaded.places,
+                Severity::Info,
+            ),
         }
     }
 
@@ -103,11 +107,18 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// The findings of files and of translation, sorted by place; those about no file come last.
-pub(crate) fn all(of_files: &[Finding], output: &Output, places: &Places) -> Vec<Finding> {
+/// The findings of files and of translation that are at least so bad, sorted by place; those about no
+/// file come last.
+pub(crate) fn all(
+    (of_files, output): (&[Finding], &Output),
+    places: &Places,
+    least: Severity,
+) -> Vec<Finding> {
     let notes = output.notes.values().flat_map(|notes| notes.iter());
-    let mut findings: Vec<Finding> = of_files.to_vec();
-    findings.extend(notes.map(|note| of_note(note, places)));
+    let notes: Vec<&Note> = notes.filter(|note| severity(note) >= least).collect();
+    let of_files = of_files.iter().filter(|it| it.severity >= least);
+    let mut findings: Vec<Finding> = of_files.cloned().collect();
+    findings.extend(of_notes(&notes, places));
     order(&mut findings);
     findings
 }
@@ -125,19 +136,40 @@ fn order(findings: &mut [Finding]) {
     });
 }
 
-/// A finding of translation, with the place where its field is written.
-pub(crate) fn of_note(note: &Note, places: &Places) -> Finding {
+/// Findings of translation, with the places where their fields are written.
+pub(crate) fn of_notes(notes: &[&Note], places: &Places) -> Vec<Finding> {
+    let wanted: Vec<_> = notes
+        .iter()
+        .map(|note| (&note.object, note.field.as_str()))
+        .collect();
+    let places = places.locate_all(&wanted);
+    let located = notes.iter().zip(places);
+    located.map(|(note, place)| of_note(note, place)).collect()
+}
+
+/// How many findings there are of a severity.
+pub(crate) fn count(of_files: &[Finding], output: &Output, wanted: Severity) -> usize {
+    let notes = output.notes.values().flat_map(|notes| notes.iter());
+    let of_files = of_files.iter().filter(|it| it.severity == wanted).count();
+    of_files + notes.filter(|note| severity(note) == wanted).count()
+}
+
+fn severity(note: &Note) -> Severity {
+    match note.severity() {
+        weft_translate::Severity::Info => Severity::Info,
+        weft_translate::Severity::Warning => Severity::Warning,
+        weft_translate::Severity::Error => Severity::Error,
+    }
+}
+
+fn of_note(note: &Note, place: Option<Place>) -> Finding {
     Finding {
-        severity: match note.severity() {
-            weft_translate::Severity::Info => Severity::Info,
-            weft_translate::Severity::Warning => Severity::Warning,
-            weft_translate::Severity::Error => Severity::Error,
-        },
+        severity: severity(note),
         code: note.code.id,
         object: Some(note.object.clone()),
         field: note.field.clone(),
         message: note.message.clone(),
         cure: note.cure().to_owned(),
-        place: places.locate(&note.object, &note.field),
+        place,
     }
 }

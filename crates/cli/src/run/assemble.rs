@@ -144,7 +144,10 @@ impl Assembly {
         for _ in 0..ATTEMPTS {
             self.translate();
             self.update.generation += 1;
+            let applying = clock::now();
             let applied = self.data_path.apply(&self.update);
+            let took = clock::now().saturating_duration_since(applying);
+            tracing::debug!(sockets = self.update.binds.len(), ?took, "applied");
             if let Some(error) = applied.tls {
                 tracing::error!(%error, "an HTTPS port cannot be prepared");
             }
@@ -168,8 +171,9 @@ impl Assembly {
             self.scope.gateways = self.sockets.facts();
             let started = clock::now();
             self.output = self.translator.translate(&self.store, &self.scope);
-            self.metrics
-                .translated(clock::now().saturating_duration_since(started));
+            let took = clock::now().saturating_duration_since(started);
+            self.metrics.translated(took);
+            tracing::debug!(?took, "translated");
             if self.sockets.plan(&self.output.tables) {
                 self.update.binds.clone_from(self.sockets.wanted());
             }

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_api::{ConditionStatus, Kind};
-use weft_source::{Batch, Finding, Places, Watch};
+use weft_source::{Batch, Finding, Places, Severity, Watch};
 use weft_translate::{Output, Status};
 
 use super::{
@@ -61,10 +61,14 @@ impl Shared {
         self.view.subscribe()
     }
 
-    /// All findings of now, sorted by place.
+    /// Errors and warnings of now, sorted by place.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let view = self.view();
-        findings::all(&view.of_files, &view.output, &self.places)
+        findings::all(
+            (&view.of_files, &view.output),
+            &self.places,
+            Severity::Warning,
+        )
     }
 
     fn set(&self, view: View) {
@@ -134,7 +138,7 @@ impl Control {
                         if self.tells {
                             let after = self.shared.view();
                             let new = self.new_findings(&before, &after, &settled);
-                            report::changed(&after, &settled, &new);
+                            report::changed(&settled, &new);
                         }
                     }
                 });
@@ -148,6 +152,8 @@ impl Control {
         self.assembly.take(batch.events);
         let settled = self.assembly.settle(changed_at);
         self.assembly.count_rejections(&settled);
+        let took = clock::now().saturating_duration_since(changed_at);
+        tracing::info!(generation = settled.generation, ?took, "serving");
         self.publish(batch.findings, (batch.files, batch.documents), &settled);
         self.write(&settled);
         settled
@@ -192,14 +198,14 @@ impl Control {
         let known: HashSet<String> = before.of_files.iter().map(key).collect();
         let new = after.of_files.iter().filter(|it| !known.contains(&key(it)));
         let mut new: Vec<Finding> = new.cloned().collect();
-        for notes in &settled.notes {
-            let old = notes
-                .first()
-                .and_then(|note| before.output.notes.get(&note.object));
+        let mut notes = Vec::new();
+        for of_object in &settled.notes {
+            let object = of_object.first().map(|note| &note.object);
+            let old = object.and_then(|object| before.output.notes.get(object));
             let is_new = |note: &&weft_translate::Note| !old.is_some_and(|old| old.contains(note));
-            let notes = notes.iter().filter(is_new);
-            new.extend(notes.map(|note| findings::of_note(note, &self.shared.places)));
+            notes.extend(of_object.iter().filter(is_new));
         }
+        new.extend(findings::of_notes(&notes, &self.shared.places));
         new
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_proxy::standalone::{self, DataPath};
-use weft_source::{Options, Progress, Severity, Watch};
+use weft_source::{Finding, Options, Progress, Severity, Watch};
 use weft_telemetry::{
     access_log::{self, AccessLog},
     metrics::{LabelGroups, Registry},
@@ -31,7 +31,7 @@ use super::{
     state_dir::StateDir,
     writer::Writer,
 };
-use crate::{exit::Failure, version::BUILD};
+use crate::{clock, exit::Failure, findings, version::BUILD};
 
 /// How to run a directory.
 #[derive(Debug)]
@@ -107,8 +107,16 @@ impl Engine {
             exclude: vec![state_dir.path().to_owned()],
             ..Options::default()
         };
+        let started = clock::now();
         let (first, watch) =
             Watch::start(&settings.files, options, on_progress).map_err(Failure::unreachable)?;
+        let took = clock::now().saturating_duration_since(started);
+        tracing::info!(
+            documents = first.documents,
+            files = first.files,
+            ?took,
+            "loaded"
+        );
         let writer = Writer::start(state_dir)?;
         let mut control = Control::new(assembly, writer, watch.places(), settings.tells);
         control.first(first);
@@ -136,13 +144,13 @@ impl Engine {
 
     /// Errors and warnings of the files and their translation.
     pub(crate) fn finding_counts(&self) -> (usize, usize) {
-        let findings = self.shared.findings();
-        let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        let view = self.view();
+        let count = |severity| findings::count(&view.of_files, &view.output, severity);
         (count(Severity::Error), count(Severity::Warning))
     }
 
-    /// All findings, sorted by place.
-    pub(crate) fn findings(&self) -> Vec<weft_source::Finding> {
+    /// Errors and warnings, sorted by place.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
         self.shared.findings()
     }
 

@@ -107,13 +107,7 @@ fn complaints(view: &View) -> BTreeMap<&ObjectRef, Vec<String>> {
 }
 
 /// Says what an edit brought.
-pub(crate) fn changed(view: &View, settled: &Settled, new: &[Finding]) {
-    tracing::info!(
-        generation = settled.generation,
-        statuses = settled.statuses.len(),
-        documents = view.documents,
-        "serving"
-    );
+pub(crate) fn changed(settled: &Settled, new: &[Finding]) {
     tell_findings(new);
     for remark in &settled.remarks {
         output::tell(format_args!("note: {remark}"));
@@ -122,8 +116,10 @@ pub(crate) fn changed(view: &View, settled: &Settled, new: &[Finding]) {
 
 /// Errors and warnings with their place, the first ones in full.
 fn tell_findings(findings: &[Finding]) {
-    let worth = findings.iter().filter(|it| it.severity > Severity::Info);
-    let worth: Vec<&Finding> = worth.collect();
+    let worth: Vec<&Finding> = findings
+        .iter()
+        .filter(|it| it.severity > Severity::Info)
+        .collect();
     let colour = Colour::Auto.on(&io::stderr());
     for finding in worth.iter().take(table::ROWS) {
         output::tell(finding.render(colour).trim_end());
