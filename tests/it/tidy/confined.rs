@@ -46,6 +46,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "opens the connections to backends, under one deadline and one set of options",
     },
     Exception {
+        path: "crates/source/src/clock.rs",
+        what: Outside::Clock,
+        reason: "tells when a burst of file changes is over and how long a load takes",
+    },
+    Exception {
         path: "crates/xtask/src/clock.rs",
         what: Outside::Clock,
         reason: "shows contributors how long a stage took",
