@@ -12,7 +12,7 @@ use std::{
     io,
     net::{SocketAddr, TcpStream as StdStream},
     pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ use weft_telemetry::{
 use self::{activity::Activity, client_io::read_some, detect::Preface};
 use crate::{
     limits,
-    live::{Inlet, Live, View, ViewKind},
+    live::{Held, Inlet, Live, View, ViewKind},
     worker::{Worker, WorkerHandle},
 };
 
@@ -69,6 +69,7 @@ pub(crate) struct Client {
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) access_log: AccessLog,
     pub(crate) activity: Arc<Activity>,
+    held: Mutex<Option<Arc<Held>>>,
 }
 
 impl Client {
@@ -80,6 +81,11 @@ impl Client {
     pub(crate) fn request_ended(&self) {
         self.activity.request_ended();
         self.worker.exchanges.fetch_sub(1, Relaxed);
+    }
+
+    /// What applies to the next request; `None` once the object behind the inlet is gone.
+    pub(crate) fn view(&self) -> Option<Arc<Held>> {
+        self.inlet.view_by_way_of(&self.held)
     }
 
     /// Whether answers must tell the client to connect anew.
@@ -240,6 +246,7 @@ impl Accepted {
             sni,
             access_log: self.shared.access_log,
             activity: Arc::default(),
+            held: Mutex::default(),
         })
     }
 

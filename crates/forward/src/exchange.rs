@@ -9,18 +9,15 @@ use weft_balance::{Failure, InFlight as AtEndpoint, Outcome};
 use weft_telemetry::{
     Reason,
     access_log::{AccessLog, AccessRecord},
-    metrics::{InFlight, Protocol, RequestEnd, RequestHandles},
+    metrics::{Protocol, RequestEnd, RequestHandles},
 };
 
-use crate::{
-    connection::Client,
-    upstream::{Cluster, UpstreamRef},
-};
+use crate::{connection::Client, http::Route, upstream::UpstreamRef};
 
 /// One request from its head to its end. Dropping it unfinished records that the client went away.
 pub(crate) struct Exchange {
     client: Arc<Client>,
-    counted: InFlight,
+    route: Route,
     protocol: Protocol,
     started_ns: u64,
     first_byte_ns: Option<u64>,
@@ -44,13 +41,14 @@ impl Exchange {
     /// Begins the record; from here on the request counts as in flight.
     pub(crate) fn begin(
         client: &Arc<Client>,
-        handles: &Arc<RequestHandles>,
+        route: Route,
         (protocol, started_ns): (Protocol, u64),
         asked: Asked,
     ) -> Self {
+        route.handles().enter(protocol);
         Self {
             client: Arc::clone(client),
-            counted: handles.start(protocol),
+            route,
             protocol,
             started_ns,
             first_byte_ns: None,
@@ -68,8 +66,14 @@ impl Exchange {
         self.protocol
     }
 
+    /// Where the request goes.
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// The counters of whatever answers.
     pub(crate) fn handles(&self) -> &Arc<RequestHandles> {
-        self.counted.handles()
+        self.route.handles()
     }
 
     /// An attempt at an endpoint begins.
@@ -79,14 +83,9 @@ impl Exchange {
     }
 
     /// The attempt ended with `outcome` after `latency_ns`; tells health and load of the endpoint.
-    pub(crate) fn attempt_ended(
-        &mut self,
-        cluster: &Cluster,
-        outcome: Outcome,
-        latency_ns: u64,
-        now_ns: u64,
-    ) {
-        let Some(at_endpoint) = &mut self.at_endpoint else {
+    pub(crate) fn attempt_ended(&mut self, outcome: Outcome, latency_ns: u64, now_ns: u64) {
+        let (Some(at_endpoint), Some(cluster)) = (&mut self.at_endpoint, self.route.cluster())
+        else {
             return;
         };
         let ejection = cluster
@@ -168,8 +167,9 @@ impl Exchange {
             duration: Duration::from_nanos(now_ns.saturating_sub(self.started_ns)),
             first_byte: self.first_byte_ns.map(Duration::from_nanos),
         };
-        let handles = self.counted.handles();
+        let handles = self.route.handles();
         handles.add_bytes(self.protocol, 0, self.response_bytes);
+        handles.leave(self.protocol);
         handles.finish(&end);
         self.client.request_ended();
         let log = &self.client.access_log;
@@ -182,7 +182,7 @@ impl Exchange {
         let record = AccessRecord {
             time: self.client.worker.clock.wall(),
             end,
-            labels: self.counted.handles().labels(),
+            labels: self.route.handles().labels(),
             client: Some(self.client.peer),
             source_principal: None,
             destination_principal: None,

@@ -27,6 +27,7 @@ use weft_telemetry::{
 };
 
 pub(crate) use self::headers::strip_trailers;
+pub(crate) use self::route::Route;
 use self::{job::Job, reply::own_answer, route::route};
 use crate::{
     body::ResponseBody,
@@ -76,7 +77,7 @@ fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
         protocol: protocol_of(&parts),
         started_ns,
     };
-    let Some(view) = client.inlet.view() else {
+    let Some(view) = client.view() else {
         client.request_ended();
         return Next::Answer(own_answer(503, Reason::Draining, arrival.is_grpc()));
     };
@@ -93,8 +94,8 @@ fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
             return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
         }
     };
-    let exchange = begin(&client, route.handles(), arrival, &parts);
-    Job::plan(client, view, Box::new(exchange), route).prepare(parts, body)
+    let exchange = begin(&client, route, arrival, &parts);
+    Job::plan(client, view, Box::new(exchange)).prepare(parts, body)
 }
 
 fn protocol_of(parts: &Parts) -> Protocol {
@@ -107,23 +108,13 @@ fn protocol_of(parts: &Parts) -> Protocol {
     }
 }
 
-fn begin(
-    client: &Arc<Client>,
-    handles: &Arc<RequestHandles>,
-    arrival: Arrival,
-    parts: &Parts,
-) -> Exchange {
+fn begin(client: &Arc<Client>, route: Route, arrival: Arrival, parts: &Parts) -> Exchange {
     let asked = Asked {
         method: parts.method.clone(),
         uri: parts.uri.clone(),
         host: parts.headers.get(HOST).cloned(),
     };
-    Exchange::begin(
-        client,
-        handles,
-        (arrival.protocol, arrival.started_ns),
-        asked,
-    )
+    Exchange::begin(client, route, (arrival.protocol, arrival.started_ns), asked)
 }
 
 /// The answer to a request that no rule takes.
@@ -134,7 +125,8 @@ fn refuse(
     parts: &Parts,
     (status, reason): (u16, Reason),
 ) -> Response<ResponseBody> {
-    let mut exchange = begin(client, handles, arrival, parts);
+    let route = Route::Refused(Arc::clone(handles));
+    let mut exchange = begin(client, route, arrival, parts);
     let grpc = arrival.is_grpc();
     exchange.own_answer(status, reply::grpc_status(status, grpc), Some(reason));
     own_answer(status, reason, grpc)

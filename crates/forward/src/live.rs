@@ -9,7 +9,7 @@ mod build;
 mod state;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -92,6 +92,34 @@ impl Inlet {
     pub(crate) fn view(&self) -> Option<Arc<View>> {
         self.view.load_full()
     }
+
+    /// What applies now, by way of what a connection `held` for its last request. A view is shared
+    /// by all cores; its reference count is touched when it changes, not for every request.
+    pub(crate) fn view_by_way_of(&self, held: &Mutex<Option<Arc<Held>>>) -> Option<Arc<Held>> {
+        let current = self.view.load();
+        let current = current.as_ref()?;
+        // Never contended: only the tasks of one connection use it, and they share a thread.
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some(held) if Arc::ptr_eq(&held.0, current) => Some(Arc::clone(held)),
+            _ => {
+                let fresh = Arc::new(Held(Arc::clone(current)));
+                *held = Some(Arc::clone(&fresh));
+                Some(fresh)
+            }
+        }
+    }
+}
+
+/// A connection's own share of a view.
+pub(crate) struct Held(Arc<View>);
+
+impl std::ops::Deref for Held {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.0
+    }
 }
 
 /// What one inlet does with requests and connections, at one moment.
@@ -117,7 +145,7 @@ pub(crate) enum ViewKind {
         /// The one group that applies; `None` passes everything through to the Service.
         routes: Option<Arc<LiveRoutes>>,
         /// The Service itself.
-        service: LiveBackend,
+        service: Arc<LiveBackend>,
     },
 }
 
@@ -161,7 +189,7 @@ pub(crate) enum Decision<'a> {
     /// This rule takes it.
     Rule(&'a Arc<LiveRule>),
     /// No route on the port: to the Service itself.
-    PassThrough,
+    PassThrough(&'a Arc<LiveBackend>),
     /// Answer with this status.
     Refuse(u16, Reason),
 }
@@ -212,15 +240,11 @@ impl View {
                 routes: Some(routes),
                 ..
             } => routes.decide(request, encoded_separator),
-            ViewKind::Mesh { routes: None, .. } => Decision::PassThrough,
-        }
-    }
-
-    /// The Service behind a mesh inlet.
-    pub(crate) fn service(&self) -> Option<&LiveBackend> {
-        match &self.kind {
-            ViewKind::Mesh { service, .. } => Some(service),
-            ViewKind::Gateway { .. } => None,
+            ViewKind::Mesh {
+                routes: None,
+                service,
+                ..
+            } => Decision::PassThrough(service),
         }
     }
 

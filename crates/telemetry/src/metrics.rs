@@ -36,4 +36,4 @@ pub use self::labels::{
 };
 pub use self::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 pub use self::registry::Registry;
-pub use self::request::{Class, InFlight, RequestEnd, RequestHandles, RetryOutcome};
+pub use self::request::{Class, RequestEnd, RequestHandles, RetryOutcome};

@@ -33,7 +33,7 @@ fn recording_does_not_allocate() {
     let access_log = AccessLog::off();
     let exchange = || {
         connections.opened(false);
-        let flying = requests.start(Protocol::Http1);
+        requests.enter(Protocol::Http1);
         for status in [200, 404, 503] {
             let end = end(status);
             requests.finish(&end);
@@ -45,7 +45,7 @@ fn recording_does_not_allocate() {
             Reason::UpstreamReset,
             RetryOutcome::Success,
         );
-        drop(flying);
+        requests.leave(Protocol::Http1);
         connections.add_bytes(100, 1000);
         connections.closed(CloseReason::Client, false);
     };

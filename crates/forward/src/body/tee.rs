@@ -122,4 +122,4 @@ impl MirrorBody {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

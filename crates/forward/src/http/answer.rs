@@ -25,7 +25,7 @@ impl Job {
     }
 
     fn rule_filters(&self, headers: &mut http::HeaderMap) {
-        if let Some(filters) = self.route.filters() {
+        if let Some(filters) = self.route().filters() {
             filters.apply_response(&self.captured.rule, headers);
         }
     }
@@ -49,7 +49,7 @@ impl Job {
             return self.switch(parts);
         }
         headers::to_client(&mut parts.headers);
-        if let Some(filters) = self.route.backend_filters() {
+        if let Some(filters) = self.route().backend_filters() {
             filters.apply_response(&self.captured.backend, &mut parts.headers);
         }
         self.rule_filters(&mut parts.headers);

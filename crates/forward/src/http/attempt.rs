@@ -68,7 +68,7 @@ impl Job {
         parts.extensions.clear();
         parts.version = Version::HTTP_11;
         let idempotent = matches!(body, RequestBody::Empty) && parts.method.is_idempotent();
-        let repeatable = self.upgrade.is_none() && (idempotent || self.route.retry().is_some());
+        let repeatable = self.upgrade.is_none() && (idempotent || self.route().retry().is_some());
         let (body, kept) = match body {
             source @ (RequestBody::Stream(_) | RequestBody::Tee(_)) if repeatable => {
                 let kept = Replay::new(source);
@@ -165,7 +165,7 @@ impl Tries<'_> {
     fn pick(&self) -> Option<(usize, UpstreamRef)> {
         let worker = &self.job.client.worker;
         let (now_ns, random) = (self.now_ns, worker.random());
-        self.job.cluster.as_ref()?.with_members(|members| {
+        self.job.route().cluster()?.with_members(|members| {
             let index = weft_balance::pick(members, now_ns, random, &self.tried)
                 .or_else(|| weft_balance::pick(members, now_ns, random, &[]))?;
             Some((index, members.get(index)?.clone()))
@@ -176,18 +176,18 @@ impl Tries<'_> {
         &mut self,
         upstream: &UpstreamRef,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let limit = self.job.route().timeouts().backend_request;
         let Job {
             client,
             exchange,
             request,
-            route,
             http2,
             ..
         } = &mut *self.job;
         let worker = &client.worker;
         let started_ns = self.now_ns;
         exchange.attempt(upstream, started_ns);
-        let result = match route.timeouts().backend_request {
+        let result = match limit {
             None => Some(send(worker, upstream, *http2, request).await),
             Some(limit) => Box::pin(timeout(limit, send(worker, upstream, *http2, request)))
                 .await
@@ -223,11 +223,9 @@ impl Tries<'_> {
         }
         let now_ns = self.now_ns;
         let latency_ns = now_ns.saturating_sub(started_ns);
-        let Job {
-            exchange, cluster, ..
-        } = &mut *self.job;
-        if let (Some(cluster), Some(outcome)) = (cluster, outcome) {
-            exchange.attempt_ended(cluster, outcome, latency_ns, now_ns);
+        if let Some(outcome) = outcome {
+            let exchange = &mut self.job.exchange;
+            exchange.attempt_ended(outcome, latency_ns, now_ns);
         }
         match result {
             Some(Ok(answered)) => Ok(answered),
@@ -249,7 +247,7 @@ impl Tries<'_> {
 
     fn asks_for_another(&self, status: u16) -> bool {
         self.job
-            .route
+            .route()
             .retry()
             .is_some_and(|retry| retry.codes.contains(&status))
     }
@@ -257,7 +255,7 @@ impl Tries<'_> {
     /// Whether a request that reached nobody goes to another endpoint: at most two more (more if the
     /// rule says so), within the budget.
     fn elsewhere(&mut self, reason: Reason) -> Option<Duration> {
-        let attempts = self.job.route.retry().map_or(0, |retry| retry.attempts);
+        let attempts = self.job.route().retry().map_or(0, |retry| retry.attempts);
         let limit = limits::CONNECT_RETRIES.max(attempts);
         if self.connect_retries >= limit || !self.within_budget(reason) {
             return None;
@@ -269,7 +267,7 @@ impl Tries<'_> {
     /// Whether the request is made once more after an endpoint saw it; fills the slot. The answer
     /// is how long to wait first.
     fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
-        let (limit, backoff) = match (self.job.route.retry(), why) {
+        let (limit, backoff) = match (self.job.route().retry(), why) {
             _ if reason == Reason::ClientAbort => return None,
             (Some(retry), _) => (retry.attempts, retry.backoff),
             (None, RepeatFor::Loss) if reason == Reason::UpstreamReset => (1, Duration::ZERO),

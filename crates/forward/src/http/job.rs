@@ -20,25 +20,22 @@ use crate::{
     clock,
     connection::Client,
     exchange::Exchange,
-    live::View,
-    upstream::Cluster,
+    live::Held,
 };
 
 /// Everything about one request. It is made once, on the heap, and only referred to from then on.
 pub(super) struct Job {
     pub(super) client: Arc<Client>,
     pub(super) exchange: Box<Exchange>,
-    pub(super) route: Route,
     pub(super) captured: CapturedBoth,
     /// The request to be sent next; empty while it is on its way.
     pub(super) request: Option<Request<RequestBody>>,
     /// How to make the request again.
     pub(super) template: Option<attempt::Template>,
-    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) http2: bool,
     pub(super) deadline: Option<Instant>,
     pub(super) upgrade: Option<ClientUpgrade>,
-    view: Arc<View>,
+    view: Arc<Held>,
 }
 
 /// What the filter lists of rule and backend need to know in the response phase.
@@ -49,25 +46,23 @@ pub(super) struct CapturedBoth {
 }
 
 impl Job {
-    pub(super) fn plan(
-        client: Arc<Client>,
-        view: Arc<View>,
-        exchange: Box<Exchange>,
-        route: Route,
-    ) -> Box<Self> {
+    pub(super) fn plan(client: Arc<Client>, view: Arc<Held>, exchange: Box<Exchange>) -> Box<Self> {
         Box::new(Self {
             client,
             exchange,
-            route,
             captured: CapturedBoth::default(),
             request: None,
             template: None,
-            cluster: None,
             http2: false,
             deadline: None,
             upgrade: None,
             view,
         })
+    }
+
+    /// Where the request goes.
+    pub(super) fn route(&self) -> &Route {
+        self.exchange.route()
     }
 
     pub(super) fn is_grpc(&self) -> bool {
@@ -81,8 +76,8 @@ impl Job {
                 .map(|filters| filters.capture(parts))
                 .unwrap_or_default()
         };
-        self.captured.rule = capture(self.route.filters(), &parts);
-        self.captured.backend = capture(self.route.backend_filters(), &parts);
+        self.captured.rule = capture(self.route().filters(), &parts);
+        self.captured.backend = capture(self.route().backend_filters(), &parts);
         self.upgrade = upgrade::asked_for(&mut parts);
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
         let mut mirrors = Vec::new();
@@ -106,7 +101,7 @@ impl Job {
         parts: &mut Parts,
         mirrors: &mut Vec<mirror::Copy>,
     ) -> Result<(), Box<http::response::Parts>> {
-        let lists = [self.route.filters(), self.route.backend_filters()];
+        let lists = [self.route().filters(), self.route().backend_filters()];
         lists
             .into_iter()
             .flatten()
@@ -130,7 +125,7 @@ impl Job {
                 Effect::Respond(answer) => return Err(answer),
                 Effect::Mirror(mirror) => {
                     if mirror.fraction.hit(self.client.worker.random())
-                        && let Route::Rule { rule, .. } = &self.route
+                        && let Route::Rule { rule, .. } = self.route()
                         && let Some((cluster, protocol)) = rule.mirror(&mirror.target)
                     {
                         mirrors.push(mirror::Copy::new(cluster, protocol, parts));
@@ -143,18 +138,16 @@ impl Job {
 
     /// Settles the cluster, or what answers when the backend cannot be used (routing section 7).
     fn choose(&mut self, version: Version) -> Result<(), (u16, Reason)> {
-        let backend = self.route.backend().ok_or((500, Reason::NoBackend))?;
-        let cluster = backend
-            .cluster
-            .as_ref()
-            .ok_or((500, Reason::BackendInvalid))?;
+        let backend = self.route().backend().ok_or((500, Reason::NoBackend))?;
+        if backend.cluster.is_none() {
+            return Err((500, Reason::BackendInvalid));
+        }
         self.http2 = match backend.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::AsClient => version == Version::HTTP_2,
         };
-        self.cluster = Some(Arc::clone(cluster));
-        self.deadline = self.route.timeouts().request.map(clock::deadline);
+        self.deadline = self.route().timeouts().request.map(clock::deadline);
         Ok(())
     }
 

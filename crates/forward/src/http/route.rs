@@ -7,10 +7,14 @@ use weft_ir::{Filters, RequestView, Retry, Timeouts, host_of};
 use weft_telemetry::{Reason, metrics::RequestHandles};
 
 use super::validate::Canonical;
-use crate::live::{Decision, LiveBackend, LiveRule, View};
+use crate::{
+    live::{Decision, LiveBackend, LiveRule, View},
+    upstream::Cluster,
+};
 
-/// The route of a request.
-pub(super) enum Route {
+/// The route of a request. It shares one thing with other cores, the rule (or the Service), and
+/// everything else is reached through that.
+pub(crate) enum Route {
     /// A rule took it; `backend` is the index of the chosen one, `None` when no backend of the rule
     /// has a weight.
     Rule {
@@ -18,12 +22,14 @@ pub(super) enum Route {
         backend: Option<usize>,
     },
     /// To the Service itself.
-    PassThrough(Arc<View>),
+    PassThrough(Arc<LiveBackend>),
+    /// Nowhere: the handles count the refusal.
+    Refused(Arc<RequestHandles>),
 }
 
 /// Decides where a request in canonical form goes, or what refuses it.
 pub(super) fn route(
-    view: &Arc<View>,
+    view: &View,
     sni: Option<&str>,
     parts: &Parts,
     canonical: &Canonical,
@@ -39,14 +45,11 @@ pub(super) fn route(
     };
     let request = RequestView::new(parts, host);
     match view.decide(sni, &request, canonical.encoded_separator) {
-        Decision::Rule(rule) => {
-            let backend = rule.split.next();
-            Ok(Route::Rule {
-                rule: Arc::clone(rule),
-                backend,
-            })
-        }
-        Decision::PassThrough => Ok(Route::PassThrough(Arc::clone(view))),
+        Decision::Rule(rule) => Ok(Route::Rule {
+            rule: Arc::clone(rule),
+            backend: rule.split.next(),
+        }),
+        Decision::PassThrough(service) => Ok(Route::PassThrough(Arc::clone(service))),
         Decision::Refuse(status, reason) => Err((status, reason)),
     }
 }
@@ -56,17 +59,26 @@ impl Route {
     pub(super) fn backend(&self) -> Option<&LiveBackend> {
         match self {
             Self::Rule { rule, backend } => rule.backends.get((*backend)?),
-            Self::PassThrough(view) => view.service(),
+            Self::PassThrough(service) => Some(service),
+            Self::Refused(_) => None,
         }
     }
 
-    /// The counters of whatever will answer.
-    pub(super) fn handles(&self) -> &Arc<RequestHandles> {
-        match (self, self.backend()) {
-            (Self::Rule { rule, .. }, _) if rule.rule.filters.is_terminal() => &rule.own,
-            (_, Some(backend)) => &backend.handles,
-            (Self::Rule { rule, .. }, None) => &rule.own,
-            (Self::PassThrough(view), None) => &view.unrouted,
+    /// The endpoints of the chosen backend; `None` for a reference that cannot be used.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.backend()?.cluster.as_deref()
+    }
+
+    /// The counters of whatever answers.
+    pub(crate) fn handles(&self) -> &Arc<RequestHandles> {
+        match self {
+            Self::Rule { rule, .. } if rule.rule.filters.is_terminal() => &rule.own,
+            Self::Rule { rule, .. } => match self.backend() {
+                Some(backend) => &backend.handles,
+                None => &rule.own,
+            },
+            Self::PassThrough(service) => &service.handles,
+            Self::Refused(handles) => handles,
         }
     }
 
@@ -74,7 +86,7 @@ impl Route {
     pub(super) fn filters(&self) -> Option<&Filters> {
         match self {
             Self::Rule { rule, .. } => Some(&rule.rule.filters),
-            Self::PassThrough(_) => None,
+            Self::PassThrough(_) | Self::Refused(_) => None,
         }
     }
 
@@ -86,21 +98,21 @@ impl Route {
                 .backends
                 .get((*backend)?)
                 .map(|backend| &backend.filters),
-            Self::PassThrough(_) => None,
+            Self::PassThrough(_) | Self::Refused(_) => None,
         }
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {
         match self {
             Self::Rule { rule, .. } => rule.rule.timeouts,
-            Self::PassThrough(_) => Timeouts::default(),
+            Self::PassThrough(_) | Self::Refused(_) => Timeouts::default(),
         }
     }
 
     pub(super) fn retry(&self) -> Option<&Retry> {
         match self {
             Self::Rule { rule, .. } => rule.rule.retry.as_ref(),
-            Self::PassThrough(_) => None,
+            Self::PassThrough(_) | Self::Refused(_) => None,
         }
     }
 }

@@ -95,7 +95,7 @@ impl State {
             ViewKind::Mesh {
                 frontend: Arc::clone(frontend),
                 routes,
-                service,
+                service: Arc::new(service),
             },
         )
     }

@@ -252,16 +252,22 @@ impl RequestHandles {
         self.weight.store(i64::from(weight), Ordering::Relaxed);
     }
 
-    /// Counts a request in flight until the returned guard is dropped.
-    #[must_use]
-    pub fn start(self: &Arc<Self>, protocol: Protocol) -> InFlight {
+    /// Counts a request in flight. Every call is followed by one of [`leave`](Self::leave).
+    ///
+    /// Not a guard: one that kept these handles alive would share a reference count between all
+    /// cores, which costs more than everything else that is recorded for a request.
+    pub fn enter(&self, protocol: Protocol) {
         self.lane(protocol)
             .in_flight
             .fetch_add(1, Ordering::Relaxed);
-        InFlight {
-            handles: Arc::clone(self),
-            protocol,
-        }
+    }
+
+    /// Counts a request out that [`enter`](Self::enter) counted in.
+    pub fn leave(&self, protocol: Protocol) {
+        // Possibly another lane than at the start: only the sum over lanes has a meaning.
+        self.lane(protocol)
+            .in_flight
+            .fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts body bytes as they pass; a long stream shows while it lasts.
@@ -358,29 +364,4 @@ pub(super) struct RequestTotals {
     pub(super) success: HistogramTotals,
     pub(super) error: HistogramTotals,
     pub(super) first_byte: HistogramTotals,
-}
-
-/// One request in flight.
-#[derive(Debug)]
-pub struct InFlight {
-    handles: Arc<RequestHandles>,
-    protocol: Protocol,
-}
-
-impl InFlight {
-    /// The handles this request is counted by.
-    #[must_use]
-    pub fn handles(&self) -> &Arc<RequestHandles> {
-        &self.handles
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        // Possibly another lane than at the start: only the sum over lanes has a meaning.
-        self.handles
-            .lane(self.protocol)
-            .in_flight
-            .fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -431,10 +431,10 @@ fn sums_over_threads_are_exact() {
             let (handles, registry) = (&handles, &registry);
             scope.spawn(move || {
                 for request in 0..REQUESTS {
-                    let flying = handles.start(Protocol::Http1);
+                    handles.enter(Protocol::Http1);
                     handles.finish(&end(if request % 2 == 0 { 200 } else { 503 }));
                     handles.add_bytes(Protocol::Http1, 1, 2);
-                    drop(flying);
+                    handles.leave(Protocol::Http1);
                 }
                 if number == 0 {
                     let _ = registry.encode();
@@ -481,16 +481,15 @@ fn sums_over_threads_are_exact() {
 fn requests_in_flight_are_shown_while_they_last() {
     let registry = registry();
     let handles = registry.request_handles(labels("0"), Protocol::Http1);
-    let flying = [
-        handles.start(Protocol::Http2),
-        handles.start(Protocol::Http2),
-    ];
+    handles.enter(Protocol::Http2);
+    handles.enter(Protocol::Http2);
     let name = "weft_requests_in_flight";
     assert_eq!(
         sum(&registry.encode(), name, &[("protocol", "http2")]),
         Some(2.0)
     );
-    drop(flying);
+    handles.leave(Protocol::Http2);
+    handles.leave(Protocol::Http2);
     assert_eq!(
         sum(&registry.encode(), name, &[("protocol", "http2")]),
         Some(0.0)
