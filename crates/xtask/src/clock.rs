@@ -1,11 +1,11 @@
-//! The only place of this package that reads a clock: stages are timed for people, nothing decides
-//! on the figures.
+//! The only place of this package that reads a clock: to time stages for people and measurements
+//! for benchmarks.
 
 use std::time::Instant;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "shows people how long a stage took; no decision depends on it"
+    reason = "times stages for people and measurements for benchmarks; nothing shipped uses it"
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()

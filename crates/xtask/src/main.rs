@@ -7,6 +7,7 @@
     reason = "a developers' command: what it prints is its result"
 )]
 
+mod bench;
 mod clock;
 mod command;
 mod progress;

@@ -1,5 +1,6 @@
 //! The tasks of `cargo x`, one file each.
 
+mod bench;
 mod ci;
 mod docs;
 mod golden;
@@ -9,6 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+use crate::bench::{backend, latency};
 
 /// What `cargo x` can do.
 #[derive(Subcommand)]
@@ -21,6 +24,14 @@ pub(crate) enum Task {
     Golden(golden::Args),
     /// Rewrite the generated tables of the documentation
     Docs,
+    /// Measure Weft beside Envoy, nginx and haproxy
+    Bench(bench::Args),
+    /// The back-end of `bench`
+    #[command(hide = true)]
+    BenchBackend(backend::Args),
+    /// The open-loop client of `bench`
+    #[command(hide = true)]
+    BenchLatency(latency::Args),
 }
 
 impl Task {
@@ -30,6 +41,9 @@ impl Task {
             Self::Ci(args) => ci::run(&args),
             Self::Golden(args) => golden::run(&args),
             Self::Docs => docs::run(),
+            Self::Bench(args) => bench::run(&args),
+            Self::BenchBackend(args) => backend::run(&args),
+            Self::BenchLatency(args) => latency::run(&args),
         }
     }
 }
