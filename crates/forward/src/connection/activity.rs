@@ -221,6 +221,27 @@ mod tests {
     }
 
     #[test]
+    fn a_head_behind_a_request_under_way_may_wait() {
+        let (activity, mut watch) = (Activity::default(), Watch::default());
+        activity.request_started();
+        activity.head_open(true);
+        for _ in 0..2000 {
+            assert_eq!(
+                watch.judge(&activity, TICK),
+                Verdict::Go,
+                "the first is served"
+            );
+        }
+        activity.request_ended();
+        let (verdict, took) = until(&mut watch, &activity);
+        assert_eq!(verdict, Verdict::HeadTimeout, "now it is its turn");
+        assert!(
+            near(took, limits::REQUEST_HEAD),
+            "head limit hit after {took:?}"
+        );
+    }
+
+    #[test]
     fn a_silent_body_is_cut_and_a_slow_answer_is_not() {
         let (activity, mut watch) = (Activity::default(), Watch::default());
         activity.request_started();

@@ -117,32 +117,4 @@ fn strip_own(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(rows: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| {
-            (
-                HeaderName::try_from(*name).expect("a name"),
-                value.parse().expect("a value"),
-            )
-        };
-        rows.iter().map(pair).collect()
-    }
-
-    #[test]
-    fn hop_by_hop_fields_go_and_framing_stays() {
-        let mut headers = fields(&[
-            ("connection", "x-private, content-length, keep-alive"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("x-private", "1"),
-            ("content-length", "3"),
-            ("x-kept", "2"),
-        ]);
-        to_client(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["content-length", "x-kept"], "RFC 9110 section 7.6.1");
-    }
-}
+mod tests;

@@ -85,9 +85,15 @@ impl State {
             }
             Group::PassThrough => None,
         };
-        let target = Target::Service {
-            port: service.clone(),
-            protocol: frontend.upstream,
+        let target = match frontend.fault {
+            Some(fault) => Target::Fault {
+                fault,
+                reference: format!("Service {service}"),
+            },
+            None => Target::Service {
+                port: service.clone(),
+                protocol: frontend.upstream,
+            },
         };
         let service = self.backend(&origin, RouteLabels::default(), &target);
         self.view(

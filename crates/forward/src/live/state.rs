@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) workers: usize,
     pub(super) seed: u64,
     configuration: Configuration,
-    inlets: HashMap<InletKey, Arc<Inlet>>,
+    inlets: HashMap<Arc<InletKey>, Arc<Inlet>>,
     clusters: HashMap<ServicePort, ClusterEntry>,
 }
 
@@ -107,13 +107,13 @@ impl Live {
     ///
     /// # Errors
     /// When the system has no randomness for the session tickets of an HTTPS port.
-    pub fn inlet(&self, key: &InletKey) -> Result<Arc<Inlet>, AcceptorError> {
+    pub fn inlet(&self, key: &Arc<InletKey>) -> Result<Arc<Inlet>, AcceptorError> {
         let mut state = self.lock();
         if let Some(inlet) = state.inlets.get(key) {
             return Ok(Arc::clone(inlet));
         }
-        let inlet = Arc::new(Inlet::new(key.clone()));
-        state.inlets.insert(key.clone(), Arc::clone(&inlet));
+        let inlet = Arc::new(Inlet::new(Arc::clone(key)));
+        state.inlets.insert(Arc::clone(key), Arc::clone(&inlet));
         state.update(&inlet);
         state.update_acceptor(&inlet)?;
         Ok(inlet)
@@ -203,7 +203,7 @@ impl State {
     fn update(&mut self, inlet: &Inlet) {
         let old = inlet.view();
         let old_kind = old.as_deref().map(|view| &view.kind);
-        let view = match &inlet.key {
+        let view = match inlet.key.as_ref() {
             InletKey::Gateway { gateway, port } => match (self.port(gateway, *port), old_kind) {
                 (None, _) => None,
                 (Some(new), Some(ViewKind::Gateway { port, .. })) if Arc::ptr_eq(&new, port) => {
@@ -289,3 +289,6 @@ impl State {
 fn passes_through(frontend: &Frontend, client_namespace: &str) -> bool {
     matches!(frontend.group(client_namespace), Group::PassThrough)
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,10 +92,7 @@ fn a_body_that_broke_is_not_sent_again() {
     let (feed, replay) = replay();
     feed.data(b"half");
     drop(feed);
-    assert_eq!(
-        read(&mut attempt(&replay)),
-        ("half".into(), End::Broken)
-    );
+    assert_eq!(read(&mut attempt(&replay)), ("half".into(), End::Broken));
     assert!(!replay.can_repeat(), "half a body is no body");
 }
 

@@ -188,7 +188,10 @@ async fn reading_some_stops_at_its_limit() {
     drop(client);
     assert_eq!(read_some(&mut server, 64).await.expect("bytes").len(), 26);
     assert!(
-        read_some(&mut server, 64).await.expect("the end").is_empty(),
+        read_some(&mut server, 64)
+            .await
+            .expect("the end")
+            .is_empty(),
         "the end"
     );
 }

@@ -49,107 +49,129 @@ fn check(version: Version, rows: &[Row<'_>]) {
     }
 }
 
+const HTTP1_HOSTS: &[Row<'_>] = &[
+    ("a host", ("GET", "/", &[("host", "a")]), Ok(("/", "a"))),
+    (
+        "its case stays",
+        ("GET", "/", &[("host", "A.b")]),
+        Ok(("/", "A.b")),
+    ),
+    (
+        "its port stays",
+        ("GET", "/", &[("host", "a:80")]),
+        Ok(("/", "a:80")),
+    ),
+    (
+        "a literal",
+        ("GET", "/", &[("host", "[::1]:80")]),
+        Ok(("/", "[::1]:80")),
+    ),
+    (
+        "an underscore",
+        ("GET", "/", &[("host", "a_b")]),
+        Ok(("/", "a_b")),
+    ),
+    ("none", ("GET", "/", &[]), Err(Invalid::NoHost)),
+    (
+        "an empty one",
+        ("GET", "/", &[("host", "")]),
+        Err(Invalid::NoHost),
+    ),
+    (
+        "two",
+        ("GET", "/", &[("host", "a"), ("host", "a")]),
+        Err(Invalid::ManyHosts),
+    ),
+    (
+        "absolute, equal",
+        ("GET", "http://a/x?q", &[("host", "a")]),
+        Ok(("/x?q", "a")),
+    ),
+    (
+        "absolute, equal but for case",
+        ("GET", "http://A/", &[("host", "a")]),
+        Ok(("/", "a")),
+    ),
+    (
+        "absolute without path",
+        ("GET", "http://a", &[("host", "a")]),
+        Ok(("/", "a")),
+    ),
+    (
+        "absolute, another",
+        ("GET", "http://b/", &[("host", "a")]),
+        Err(Invalid::HostMismatch),
+    ),
+    (
+        "absolute, another port",
+        ("GET", "http://a:1/", &[("host", "a")]),
+        Err(Invalid::HostMismatch),
+    ),
+    (
+        "absolute without host",
+        ("GET", "http://a/", &[]),
+        Err(Invalid::NoHost),
+    ),
+    (
+        "userinfo",
+        ("GET", "/", &[("host", "u@a")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "userinfo twice",
+        ("GET", "http://u@a/", &[("host", "u@a")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "an escape",
+        ("GET", "/", &[("host", "a%2e")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "a path",
+        ("GET", "/", &[("host", "a/b")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "a list",
+        ("GET", "/", &[("host", "a, b")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "an empty port",
+        ("GET", "/", &[("host", "a:")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "a long port",
+        ("GET", "/", &[("host", "a:123456")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "a word",
+        ("GET", "/", &[("host", "a:http")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "only a port",
+        ("GET", "/", &[("host", ":80")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "an open literal",
+        ("GET", "/", &[("host", "[::1")]),
+        Err(Invalid::BadHost),
+    ),
+    (
+        "text behind a literal",
+        ("GET", "/", &[("host", "[::1]a")]),
+        Err(Invalid::BadHost),
+    ),
+];
+
 #[test]
 fn http1_hosts() {
-    use Invalid::{BadHost, HostMismatch, ManyHosts, NoHost};
-    check(
-        Version::HTTP_11,
-        &[
-            ("a host", ("GET", "/", &[("host", "a")]), Ok(("/", "a"))),
-            (
-                "its case stays",
-                ("GET", "/", &[("host", "A.b")]),
-                Ok(("/", "A.b")),
-            ),
-            (
-                "its port stays",
-                ("GET", "/", &[("host", "a:80")]),
-                Ok(("/", "a:80")),
-            ),
-            (
-                "a literal",
-                ("GET", "/", &[("host", "[::1]:80")]),
-                Ok(("/", "[::1]:80")),
-            ),
-            (
-                "an underscore",
-                ("GET", "/", &[("host", "a_b")]),
-                Ok(("/", "a_b")),
-            ),
-            ("none", ("GET", "/", &[]), Err(NoHost)),
-            ("an empty one", ("GET", "/", &[("host", "")]), Err(NoHost)),
-            (
-                "two",
-                ("GET", "/", &[("host", "a"), ("host", "a")]),
-                Err(ManyHosts),
-            ),
-            (
-                "absolute, equal",
-                ("GET", "http://a/x?q", &[("host", "a")]),
-                Ok(("/x?q", "a")),
-            ),
-            (
-                "absolute, equal but for case",
-                ("GET", "http://A/", &[("host", "a")]),
-                Ok(("/", "a")),
-            ),
-            (
-                "absolute without path",
-                ("GET", "http://a", &[("host", "a")]),
-                Ok(("/", "a")),
-            ),
-            (
-                "absolute, another",
-                ("GET", "http://b/", &[("host", "a")]),
-                Err(HostMismatch),
-            ),
-            (
-                "absolute, another port",
-                ("GET", "http://a:1/", &[("host", "a")]),
-                Err(HostMismatch),
-            ),
-            (
-                "absolute without host",
-                ("GET", "http://a/", &[]),
-                Err(NoHost),
-            ),
-            ("userinfo", ("GET", "/", &[("host", "u@a")]), Err(BadHost)),
-            (
-                "userinfo twice",
-                ("GET", "http://u@a/", &[("host", "u@a")]),
-                Err(BadHost),
-            ),
-            ("an escape", ("GET", "/", &[("host", "a%2e")]), Err(BadHost)),
-            ("a path", ("GET", "/", &[("host", "a/b")]), Err(BadHost)),
-            ("a list", ("GET", "/", &[("host", "a, b")]), Err(BadHost)),
-            (
-                "an empty port",
-                ("GET", "/", &[("host", "a:")]),
-                Err(BadHost),
-            ),
-            (
-                "a long port",
-                ("GET", "/", &[("host", "a:123456")]),
-                Err(BadHost),
-            ),
-            ("a word", ("GET", "/", &[("host", "a:http")]), Err(BadHost)),
-            (
-                "only a port",
-                ("GET", "/", &[("host", ":80")]),
-                Err(BadHost),
-            ),
-            (
-                "an open literal",
-                ("GET", "/", &[("host", "[::1")]),
-                Err(BadHost),
-            ),
-            (
-                "text behind a literal",
-                ("GET", "/", &[("host", "[::1]a")]),
-                Err(BadHost),
-            ),
-        ],
-    );
+    check(Version::HTTP_11, HTTP1_HOSTS);
 }
 
 #[test]
