@@ -2,7 +2,6 @@
 
 mod broken;
 mod last_good;
-mod speed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Watching: changes arrive soon, once, and never by halves.
 
-mod latency;
-
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

@@ -1,14 +1,10 @@
-//! How long a large directory takes. Run by hand, in release, to read the figures.
+//! How long a large directory takes to read and judge: 10,000 each of three kinds.
 
-use std::fmt::Write as _;
-use std::path::Path;
-use std::time::Duration;
+use std::{fmt::Write as _, fs, hint::black_box, path::Path};
 
-use super::super::Loader;
-use crate::clock;
-use crate::input::Options;
+use criterion::{Criterion, criterion_group, criterion_main};
+use weft_source::{Loader, Options};
 
-/// Objects of each of three kinds.
 const OBJECTS: usize = 10_000;
 
 fn route(index: usize) -> String {
@@ -40,44 +36,53 @@ fn slice(index: usize) -> String {
     )
 }
 
-fn load(path: &Path) -> (Duration, usize) {
+/// Writes the objects, `per_file` documents to a file.
+fn write(directory: &Path, per_file: usize) {
+    for (kind, make) in [
+        ("route", route as fn(usize) -> String),
+        ("service", service),
+        ("slice", slice),
+    ] {
+        for first in (0..OBJECTS).step_by(per_file) {
+            let mut text = String::new();
+            for index in first..OBJECTS.min(first + per_file) {
+                write!(text, "---\n{}", make(index)).expect("writing to a text cannot fail");
+            }
+            let path = directory.join(format!("{kind}-{first}.yaml"));
+            fs::write(path, text).expect("the file can be written");
+        }
+    }
+}
+
+fn load(path: &Path) -> usize {
     let mut loader = Loader::new(&[path.to_owned()], Options::default()).expect("it can be read");
-    let start = clock::now();
     let batch = loader.load(&mut |_| {}).expect("it can be loaded");
-    let took = clock::now() - start;
     assert!(
         batch.findings.is_empty(),
         "{}",
         batch.findings[0].render(false)
     );
-    (took, batch.events.len())
+    batch.events.len()
 }
 
-#[test]
-#[ignore = "prints figures; run with --release --ignored --nocapture"]
-#[expect(clippy::print_stderr, reason = "the figures are what it is run for")]
-fn some_manual_test() {
-    for (what, documents_per_file) in [("one file", usize::MAX), ("one object per file", 1)] {
+fn loads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("load 30,000 objects");
+    group.sample_size(10);
+    for (name, per_file) in [("3 files", OBJECTS), ("300 files", 100)] {
         let directory = tempfile::tempdir().expect("a directory can be made");
-        for (kind, make) in [
-            ("route", route as fn(usize) -> String),
-            ("service", service),
-            ("slice", slice),
-        ] {
-            let mut text = String::new();
-            for index in 0..OBJECTS {
-                write!(text, "---\n{}", make(index)).expect("writing to a text cannot fail");
-                if index % documents_per_file == documents_per_file - 1 || index == OBJECTS - 1 {
-                    let path = directory.path().join(format!("{kind}-{index}.yaml"));
-                    std::fs::write(path, &text).expect("the file can be written");
-                    text.clear();
-                }
-            }
-        }
-        for run in 1..=3 {
-            let (took, events) = load(directory.path());
-            assert_eq!(events, 3 * OBJECTS, "every object is loaded");
-            eprintln!("{what}, run {run}: {events} objects in {took:?}");
-        }
+        write(directory.path(), per_file);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                assert_eq!(
+                    load(black_box(directory.path())),
+                    3 * OBJECTS,
+                    "every object is loaded"
+                );
+            });
+        });
     }
+    group.finish();
 }
+
+criterion_group!(benches, loads);
+criterion_main!(benches);
