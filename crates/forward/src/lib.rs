@@ -11,6 +11,7 @@ mod exchange;
 mod http;
 pub mod limits;
 mod live;
+mod relay;
 mod upstream;
 mod worker;
 

@@ -31,7 +31,7 @@ pub const MIRROR_CHUNKS: usize = 16;
 pub const CONNECT_RETRIES: u32 = 2;
 /// Streams one HTTP/2 client connection may have open at once.
 pub const H2_STREAMS: u32 = 256;
-/// Half-open opaque connections are closed after this time without a byte.
+/// Opaque connections and tunnels are closed after this time without a byte in either direction.
 pub const OPAQUE_IDLE: Duration = Duration::from_secs(3600);
 /// Without client bytes for this long, an upstream connection is opened speculatively so that
 /// server-first protocols work on routed ports.

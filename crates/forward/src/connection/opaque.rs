@@ -21,6 +21,7 @@ use super::{Accepted, client_io::read_some, detect::join, h1};
 use crate::{
     limits,
     live::{View, ViewKind},
+    relay::{Relayed, relay},
     upstream::{Cluster, ConnectError, UpstreamRef, connect},
 };
 
@@ -93,11 +94,12 @@ impl Accepted {
             Ok(_) => return First::Gone,
             Err(_elapsed) => {}
         }
-        let Some(cluster) = service_cluster(view) else {
-            return First::Gone;
+        // Without a Service to connect, and on failure, the client may still speak HTTP, and then its
+        // request gets the error.
+        let mut upstream = match service_cluster(view) {
+            Some(cluster) => self.open(cluster).await.ok(),
+            None => None,
         };
-        // On failure the client may still speak HTTP, and then its request gets the error.
-        let mut upstream = self.open(cluster).await.ok();
         loop {
             let server = async {
                 match &mut upstream {
@@ -130,7 +132,7 @@ impl Accepted {
 
     async fn relay_from(self, view: &Arc<View>, client: TcpStream, seen: Bytes) -> CloseReason {
         let Some(cluster) = service_cluster(view) else {
-            return refuse(client, Reason::NoBackend);
+            return refuse(client, Reason::BackendInvalid);
         };
         let (mut upstream, in_flight) = match self.open(cluster).await {
             Ok(opened) => opened,
@@ -216,16 +218,17 @@ impl Accepted {
         (sent, received): (u64, u64),
     ) -> CloseReason {
         let _busy = self.worker.busy();
-        let copied = tokio::select! {
-            copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => copied,
+        let relayed = tokio::select! {
+            relayed = relay(&mut client, &mut upstream) => relayed,
             () = self.inlet.closed() => return CloseReason::Drain,
         };
-        match copied {
-            Ok((up, down)) => {
+        match relayed {
+            Relayed::Done(up, down) => {
                 view.connections.add_bytes(sent + up, received + down);
                 CloseReason::Client
             }
-            Err(error) => {
+            Relayed::Idle => CloseReason::Idle,
+            Relayed::Failed(error) => {
                 tracing::debug!(peer = %self.peer, %error, "opaque connection ended");
                 abort(&client);
                 CloseReason::Cut(Reason::UpstreamReset)

@@ -3,8 +3,6 @@
 //! No byte of the new protocol moves before the endpoint has answered 101; what the client sends
 //! early stays in its connection's buffer.
 
-use std::io;
-
 use http::{
     HeaderMap, HeaderValue, Version,
     header::{CONNECTION, UPGRADE},
@@ -13,7 +11,10 @@ use http::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::exchange::Exchange;
+use crate::{
+    exchange::Exchange,
+    relay::{Relayed, relay},
+};
 
 /// An upgrade that the client asks for.
 pub(super) struct ClientUpgrade {
@@ -65,13 +66,13 @@ impl ClientUpgrade {
     /// the tunnel.
     pub(super) fn tunnel(self, upstream: OnUpgrade, mut exchange: Box<Exchange>) {
         tokio::spawn(async move {
-            match copy(self.on_upgrade, upstream).await {
-                Ok((_sent, received)) => exchange.tunnel_ended(received),
-                Err(error) => {
-                    tracing::debug!(%error, "an upgraded connection was cut");
-                    exchange.tunnel_ended(0);
-                }
-            }
+            let (received, ended) = match tunnel(self.on_upgrade, upstream).await {
+                Ok(Relayed::Done(_sent, received)) => (received, "by both sides"),
+                Ok(Relayed::Idle) => (0, "for want of bytes"),
+                Ok(Relayed::Failed(_)) | Err(_) => (0, "by a failure"),
+            };
+            tracing::debug!(ended, "an upgraded connection ended");
+            exchange.tunnel_ended(received);
         });
     }
 }
@@ -84,8 +85,7 @@ pub(super) fn confirm(headers: &mut HeaderMap, protocol: Option<HeaderValue>) {
     }
 }
 
-async fn copy(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<(u64, u64)> {
-    let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-    tokio::io::copy_bidirectional(&mut client, &mut upstream).await
+async fn tunnel(client: OnUpgrade, upstream: OnUpgrade) -> hyper::Result<Relayed> {
+    let (client, upstream) = tokio::try_join!(client, upstream)?;
+    Ok(relay(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await)
 }
