@@ -2,18 +2,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
     sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 use weft_forward::{Dispatch, Inlet, InletKey, Live, Shared, accept};
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -22,12 +27,14 @@ const BACKLOG: i32 = 4096;
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long a socket may take to close before its address is tried anyway.
 const CLOSING: Duration = Duration::from_secs(1);
+/// Most bytes of an accept loop. There is one per Service port, most of them idle for ever.
+const LOOP_MAX_BYTES: usize = 256;
 
 /// A wish for a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bind {
     /// What its connections are for.
-    pub key: InletKey,
+    pub key: Arc<InletKey>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -45,34 +52,48 @@ pub struct BindError {
 /// The open listening sockets.
 #[derive(Debug)]
 pub(crate) struct Listeners {
+    common: Arc<Common>,
+    open: BTreeMap<Bind, Arc<Switch>>,
+}
+
+/// What all accept loops share.
+#[derive(Debug)]
+struct Common {
     live: Arc<Live>,
     shared: Shared,
     dispatch: Dispatch,
-    open: BTreeMap<Bind, Open>,
+    /// For whoever waits until a socket is closed; there is no state of its own to guard.
+    lock: Mutex<()>,
+    closed: Condvar,
 }
 
-/// An open listening socket, as the accept loop that owns it is told and heard.
-#[derive(Debug)]
-struct Open {
-    stop: CancellationToken,
-    /// Disconnected when the socket is closed; nothing is ever sent.
-    closed: Receiver<()>,
+/// Between an open listening socket and its owner.
+#[derive(Debug, Default)]
+struct Switch {
+    stop: Notify,
+    is_closed: AtomicBool,
 }
 
-impl Open {
-    /// Waits for a socket that was told to stop.
-    fn wait(&self) {
-        // Nothing is sent, so the wait ends with the sender or with the time.
-        let _closed_or_late = self.closed.recv_timeout(CLOSING);
+impl Common {
+    /// Waits for a socket that was told to stop, for a second at most.
+    fn wait(&self, switch: &Switch) {
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |_: &mut ()| !switch.is_closed.load(Ordering::Acquire);
+        let waited = self.closed.wait_timeout_while(guard, CLOSING, is_open);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Listeners {
     pub(crate) fn new(live: Arc<Live>, shared: Shared, dispatch: Dispatch) -> Self {
         Self {
-            live,
-            shared,
-            dispatch,
+            common: Arc::new(Common {
+                live,
+                shared,
+                dispatch,
+                lock: Mutex::new(()),
+                closed: Condvar::new(),
+            }),
             open: BTreeMap::new(),
         }
     }
@@ -80,19 +101,19 @@ impl Listeners {
     /// Opens and closes sockets until exactly `wanted` are open; says which could not be opened.
     /// Connections of a closed socket finish their requests.
     pub(crate) fn set(&mut self, wanted: &BTreeSet<Bind>) -> Vec<BindError> {
-        let closing: Vec<(Bind, Open)> = self
+        let closing: Vec<(Bind, Arc<Switch>)> = self
             .open
             .extract_if(.., |bind, _| !wanted.contains(bind))
             .collect();
-        for (_, open) in &closing {
-            open.stop.cancel();
+        for (_, switch) in &closing {
+            switch.stop.notify_one();
         }
-        let still: BTreeSet<&InletKey> = wanted.iter().map(|bind| &bind.key).collect();
+        let still: BTreeSet<&InletKey> = wanted.iter().map(|bind| bind.key.as_ref()).collect();
         for (bind, _) in closing
             .iter()
-            .filter(|(bind, _)| !still.contains(&bind.key))
+            .filter(|(bind, _)| !still.contains(bind.key.as_ref()))
         {
-            self.live.remove_inlet(&bind.key);
+            self.common.live.remove_inlet(&bind.key);
         }
         let mut failed = Vec::new();
         for bind in wanted {
@@ -101,12 +122,12 @@ impl Listeners {
             }
             // An address may change hands in one step, from one Gateway to another.
             let same_port = |gone: &Bind| gone.address.port() == bind.address.port();
-            for (_, open) in closing.iter().filter(|(gone, _)| same_port(gone)) {
-                open.wait();
+            for (_, switch) in closing.iter().filter(|(gone, _)| same_port(gone)) {
+                self.common.wait(switch);
             }
             match self.open_one(bind) {
-                Ok(open) => {
-                    self.open.insert(bind.clone(), open);
+                Ok(switch) => {
+                    self.open.insert(bind.clone(), switch);
                 }
                 Err(source) => failed.push(BindError {
                     bind: bind.clone(),
@@ -117,32 +138,40 @@ impl Listeners {
         for error in &failed {
             let key = &error.bind.key;
             if !self.open.keys().any(|bind| bind.key == *key) {
-                self.live.remove_inlet(key);
+                self.common.live.remove_inlet(key);
             }
         }
         failed
     }
 
-    fn open_one(&self, bind: &Bind) -> io::Result<Open> {
-        let inlet = self.live.inlet(&bind.key).map_err(io::Error::other)?;
+    fn open_one(&self, bind: &Bind) -> io::Result<Arc<Switch>> {
+        let inlet = self
+            .common
+            .live
+            .inlet(&bind.key)
+            .map_err(io::Error::other)?;
         let listener = listen(bind.address)?;
-        let stop = CancellationToken::new();
-        let (open, closed) = sync_channel(1);
+        let switch = Arc::new(Switch::default());
         let accepting = Accepting {
             inlet,
-            shared: self.shared.clone(),
-            dispatch: self.dispatch.clone(),
+            common: Arc::clone(&self.common),
+            switch: Arc::clone(&switch),
         };
+        let accepting = accepting.run(listener);
+        debug_assert!(
+            size_of_val(&accepting) <= LOOP_MAX_BYTES,
+            "an accept loop takes {} bytes",
+            size_of_val(&accepting)
+        );
         // On the first worker's thread: with one worker a connection never changes threads.
-        self.dispatch
-            .spawn_on_first(accepting.run(listener, stop.clone(), open));
-        Ok(Open { stop, closed })
+        self.common.dispatch.spawn_on_first(accepting);
+        Ok(switch)
     }
 
     /// Closes every socket. Connections go on.
     pub(crate) fn close(&mut self) {
-        for open in std::mem::take(&mut self.open).into_values() {
-            open.stop.cancel();
+        for switch in std::mem::take(&mut self.open).into_values() {
+            switch.stop.notify_one();
         }
     }
 
@@ -171,13 +200,28 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 /// One accept loop.
 struct Accepting {
     inlet: Arc<Inlet>,
-    shared: Shared,
-    dispatch: Dispatch,
+    common: Arc<Common>,
+    switch: Arc<Switch>,
+}
+
+/// The end of an accept loop, also of one that is dropped with its worker. The socket is closed then.
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.switch.is_closed.store(true, Ordering::Release);
+        // Whoever waits has either seen that or waits by the time the lock is free.
+        drop(
+            self.common
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        self.common.closed.notify_all();
+    }
 }
 
 impl Accepting {
-    /// Accepts until `stop`; `_open` is dropped when the socket is closed.
-    async fn run(self, listener: StdListener, stop: CancellationToken, _open: SyncSender<()>) {
+    /// Accepts until told to stop.
+    async fn run(self, listener: StdListener) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -185,12 +229,32 @@ impl Accepting {
                 return;
             }
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.accept_all(&listener) => {}
-        }
+        self.accept_all(&listener).await;
         if let Err(error) = self.accept_rest(listener) {
             tracing::debug!(inlet = %self.inlet.key, %error, "a closing socket has nothing left");
+        }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener) {
+        let mut stop = pin!(self.switch.stop.notified());
+        loop {
+            // Polled by hand: the futures of `select!` and `accept` are four times the size.
+            let next = poll_fn(|context| match stop.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => listener.poll_accept(context).map(Some),
+            });
+            match next.await {
+                None => return,
+                Some(Ok((stream, _peer))) => self.serve(stream),
+                Some(Err(error)) if is_of_the_connection(&error) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(
+                        inlet = %self.inlet.key, %error,
+                        "connections wait: raise the open-file limit (ulimit -n) if this persists"
+                    );
+                    Box::pin(tokio::time::sleep(BACK_OFF)).await;
+                }
+            }
         }
     }
 
@@ -205,24 +269,8 @@ impl Accepting {
     }
 
     fn serve(&self, stream: TcpStream) {
-        let worker = self.dispatch.least_loaded();
-        accept(worker, &self.shared, Arc::clone(&self.inlet), stream);
-    }
-
-    async fn accept_all(&self, listener: &TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _peer)) => self.serve(stream),
-                Err(error) if is_of_the_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(
-                        inlet = %self.inlet.key, %error,
-                        "connections wait: raise the open-file limit (ulimit -n) if this persists"
-                    );
-                    tokio::time::sleep(BACK_OFF).await;
-                }
-            }
-        }
+        let worker = self.common.dispatch.least_loaded();
+        accept(worker, &self.common.shared, Arc::clone(&self.inlet), stream);
     }
 }
 

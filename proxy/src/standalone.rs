@@ -36,7 +36,7 @@ pub struct Update {
     /// Routes, endpoints and certificates.
     pub configuration: Configuration,
     /// Every listening socket that is to be open.
-    pub binds: BTreeSet<Bind>,
+    pub binds: Arc<BTreeSet<Bind>>,
 }
 
 /// What did not work of an update; everything else is in effect.

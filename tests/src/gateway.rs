@@ -113,13 +113,13 @@ impl Weft {
         };
         state
             .binds
-            .retain(|bind| matches!(bind.key, InletKey::Mesh { .. }));
+            .retain(|bind| matches!(*bind.key, InletKey::Mesh { .. }));
         for (name, gateway) in &output.tables.gateways {
             let binds = gateway.ports.iter().map(|port| Bind {
-                key: InletKey::Gateway {
+                key: Arc::new(InletKey::Gateway {
                     gateway: name.clone(),
                     port: port.port,
-                },
+                }),
                 address: SocketAddr::new(self.address, port.port),
             });
             state.binds.extend(binds);
@@ -132,7 +132,7 @@ impl Weft {
         let applied = self.data_path.apply(&Update {
             generation: state.generation,
             configuration: state.configuration.clone(),
-            binds: state.binds.clone(),
+            binds: Arc::new(state.binds.clone()),
         });
         assert!(applied.failed.is_empty(), "sockets: {:?}", applied.failed);
         assert!(applied.tls.is_none(), "TLS: {:?}", applied.tls);
@@ -155,10 +155,10 @@ impl Weft {
             service: Name::new(namespace, name),
             port: 80,
         };
-        let key = InletKey::Mesh {
+        let key = Arc::new(InletKey::Mesh {
             service,
             client_namespace: Arc::from(client_namespace),
-        };
+        });
         let mut state = self.lock();
         if let Some(bind) = state.binds.iter().find(|bind| bind.key == key) {
             return bind.address;

@@ -9,7 +9,7 @@ mod build;
 mod state;
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -33,23 +33,24 @@ use crate::upstream::Cluster;
 #[derive(Debug)]
 pub struct Inlet {
     /// What it is.
-    pub key: InletKey,
+    pub key: Arc<InletKey>,
     view: ArcSwapOption<View>,
     acceptor: ArcSwapOption<Acceptor>,
     active: AtomicBool,
     draining: AtomicBool,
-    closed: CancellationToken,
+    /// Made for the first connection: most inlets never have one.
+    closed: OnceLock<CancellationToken>,
 }
 
 impl Inlet {
-    fn new(key: InletKey) -> Self {
+    fn new(key: Arc<InletKey>) -> Self {
         Self {
             key,
             view: ArcSwapOption::empty(),
             acceptor: ArcSwapOption::empty(),
             active: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            closed: CancellationToken::new(),
+            closed: OnceLock::new(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Inlet {
     /// Ends connections that are idle or opaque. Requests in flight still finish.
     pub fn close(&self) {
         self.drain();
-        self.closed.cancel();
+        self.closed.get_or_init(CancellationToken::new).cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -80,7 +81,7 @@ impl Inlet {
 
     /// Completes when the inlet is closed.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + '_ {
-        self.closed.cancelled()
+        self.closed.get_or_init(CancellationToken::new).cancelled()
     }
 
     /// The TLS side of an HTTPS port.
@@ -144,7 +145,7 @@ pub(crate) enum ViewKind {
         frontend: Arc<Frontend>,
         /// The one group that applies; `None` passes everything through to the Service.
         routes: Option<Arc<LiveRoutes>>,
-        /// The Service itself.
+        /// The Service itself; without a cluster when the frontend has a fault.
         service: Arc<LiveBackend>,
     },
 }
@@ -164,7 +165,8 @@ pub(crate) struct LiveRule {
     pub(crate) split: WeightedSplit,
     /// Mirror targets of the rule and its backends.
     pub(crate) mirrors: Vec<LiveMirror>,
-    /// Counts answers that involve no backend: redirects, refusals.
+    /// Counts answers that involve no backend: redirects, refusals. Those of the first backend where
+    /// a backend is always chosen, because series that stay at 0 cost as much as others.
     pub(crate) own: Arc<RequestHandles>,
 }
 

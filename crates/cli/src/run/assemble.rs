@@ -79,7 +79,7 @@ impl Assembly {
             update: Update {
                 generation: 0,
                 configuration: Configuration::default(),
-                binds: BTreeSet::new(),
+                binds: Arc::default(),
             },
             settled_revision: None,
             data_path,
@@ -175,7 +175,7 @@ impl Assembly {
             self.metrics.translated(took);
             tracing::debug!(?took, "translated");
             if self.sockets.plan(&self.output.tables) {
-                self.update.binds.clone_from(self.sockets.wanted());
+                self.update.binds = Arc::clone(self.sockets.wanted());
             }
             self.update.configuration.tables = Arc::clone(&self.output.tables);
             if self.sockets.facts() == self.scope.gateways {

@@ -46,7 +46,7 @@ pub(crate) struct Sockets {
     stale: BTreeSet<Name>,
     /// Ports whose move users have been told of.
     told: BTreeSet<(u16, u16)>,
-    wanted: BTreeSet<Bind>,
+    wanted: Arc<BTreeSet<Bind>>,
     remarks: Vec<String>,
     revision: u64,
 }
@@ -77,7 +77,7 @@ impl Sockets {
             gateway_binds: BTreeSet::new(),
             stale: BTreeSet::new(),
             told: BTreeSet::new(),
-            wanted: BTreeSet::new(),
+            wanted: Arc::default(),
             remarks: Vec::new(),
             revision: 0,
         }
@@ -94,7 +94,7 @@ impl Sockets {
     }
 
     /// Every socket that is to be open.
-    pub(crate) fn wanted(&self) -> &BTreeSet<Bind> {
+    pub(crate) fn wanted(&self) -> &Arc<BTreeSet<Bind>> {
         &self.wanted
     }
 

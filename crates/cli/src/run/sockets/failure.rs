@@ -125,7 +125,7 @@ impl Sockets {
             "{} cannot listen on {}: {error}",
             bind.key, bind.address
         ));
-        match &bind.key {
+        match bind.key.as_ref() {
             InletKey::Gateway { gateway, port } => {
                 let port = (gateway.clone(), *port);
                 self.unusable.insert(port, error.to_string()).is_none()
@@ -136,7 +136,7 @@ impl Sockets {
 
     /// Whether the socket is on an address that Gateways share.
     fn is_shared(&self, bind: &Bind) -> bool {
-        match (&bind.key, bind.address.ip()) {
+        match (bind.key.as_ref(), bind.address.ip()) {
             (InletKey::Gateway { gateway, .. }, IpAddr::V4(address)) => {
                 let place = self.gateways.get(gateway);
                 place.is_some_and(|place| place.address != address)

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
 
 use weft_api::{Gateway, Object};
@@ -117,9 +118,9 @@ impl Sockets {
         if binds == self.gateway_binds {
             return false;
         }
-        self.wanted
-            .retain(|bind| !self.gateway_binds.contains(bind));
-        self.wanted.extend(binds.iter().cloned());
+        let wanted = Arc::make_mut(&mut self.wanted);
+        wanted.retain(|bind| !self.gateway_binds.contains(bind));
+        wanted.extend(binds.iter().cloned());
         self.gateway_binds = binds;
         true
     }
@@ -130,11 +131,12 @@ impl Sockets {
         };
         let mut binds = Vec::new();
         for (port, listen_on) in ports {
+            let key = Arc::new(InletKey::Gateway {
+                gateway: name.clone(),
+                port: *port,
+            });
             let bind = |address| Bind {
-                key: InletKey::Gateway {
-                    gateway: name.clone(),
-                    port: *port,
-                },
+                key: Arc::clone(&key),
                 address: SocketAddr::new(address, *listen_on),
             };
             binds.push(bind(place.address.into()));

@@ -126,22 +126,22 @@ impl Sockets {
             (client_namespace, self.book.claim(&owner, None))
         };
         let mut clients: BTreeMap<Arc<str>, Ipv4Addr> = views.into_iter().map(claim).collect();
-        let mut binds = Vec::new();
+        let mut binds = Vec::with_capacity((1 + clients.len()) * ports.len());
         let of_default = [(self.default_client.clone(), address)];
         let of_clients = clients.iter().map(|(it, address)| (it.clone(), *address));
         for (client_namespace, address) in of_default.into_iter().chain(of_clients) {
             binds.extend(ports.iter().map(|(port, listen_on)| Bind {
-                key: InletKey::Mesh {
+                key: Arc::new(InletKey::Mesh {
                     service: ServicePort {
                         service: name.clone(),
                         port: *port,
                     },
                     client_namespace: client_namespace.clone(),
-                },
+                }),
                 address: SocketAddr::new(address.into(), *listen_on),
             }));
         }
-        self.wanted.extend(binds.iter().cloned());
+        Arc::make_mut(&mut self.wanted).extend(binds.iter().cloned());
         let others = own_routes
             .then(|| clients.remove(&name.namespace))
             .flatten();
@@ -162,8 +162,9 @@ impl Sockets {
         let Some(place) = self.services.remove(name) else {
             return;
         };
+        let wanted = Arc::make_mut(&mut self.wanted);
         for bind in &place.binds {
-            self.wanted.remove(bind);
+            wanted.remove(bind);
         }
         let others = place.others.map(|_| name.namespace.clone());
         let clients = place.clients.keys().cloned().chain(others);

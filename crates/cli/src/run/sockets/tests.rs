@@ -107,6 +107,7 @@ impl World {
             port,
             protocol: FrontendProtocol::Http,
             upstream: UpstreamProtocol::AsClient,
+            fault: None,
             producer: None,
             consumers: consumers.collect(),
         };
@@ -146,10 +147,9 @@ fn address_of(service: &Service) -> Ipv4Addr {
 fn addresses(sockets: &Sockets, gateway: &str) -> Vec<String> {
     let name = Name::new("infra", gateway);
     let own = sockets.gateways()[&name].address;
-    let binds = sockets
-        .wanted()
-        .iter()
-        .filter(|bind| matches!(&bind.key, InletKey::Gateway { gateway, .. } if *gateway == name));
+    let binds = sockets.wanted().iter().filter(
+        |bind| matches!(bind.key.as_ref(), InletKey::Gateway { gateway, .. } if *gateway == name),
+    );
     let mut all: Vec<_> = binds
         .map(|bind| bind.address.to_string().replace(&own.to_string(), "own"))
         .collect();
