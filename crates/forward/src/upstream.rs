@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     /// Those that take new requests.
-    eligible: Vec<UpstreamRef>,
+    eligible: Box<[UpstreamRef]>,
     ready: usize,
     terminating: usize,
 }

@@ -145,7 +145,7 @@ impl State {
     }
 
     fn rule(&mut self, origin: &Origin, rule: &Arc<Rule>) -> LiveRule {
-        let label = |rule: &Rule| RouteLabels {
+        let labels = RouteLabels {
             kind: Arc::from(rule.route.kind.as_str()),
             name: Arc::clone(&rule.route.name.name),
             namespace: Arc::clone(&rule.route.name.namespace),
@@ -158,12 +158,19 @@ impl State {
             .backends
             .iter()
             .map(|backend| {
-                let live = self.backend(origin, label(rule), &backend.target);
+                let live = self.backend(origin, labels.clone(), &backend.target);
                 live.handles.set_weight(backend.weight);
                 live
             })
             .collect();
         let weights: Vec<u32> = rule.backends.iter().map(|backend| backend.weight).collect();
+        let is_terminal = rule.filters.is_terminal();
+        let own = match backends.first() {
+            Some(first) if !is_terminal && weights.iter().any(|weight| *weight > 0) => {
+                Arc::clone(&first.handles)
+            }
+            _ => self.handles(origin, labels, BackendLabels::default()),
+        };
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let filters = rule.backends.iter().map(|backend| &backend.filters);
         LiveRule {
@@ -171,7 +178,7 @@ impl State {
             backends,
             split: WeightedSplit::new(&weights, self.seed),
             mirrors: self.mirrors(std::iter::once(&rule.filters).chain(filters)),
-            own: self.handles(origin, label(rule), BackendLabels::default()),
+            own,
         }
     }
 
