@@ -154,6 +154,11 @@ fn heading(args: &Args, machine: &Machine, programs: &Programs, peers: &[Peer]) 
         println!("    without SCHED_FIFO: other work on the machine shows in the figures");
         "without SCHED_FIFO, so other work on the machine shows"
     };
+    let built = if args.no_build {
+        "target/release as it was found, which need not be this commit"
+    } else {
+        "built from this commit"
+    };
     let Args {
         secs,
         runs,
@@ -167,7 +172,7 @@ fn heading(args: &Args, machine: &Machine, programs: &Programs, peers: &[Peer]) 
         commit: machine::commit(),
         command: format!("cargo x {}", words.join(" ")),
         conditions: format!(
-            "median of {runs} × {secs} s, {churn_secs} s under changes; {scheduling}; \
+            "{built}; median of {runs} × {secs} s, {churn_secs} s under changes; {scheduling}; \
              load average before: {load}; {open_files} open files allowed"
         ),
         versions: peers

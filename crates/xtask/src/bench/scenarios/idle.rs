@@ -15,8 +15,8 @@ const ROUTES: usize = 10;
 /// Connections before the first look; what they cost beyond their own share is paid once.
 const FEW: usize = 100;
 const MANY: usize = 4_000;
-/// Time for buffers to be given back.
-const REST: Duration = Duration::from_secs(1);
+/// Rest before each look: longer than allocators keep memory that was freed, which is five seconds.
+const REST: Duration = Duration::from_secs(6);
 
 const PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy, Peer::Nginx, Peer::Haproxy];
 
@@ -28,6 +28,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
 }
 
 fn measure(proxy: &Proxy<'_>) -> Result<Sample> {
+    thread::sleep(REST);
     let base_mib = proxy.rss_mib()?;
     let mut connections = Vec::with_capacity(MANY);
     let few_mib = memory_with(FEW, &mut connections, proxy)?;
