@@ -60,7 +60,13 @@ fn table<'t>(tables: &'t Tables, ask: &Ask) -> Result<(&'t RouteSet, FilterConte
             };
             match frontend.group(client) {
                 Group::Consumer(routes) | Group::Producer(routes) => Ok((routes, context)),
-                Group::PassThrough => Err(format!("passed through to {service}:{port}")),
+                Group::PassThrough => Err(match frontend.fault {
+                    Some(fault) if is_grpc(&ask.headers) => {
+                        format!("grpc UNAVAILABLE {}, not passed through", fault.as_str())
+                    }
+                    Some(fault) => format!("500 {}, not passed through", fault.as_str()),
+                    None => format!("passed through to {service}:{port}"),
+                }),
             }
         }
     }

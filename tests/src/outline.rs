@@ -98,7 +98,7 @@ fn service_table(text: &mut String, service: &Service, is_own: bool) {
             consumers,
             ..
         } = &**port;
-        if producer.is_none() && consumers.is_empty() && !is_own {
+        if producer.is_none() && consumers.is_empty() && port.fault.is_none() && !is_own {
             continue;
         }
         let addresses: Vec<String> = service
@@ -115,6 +115,9 @@ fn service_table(text: &mut String, service: &Service, is_own: bool) {
             port.protocol,
             port.upstream
         );
+        if let Some(fault) = port.fault {
+            let _ = writeln!(text, "  refused when no route takes it: {}", fault.as_str());
+        }
         if let Some(routes) = producer {
             text.push_str("  producer\n");
             route_set(text, "    ", routes);

@@ -188,9 +188,13 @@ fn in_mesh(loaded: &Loaded, args: &Explain, asked: &Target) -> Result<Decision, 
         client_namespace: Some(args.namespace.clone()),
         group: Some(group),
     };
-    Ok(match routes {
-        Some(routes) => given.routed(entry, routes),
-        None => {
+    Ok(match (routes, frontend.fault) {
+        (Some(routes), _) => given.routed(entry, routes),
+        (None, Some(fault)) => {
+            let reason = format!("the Service's endpoints cannot be used: {}", fault.as_str());
+            given.ended(entry, Answer::status(500, reason))
+        }
+        (None, None) => {
             let port = ServicePort {
                 service: name,
                 port: frontend.port,
@@ -245,7 +249,13 @@ fn group_of<'f>(
             )
         }
         Group::Producer(routes) => ("producer".to_owned(), Some(routes)),
-        Group::PassThrough => ("none   (balanced over the endpoints)".to_owned(), None),
+        Group::PassThrough => {
+            let then = match frontend.fault {
+                Some(_) => "refused",
+                None => "balanced over the endpoints",
+            };
+            (format!("none   ({then})"), None)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, RouteSet, UpstreamProtocol};
+use crate::{BackendFault, Name, RouteSet, UpstreamProtocol};
 
 /// A Service with a ClusterIP.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,11 @@ pub struct Frontend {
     pub protocol: FrontendProtocol,
     /// What the Service's own endpoints speak, for requests that are passed through.
     pub upstream: UpstreamProtocol,
+    /// Why the endpoints cannot be reached by what no route takes, which is refused then: requests
+    /// with 500 (gRPC: UNAVAILABLE), connections that are not HTTP with a reset. `None` passes it
+    /// through. Rules are not concerned: the targets of their backends say the same for themselves.
+    #[serde(default)]
+    pub fault: Option<BackendFault>,
     /// Routes of the Service's own namespace; they act for clients of every namespace.
     #[serde(default)]
     pub producer: Option<Arc<RouteSet>>,
@@ -59,7 +64,7 @@ pub enum Group<'a> {
     Consumer(&'a Arc<RouteSet>),
     /// The routes of the Service's namespace.
     Producer(&'a Arc<RouteSet>),
-    /// No route: balanced over the endpoints of the Service.
+    /// No route: balanced over the endpoints of the Service, unless it has a [`Frontend::fault`].
     PassThrough,
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use weft_api::{
-    BackendTlsPolicy, GATEWAY_GROUP, Service,
+    GATEWAY_GROUP, Service,
     reference::BackendRef,
     service::{ServicePort, ServiceType, Transport},
 };
@@ -80,19 +80,6 @@ pub(crate) fn mirror_target(
             None
         }
     }
-}
-
-/// Whether a BackendTLSPolicy covers the port. A policy without section covers every port; one with
-/// a section covers the port of that name (LocalPolicyTargetReferenceWithSectionName).
-pub(crate) fn covers(policy: &BackendTlsPolicy, service: &Name, port: &ServicePort) -> bool {
-    policy.metadata.namespace.as_deref() == Some(&*service.namespace)
-        && policy.spec.target_refs.iter().any(|target| {
-            let section = target.section_name.as_deref().unwrap_or_default();
-            matches!(target.group.as_str(), "" | "core")
-                && target.kind == "Service"
-                && target.name == *service.name
-                && (section.is_empty() || port.name.as_deref() == Some(section))
-        })
 }
 
 /// Why a reference cannot be used.
@@ -290,15 +277,10 @@ fn port<'s>(
 
 /// "Requests to its target answer 5xx; plaintext never", as long as the policy cannot be honoured.
 fn check_tls(judge: &mut Judge<'_, '_>, name: &Name, port: &ServicePort) -> Result<(), Broken> {
-    let policies = judge.context().backend_tls_policies(name);
-    let mut covering: Vec<&str> = policies
-        .filter(|policy| covers(policy, name, port))
-        .map(|policy| policy.metadata.name.as_deref().unwrap_or_default())
-        .collect();
-    covering.sort_unstable();
-    let Some(policy) = covering.first() else {
+    let Some(policy) = judge.context().backend_tls_policy(name, port) else {
         return Ok(());
     };
+    let policy = policy.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
         "BackendTLSPolicy {}/{policy} asks for TLS to Service {name}, which is not built yet; \
          requests are refused, never sent in plaintext",

@@ -6,11 +6,16 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use weft_api::{BackendTlsPolicy, Kind, ObjectKey, ObjectRef, ReferenceGrant, Service};
+use weft_api::{
+    BackendTlsPolicy, Kind, ObjectKey, ObjectRef, ReferenceGrant, Service, service::ServicePort,
+};
 use weft_ir::{Name, RouteId, RouteKind};
-use weft_store::{Store, Target};
+use weft_store::Store;
 
-use crate::notes::{Code, Findings, Note};
+use crate::{
+    notes::{Code, Findings, Note},
+    policy::backend_tls,
+};
 
 /// The two ways to be a parent. They differ in what a reference may reach and in what a hostname
 /// means, so a route with parents of both sorts is compiled twice.
@@ -78,26 +83,17 @@ impl<'a> CompileContext<'a> {
             .map(AsRef::as_ref)
     }
 
-    /// The BackendTLSPolicies that target the Service.
-    pub(crate) fn backend_tls_policies<'n>(
+    /// The BackendTLSPolicy that covers the port of the Service.
+    pub(crate) fn backend_tls_policy<'n>(
         &mut self,
         service: &'n Name,
-    ) -> impl Iterator<Item = &'n BackendTlsPolicy>
+        port: &ServicePort,
+    ) -> Option<&'n BackendTlsPolicy>
     where
         'a: 'n,
     {
         self.uses.services.insert(service.clone());
-        let target = Target::service(&service.namespace, &service.name);
-        // The alias must not be a way around a policy.
-        let alias = Target {
-            group: "core",
-            ..target
-        };
-        let store = self.store;
-        [target, alias]
-            .into_iter()
-            .flat_map(|it| store.backend_tls_policies_for(it))
-            .map(AsRef::as_ref)
+        backend_tls::covering(self.store, service, port)
     }
 
     /// Adds a finding about the route. `field` is the path from the object's root, for example

@@ -216,7 +216,9 @@ pub(crate) fn tables(output: &Output) -> Vec<String> {
                 .iter()
                 .map(|(name, routes)| (name.as_ref(), routes));
             let groups: Vec<_> = groups.chain(consumers).collect();
-            if groups.is_empty() {
+            if let Some(fault) = port.fault {
+                lines.push(format!("{at} else {}", fault.as_str()));
+            } else if groups.is_empty() {
                 lines.push(at.clone());
             }
             for (group, set) in groups {
@@ -324,6 +326,7 @@ HTTPRoute pay/mine {parentRefs: [{group: '', kind: Service, name: api, namespace
 GRPCRoute shop/grpc {parentRefs: [{group: '', kind: Service, name: api, sectionName: grpc}], rules: [{backendRefs: [{name: api, port: 90}]}]}
 GRPCRoute pay/headless {parentRefs: [{group: '', kind: Service, name: none, namespace: shop}], rules: [{backendRefs: [{name: api, namespace: shop, port: 90}]}]}
 XMesh weft {controllerName: weft.dev/mesh-controller}
+BackendTLSPolicy shop/tls {targetRefs: [{group: core, kind: Service, name: api, sectionName: grpc}], validation: {hostname: a}}
 EndpointSlice shop/api-1 {metadata: {labels: {kubernetes.io/service-name: api}}, addressType: IPv4, ports: [{name: http, port: 8080}], endpoints: [{addresses: [10.2.0.1]}]}
 ";
 
@@ -339,6 +342,7 @@ ListenerSet infra/set {parentRef: {name: b}, listeners: [{name: x, port: 90, pro
 Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80}]}
 Service infra/secure {clusterIP: 10.0.0.9, ports: [{port: 80}]}
 BackendTLSPolicy infra/tls {targetRefs: [{group: '', kind: Service, name: secure}], validation: {hostname: a}}
+BackendTLSPolicy shop/tls {targetRefs: [{group: '', kind: Service, name: v2}], validation: {hostname: a}}
 XBackendTrafficPolicy infra/retries {targetRefs: [{group: '', kind: Service, name: web}]}
 HTTPRoute infra/broken {parentRefs: [{name: b, sectionName: six}, {name: nope}, {kind: ListenerSet, name: set}], rules: [
   {matches: [{path: {type: RegularExpression, value: '('}}]}, {backendRefs: [{name: web, port: 81}, {name: secure, port: 80}]},

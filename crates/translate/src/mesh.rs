@@ -8,13 +8,15 @@ use weft_api::{
     reference::ParentReference,
     service::{ServicePort, ServiceType, Transport},
 };
-use weft_ir::{Frontend, FrontendProtocol, Name, RouteKind, RouteSet};
+use weft_ir::{BackendFault, Frontend, FrontendProtocol, Name, RouteKind, RouteSet};
 use weft_store::Store;
 
 use crate::{
     attach::{Detached, detached, wanted},
     group::Groups,
-    notes, service_protocol,
+    notes,
+    policy::backend_tls,
+    service_protocol,
 };
 
 #[cfg(test)]
@@ -41,7 +43,7 @@ pub(crate) fn ports(
             message,
         ));
     }
-    let named: BTreeMap<u16, &ServicePort> = tcp_ports(service)
+    let named: BTreeMap<u16, &ServicePort> = dialled(service)
         .filter(|(_, port)| is_named(port, reference))
         .collect();
     if named.is_empty() {
@@ -72,7 +74,7 @@ pub(crate) fn ports(
 /// A hint, when the protocol of some of the ports follows from the route alone.
 pub(crate) fn undeclared(store: &Store, name: &Name, ports: &[u16]) -> Option<String> {
     let service = store.service(&name.namespace, &name.name)?;
-    let silent: Vec<u16> = tcp_ports(service)
+    let silent: Vec<u16> = dialled(service)
         .filter(|(number, port)| ports.contains(number) && port.app_protocol.is_none())
         .map(|(number, _)| number)
         .collect();
@@ -88,19 +90,24 @@ pub(crate) fn undeclared(store: &Store, name: &Name, ports: &[u16]) -> Option<St
 /// The Service as its mesh clients see it; `None` when they cannot see it. Parts that are as in
 /// `old` are shared with it.
 pub(crate) fn service(
+    store: &Store,
     name: &Name,
-    service: &Service,
     groups: &Groups,
     old: Option<&Arc<weft_ir::Service>>,
 ) -> Option<Arc<weft_ir::Service>> {
+    let service = store.service(&name.namespace, &name.name)?;
     if !has_frontend(service) {
         return None;
     }
-    let ports: BTreeMap<u16, &ServicePort> = tcp_ports(service).collect();
+    let ports: BTreeMap<u16, &ServicePort> = dialled(service).collect();
     let ports: Vec<_> = ports
         .into_iter()
         .map(|(number, port)| {
-            let built = frontend(name, number, port, groups);
+            let fault = backend_tls::covering(store, name, port).map(|_| BackendFault::BackendTls);
+            let built = Frontend {
+                fault,
+                ..frontend(name, number, port, groups)
+            };
             let before = old.and_then(|old| old.port(number));
             match before.filter(|before| same_frontend(before, &built)) {
                 Some(before) => before.clone(),
@@ -132,12 +139,14 @@ fn has_frontend(service: &Service) -> bool {
     *service.spec.type_() != ServiceType::ExternalName && !service.spec.is_headless()
 }
 
-fn tcp_ports(service: &Service) -> impl Iterator<Item = (u16, &ServicePort)> {
+/// The ports that mesh clients dial at an address of the Service.
+pub(crate) fn dialled(service: &Service) -> impl Iterator<Item = (u16, &ServicePort)> {
+    let visible = has_frontend(service);
     let tcp = service
         .spec
         .ports
         .iter()
-        .filter(|port| *port.protocol() == Transport::Tcp);
+        .filter(move |port| visible && *port.protocol() == Transport::Tcp);
     tcp.filter_map(|port| Some((u16::try_from(port.port).ok().filter(|it| *it != 0)?, port)))
 }
 
@@ -176,6 +185,7 @@ fn frontend(name: &Name, number: u16, port: &ServicePort, groups: &Groups) -> Fr
         port: number,
         protocol: service_protocol::frontend(app_protocol, routed),
         upstream: service_protocol::pass_through(app_protocol),
+        fault: None,
         producer,
         consumers,
     }
@@ -190,12 +200,13 @@ fn same_frontend(old: &Frontend, new: &Frontend) -> bool {
         _ => false,
     };
     producer
-        && (old.port, old.protocol, old.upstream) == (new.port, new.protocol, new.upstream)
+        && (old.port, old.protocol) == (new.port, new.protocol)
+        && (old.upstream, old.fault) == (new.upstream, new.fault)
         && old.consumers.keys().eq(new.consumers.keys())
         && old.consumers.values().zip(new.consumers.values()).all(same)
 }
 
-fn list<'n>(numbers: impl Iterator<Item = &'n u16>) -> String {
+pub(crate) fn list<'n>(numbers: impl Iterator<Item = &'n u16>) -> String {
     let numbers: Vec<_> = numbers.map(u16::to_string).collect();
     let word = if numbers.len() == 1 { "port" } else { "ports" };
     format!("{word} {}", numbers.join(", "))

@@ -111,7 +111,7 @@ macro_rules! codes {
 
 codes! {
     // WA1xx: structure and references.
-    INVALID_OBJECT = "WA100", Error, "the object does not satisfy its schema", "correct the field; an API server would refuse the object";
+    INVALID_OBJECT = "WA100", Error, "the object does not satisfy its schema", "correct the field; until then the object is refused, as an API server would";
     UNKNOWN_FIELD = "WA101", Error, "unknown field", "remove the field or correct its spelling";
     BACKEND_NOT_FOUND = "WA102", Error, "backend does not exist", "create the Service or correct the name; its share of requests fails until then";
     BACKEND_PORT = "WA103", Error, "backend port missing or not a port of the Service", "name a port of the Service's spec.ports; its share of requests fails until then";

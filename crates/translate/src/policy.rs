@@ -1,5 +1,6 @@
-//! Per-rule policies of an HTTPRoute: time limits and retries.
+//! Policies: the time limits and retries of an HTTPRoute's rules, and the policies on Services.
 
+pub(crate) mod backend_tls;
 mod retry;
 mod timeouts;
 

@@ -11,13 +11,17 @@ use weft_api::{
     policy::{AncestorStatus, PolicyStatus},
     reference::{ParentReference, PolicyTargetReference},
     route::{ParentStatus, RouteStatus},
+    service::ServicePort,
 };
 use weft_ir::Name;
+use weft_store::Store;
 
 use crate::{
     Input,
     gateway::Plans,
+    mesh,
     notes::{self, Findings},
+    policy::backend_tls,
     route::Rejection,
     scope::{ClassPolicy, Scope},
     status::{keep_foreign, merge_parents, negative},
@@ -177,31 +181,92 @@ fn admits(input: Input<'_>, gateway: &weft_api::Gateway, set: &ListenerSet) -> b
     }
 }
 
-/// The status of a BackendTLSPolicy: refused under every Gateway with a route to its targets. Those
-/// routes answer 5xx for the targets and never send plaintext.
+/// Who would use the targets of a BackendTLSPolicy.
+#[derive(Default)]
+pub(crate) struct Senders {
+    /// Gateways with a route to a target.
+    pub(crate) gateways: BTreeSet<Name>,
+    /// Targets that mesh routes send to.
+    pub(crate) services: BTreeSet<Name>,
+}
+
+/// The status of a BackendTLSPolicy: refused under every Gateway with a route to its targets, and for
+/// every target that mesh clients reach, itself or by a route. Requests to the targets answer 5xx;
+/// plaintext is never sent.
 pub(crate) fn tls_policy(
-    scope: &Scope,
+    input: Input<'_>,
     policy: &BackendTlsPolicy,
-    gateways: &BTreeSet<Name>,
+    senders: Senders,
     findings: &mut Findings,
 ) -> Option<PolicyStatus> {
     let message = "BackendTLSPolicies are not supported by this version; requests to the target \
                    are refused, because plaintext is no substitute";
     findings.add(&notes::BACKEND_TLS, "kind", message);
-    let ancestors = gateways.iter().map(|gateway| ParentReference {
-        group: Some(GATEWAY_GROUP.to_owned()),
-        kind: Some(Kind::Gateway.as_str().to_owned()),
-        namespace: Some(gateway.namespace.to_string()),
-        name: gateway.name.to_string(),
+    let Senders {
+        gateways,
+        mut services,
+    } = senders;
+    services.extend(note_dialled(input.store, policy, findings));
+    let ancestor = |group: &str, kind: Kind, name: &Name| ParentReference {
+        group: Some(group.to_owned()),
+        kind: Some(kind.as_str().to_owned()),
+        namespace: Some(name.namespace.to_string()),
+        name: name.name.to_string(),
         ..ParentReference::default()
+    };
+    let scope = input.scope;
+    let gateways = gateways.iter().map(|gateway| {
+        let ancestor = ancestor(GATEWAY_GROUP, Kind::Gateway, gateway);
+        (ancestor, scope.gateway_controller.as_str())
     });
+    // "Ancestors refer to objects that are either the Target of a policy or above it": above the
+    // Service there is nothing in a mesh.
+    let services = services.iter().map(|service| {
+        let ancestor = ancestor("", Kind::Service, service);
+        (ancestor, scope.mesh_controller.as_str())
+    });
+    let ancestors = gateways.chain(services).collect();
     let condition = refused(policy, message);
-    ancestors_status(
-        &policy.status,
-        ancestors.collect(),
-        condition,
-        &scope.gateway_controller,
-    )
+    ancestors_status(&policy.status, ancestors, condition, &controllers(scope))
+}
+
+/// The targets that mesh clients dial, each with a finding: what no route takes would be passed
+/// through to them, and is refused.
+fn note_dialled(
+    store: &Store,
+    policy: &BackendTlsPolicy,
+    findings: &mut Findings,
+) -> BTreeSet<Name> {
+    let mut services = BTreeSet::new();
+    for (at, target) in policy.spec.target_refs.iter().enumerate() {
+        let field = format!("spec.targetRefs[{at}]");
+        if (target.group.as_str(), target.kind.as_str()) == ("core", "Service") {
+            let message = "\"core\" is read as \"\"";
+            findings.add(&notes::CORE_GROUP_ALIAS, format!("{field}.group"), message);
+        }
+        let name = Name::new(policy.namespace(), target.name.as_str());
+        let Some(service) = store.service(&name.namespace, &name.name) else {
+            continue;
+        };
+        let covered = |(_, port): &(u16, &ServicePort)| backend_tls::names(target, &name, port);
+        let ports: BTreeSet<u16> = mesh::dialled(service)
+            .filter(covered)
+            .map(|(number, _)| number)
+            .collect();
+        if ports.is_empty() {
+            continue;
+        }
+        let message = format!(
+            "BackendTLSPolicy {}/{} asks for TLS to Service {name}: mesh requests to {} that no route \
+             takes are answered 500, other connections reset; nothing is passed through in plaintext",
+            policy.namespace(),
+            policy.metadata.name.as_deref().unwrap_or_default(),
+            mesh::list(ports.iter()),
+        );
+        findings.add(&notes::BACKEND_TLS, field, message);
+        services.insert(name);
+    }
+    services
 }
 
 /// The status of an XBackendTrafficPolicy: refused for each of its targets.
@@ -220,9 +285,11 @@ pub(crate) fn traffic_policy(
         section_name: target.section_name.clone(),
         ..ParentReference::default()
     };
-    let ancestors = policy.spec.target_refs.iter().map(ancestor).collect();
+    let controller = scope.mesh_controller.as_str();
+    let ancestors = policy.spec.target_refs.iter().map(ancestor);
+    let ancestors = ancestors.map(|ancestor| (ancestor, controller)).collect();
     let condition = refused(policy, message);
-    ancestors_status(&policy.status, ancestors, condition, &scope.mesh_controller)
+    ancestors_status(&policy.status, ancestors, condition, &[controller])
 }
 
 fn refused(policy: &impl Object, message: &str) -> Condition {
@@ -230,15 +297,16 @@ fn refused(policy: &impl Object, message: &str) -> Condition {
     negative(ConditionType::Accepted, &rejection, policy.generation())
 }
 
-/// Entries of other controllers as they are, then one of ours per ancestor. The list holds 16.
+/// Entries of other controllers as they are, then one of ours per ancestor and controller. The list
+/// holds 16.
 fn ancestors_status(
     old: &PolicyStatus,
-    references: Vec<ParentReference>,
+    references: Vec<(ParentReference, &str)>,
     condition: Condition,
-    controller: &str,
+    controllers: &[&str],
 ) -> Option<PolicyStatus> {
     const MAX_ANCESTORS: usize = 16;
-    let own = |entry: &&AncestorStatus| entry.controller_name == controller;
+    let own = |entry: &&AncestorStatus| controllers.contains(&entry.controller_name.as_str());
     if references.is_empty() && !old.ancestors.iter().any(|entry| own(&entry)) {
         return None;
     }
@@ -249,12 +317,11 @@ fn ancestors_status(
         .cloned()
         .collect();
     let room = MAX_ANCESTORS.saturating_sub(ancestors.len());
-    ancestors.extend(references.into_iter().take(room).map(|reference| {
-        let before = old
-            .ancestors
-            .iter()
-            .filter(own)
-            .find(|before| before.ancestor_ref == reference);
+    let references = references.into_iter().take(room);
+    ancestors.extend(references.map(|(reference, controller)| {
+        let before = old.ancestors.iter().find(|before| {
+            before.controller_name == controller && before.ancestor_ref == reference
+        });
         let before = before
             .map(|before| before.conditions.as_slice())
             .unwrap_or_default();

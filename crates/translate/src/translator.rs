@@ -82,7 +82,7 @@ impl Translator {
         let grpc = grpc.update(around, store.grpc_routes(), groups);
         let settled = groups.settle();
         self.build_gateways();
-        self.build_services(&settled, &changes);
+        self.build_services(store, &settled, &changes);
         state_routes(
             &mut self.output,
             &self.http,
@@ -152,7 +152,7 @@ impl Translator {
         }
     }
 
-    fn build_services(&mut self, settled: &Settled, changes: &Changes) {
+    fn build_services(&mut self, store: &Store, settled: &Settled, changes: &Changes) {
         let old = &self.output.tables.services;
         let routed = settled.groups.iter().filter_map(|key| match key {
             GroupKey::Frontend { service, .. } => Some(service),
@@ -162,8 +162,7 @@ impl Translator {
         let mut parts = Vec::new();
         for name in touched {
             let before = old.get(name);
-            let service = self.observed.service(name);
-            let part = service.and_then(|it| mesh::service(name, it, &self.groups, before));
+            let part = mesh::service(store, name, &self.groups, before);
             if !same(before, part.as_ref()) {
                 parts.push((name.clone(), part));
             }

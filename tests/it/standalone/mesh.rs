@@ -15,6 +15,8 @@ use weft_tests::{
     world::World,
 };
 
+mod tls_policy;
+
 fn get(path: &str) -> Request<Body> {
     let request = Request::builder()
         .uri(format!("http://web.shop{path}"))

@@ -148,6 +148,13 @@ impl Memo {
             _ => None,
         })
     }
+
+    /// Whether rules of the route send to the Service for clients of the mesh.
+    pub(crate) fn sends_in_mesh_to(&self, service: &Name) -> bool {
+        let attached = |parent: &Parent| matches!(parent, Parent::Service(_, Ok(_)));
+        let uses = |compiled: &Arc<Compiled>| compiled.uses.services.contains(service);
+        self.parents.iter().any(attached) && self.mesh.as_ref().is_some_and(uses)
+    }
 }
 
 impl<R: RouteKind> Book<R> {

@@ -49,13 +49,6 @@ impl Observed {
         changes.listener_sets = !sets.is_empty();
         changes
     }
-
-    /// The Service of that name.
-    pub(super) fn service(&self, name: &Name) -> Option<&Arc<Service>> {
-        let Name { namespace, name } = name;
-        self.services
-            .get(&ObjectKey::new(namespace.clone(), name.clone()))
-    }
 }
 
 /// The name of an object in the tables.

@@ -1,9 +1,6 @@
 //! Statuses of everything that is not a route we serve: Gateways, classes, and kinds not built.
 
-use std::collections::BTreeSet;
-
 use weft_api::{BackendTlsPolicy, Kind, Object, ObjectRef, Route};
-use weft_ir::Name;
 use weft_store::Objects;
 
 use super::Translator;
@@ -12,7 +9,7 @@ use crate::{
     gateway::{Plans, class},
     group::GroupKey,
     notes::Findings,
-    refused,
+    refused::{self, Senders},
     status::Status,
 };
 
@@ -41,17 +38,22 @@ impl Translator {
             None
         });
         let policies = store.backend_tls_policies();
-        let senders = |policy: &BackendTlsPolicy| -> BTreeSet<Name> {
-            let memos = self.http.iter().chain(self.grpc.iter());
-            let targets: Vec<Name> = refused::targets(policy).collect();
-            memos
-                .flat_map(|memo| targets.iter().flat_map(|it| memo.gateways_sending_to(it)))
-                .cloned()
-                .collect()
+        let senders = |policy: &BackendTlsPolicy| {
+            let mut senders = Senders::default();
+            for target in refused::targets(policy) {
+                for memo in self.http.iter().chain(self.grpc.iter()) {
+                    senders
+                        .gateways
+                        .extend(memo.gateways_sending_to(&target).cloned());
+                    if memo.sends_in_mesh_to(&target) {
+                        senders.services.insert(target.clone());
+                    }
+                }
+            }
+            senders
         };
         state(output, policies, |policy, findings| {
-            let senders = senders(policy);
-            refused::tls_policy(input.scope, policy, &senders, findings).map(Status::Policy)
+            refused::tls_policy(input, policy, senders(policy), findings).map(Status::Policy)
         });
     }
 
