@@ -204,6 +204,9 @@ struct Accepting {
     switch: Arc<Switch>,
 }
 
+/// The system has no room for another connection right now.
+struct Pause;
+
 /// The end of an accept loop, also of one that is dropped with its worker. The socket is closed then.
 impl Drop for Accepting {
     fn drop(&mut self) {
@@ -238,24 +241,34 @@ impl Accepting {
     async fn accept_all(&self, listener: &TcpListener) {
         let mut stop = pin!(self.switch.stop.notified());
         loop {
-            // Polled by hand: the futures of `select!` and `accept` are four times the size.
+            // Polled by hand: a future of `select!` and `accept` is three times the size.
             let next = poll_fn(|context| match stop.as_mut().poll(context) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => listener.poll_accept(context).map(Some),
             });
-            match next.await {
-                None => return,
-                Some(Ok((stream, _peer))) => self.serve(stream),
-                Some(Err(error)) if is_of_the_connection(&error) => {}
-                Some(Err(error)) => {
-                    tracing::warn!(
-                        inlet = %self.inlet.key, %error,
-                        "connections wait: raise the open-file limit (ulimit -n) if this persists"
-                    );
-                    Box::pin(tokio::time::sleep(BACK_OFF)).await;
-                }
+            let Some(accepted) = next.await else {
+                return;
+            };
+            if self.take(accepted).is_err() {
+                Box::pin(tokio::time::sleep(BACK_OFF)).await;
             }
         }
+    }
+
+    /// Serves an accepted connection, or says why there is none and that accepting has to pause.
+    fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Result<(), Pause> {
+        match accepted {
+            Ok((stream, _peer)) => self.serve(stream),
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(
+                    inlet = %self.inlet.key, %error,
+                    "connections wait: raise the open-file limit (ulimit -n) if this persists"
+                );
+                return Err(Pause);
+            }
+        }
+        Ok(())
     }
 
     /// Takes what the kernel has accepted already: it would reset these connections with the socket.
