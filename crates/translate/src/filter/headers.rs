@@ -24,6 +24,10 @@ const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
+/// Prefix of the fields in which Weft speaks to itself. What comes from outside is stripped at the
+/// first hop, so a filter that touches one would do nothing or, worse, be believed.
+const OWN_PREFIX: &str = "x-weft-";
+
 /// What a filter does to a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -105,6 +109,11 @@ fn admit(
     let is_host = name == http::header::HOST && action != Action::Set;
     if is_host || FRAMING.contains(&name.as_str()) {
         let message = format!("{quoted} frames the message or belongs to one connection");
+        judge.drop_rule(refusal, &notes::FORBIDDEN_HEADER, at, message);
+        return Admitted::Refused;
+    }
+    if name.as_str().starts_with(OWN_PREFIX) {
+        let message = format!("{quoted} is Weft's own; nobody else's value is trusted");
         judge.drop_rule(refusal, &notes::FORBIDDEN_HEADER, at, message);
         return Admitted::Refused;
     }

@@ -45,6 +45,31 @@ const HEADER_MODIFIERS: &[Row<'_>] = &[
         ],
     ),
     (
+        "nor are Weft's own (section 10)",
+        "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Weft-Identity, value: me}], add: [{name: x-weft-, value: a}], remove: [x-weft-trace]}}]}",
+        &[
+            "PartiallyInvalid",
+            DROPPED,
+            "WA218 spec.rules[0].filters[0].requestHeaderModifier.set[0].name",
+            "WA218 spec.rules[0].filters[0].requestHeaderModifier.add[0].name",
+            "WA218 spec.rules[0].filters[0].requestHeaderModifier.remove[0]",
+        ],
+    ),
+    (
+        "of responses too",
+        "{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: x-weft-a, value: b}]}}]}",
+        &[
+            "PartiallyInvalid",
+            DROPPED,
+            "WA218 spec.rules[0].filters[0].responseHeaderModifier.set[0].name",
+        ],
+    ),
+    (
+        "a name that only begins alike is anybody's",
+        "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-weftish, value: a}]}}]}",
+        &["/ | RequestHeaderModifier set x-weftish: a"],
+    ),
+    (
         "the host can be set (section 6)",
         "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: Host, value: a.example}]}}]}",
         &["/ | RequestHeaderModifier set host: a.example"],
