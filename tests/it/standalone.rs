@@ -1,18 +1,22 @@
 //! The data path end to end, in one process: manifests become tables, tables become sockets, and
 //! clients and back-ends on both sides see every byte.
 
+mod admin;
 mod answers;
 mod bodies;
 mod change;
 mod drain;
 mod fields;
 mod filters;
+mod grpc;
 mod http2;
 mod mesh;
 mod paths;
 mod retry;
 mod streaming;
 mod tls;
+mod tour;
 mod traffic;
 mod upgrade;
+mod upstream;
 mod validation;
