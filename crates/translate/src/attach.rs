@@ -123,6 +123,7 @@ impl Hosts {
                 let mut hostnames: Vec<_> = own.iter().filter_map(common).collect();
                 hostnames.sort();
                 hostnames.dedup();
+                hostnames.shrink_to_fit();
                 Some(hostnames).filter(|hostnames| !hostnames.is_empty())
             }
         }

@@ -96,6 +96,7 @@ pub(crate) fn merge_parents(
         .filter(|entry| !own(entry))
         .cloned()
         .collect();
+    parents.reserve_exact(ours.len());
     for mut entry in ours {
         let before = old.parents.iter().filter(own).find(|before| {
             before.controller_name == entry.controller_name && before.parent_ref == entry.parent_ref

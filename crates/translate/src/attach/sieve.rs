@@ -37,7 +37,8 @@ pub(super) fn listeners(
             serves: listener.serves(),
         })
     };
-    let attached: Vec<_> = listeners.iter().filter_map(attach).collect();
+    let mut attached: Vec<_> = listeners.iter().filter_map(attach).collect();
+    attached.shrink_to_fit();
     if attached.is_empty() {
         let message = format!(
             "no hostname of the route is one of Gateway {} ({})",

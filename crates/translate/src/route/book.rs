@@ -38,7 +38,7 @@ pub(crate) struct Changes {
 /// The routes of one kind.
 pub(crate) struct Book<R> {
     snapshot: Snapshot<R>,
-    memos: BTreeMap<ObjectKey, Memo>,
+    memos: BTreeMap<ObjectKey, Box<Memo>>,
 }
 
 /// What was found out about one route.
@@ -54,7 +54,8 @@ pub(crate) struct Memo {
     pub(crate) notes: Vec<Note>,
     gateway: Option<Arc<Compiled>>,
     mesh: Option<Arc<Compiled>>,
-    groups: BTreeSet<GroupKey>,
+    /// Sorted.
+    groups: Box<[GroupKey]>,
 }
 
 /// The rules of a route for one sort of parent, and what they were compiled from.
@@ -110,7 +111,8 @@ impl Changes {
 
     fn touch_rules(&self, compiled: &Compiled) -> bool {
         let Uses { services, grants } = &compiled.uses;
-        !services.is_disjoint(&self.services) || !grants.is_disjoint(&self.grants)
+        services.iter().any(|it| self.services.contains(it))
+            || grants.iter().any(|it| self.grants.contains(it))
     }
 
     fn touch(&self, memo: &Memo) -> bool {
@@ -160,7 +162,7 @@ impl Memo {
 impl<R: RouteKind> Book<R> {
     /// The routes with what is known about them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Memo> {
-        self.memos.values()
+        self.memos.values().map(Box::as_ref)
     }
 
     /// A route and what is known about it.
@@ -182,7 +184,7 @@ impl<R: RouteKind> Book<R> {
             if change.new.is_some() {
                 edited.insert(change.key);
             } else if let Some(memo) = self.memos.remove(&change.key) {
-                for key in &memo.groups {
+                for key in &*memo.groups {
                     groups.set(key, &memo.id, None);
                 }
                 updated.gone.push(memo.reference);
@@ -203,7 +205,7 @@ impl<R: RouteKind> Book<R> {
             let old = self.memos.remove(&key);
             let edited = edited.contains(&key);
             let memo = Refresh { around, edited }.memo(route.as_ref(), &key, old, groups);
-            self.memos.insert(key.clone(), memo);
+            self.memos.insert(key.clone(), Box::new(memo));
             updated.refreshed.push(key);
         }
         updated
@@ -221,7 +223,7 @@ impl Refresh<'_> {
         &self,
         route: &R,
         key: &ObjectKey,
-        old: Option<Memo>,
+        old: Option<Box<Memo>>,
         groups: &mut Groups,
     ) -> Memo {
         let id = old.as_ref().map(|old| old.id.clone()).unwrap_or_else(|| {
@@ -253,15 +255,18 @@ impl Refresh<'_> {
             notes,
             gateway,
             mesh,
-            groups: BTreeSet::new(),
+            groups: Box::default(),
         };
         let created = route.created().map(|time| time.0.as_second());
-        for (key, member) in members(&memo, created) {
+        let members = members(&memo, created);
+        memo.groups = members.keys().cloned().collect();
+        for (key, member) in members {
             groups.set(&key, &memo.id, Some(member));
-            memo.groups.insert(key);
         }
-        for key in before.difference(&memo.groups) {
-            groups.set(key, &memo.id, None);
+        for key in &before {
+            if memo.groups.binary_search(key).is_err() {
+                groups.set(key, &memo.id, None);
+            }
         }
         memo
     }
