@@ -108,7 +108,7 @@ impl Weft {
         state.endpoints.update(&store);
         state.configuration = Configuration {
             tables: Arc::clone(&output.tables),
-            endpoints: Arc::new(state.endpoints.table().clone()),
+            endpoints: Arc::clone(state.endpoints.table()),
             certificates: Arc::new(certificates(&store)),
         };
         state

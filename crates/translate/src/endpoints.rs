@@ -37,7 +37,7 @@ pub fn endpoints(store: &Store, port: &ServicePort) -> EndpointSet {
 #[derive(Debug, Default)]
 pub struct EndpointTable {
     sources: BTreeMap<Name, Source>,
-    table: Endpoints,
+    table: Arc<Endpoints>,
 }
 
 /// What the sets of a Service were made from.
@@ -49,8 +49,8 @@ struct Source {
 
 impl EndpointTable {
     /// The table as of the last update. Every TCP port of every Service has an entry, if only an
-    /// empty one.
-    pub fn table(&self) -> &Endpoints {
+    /// empty one. Whoever shares it keeps it as it is: the next change makes another one.
+    pub fn table(&self) -> &Arc<Endpoints> {
         &self.table
     }
 
@@ -102,26 +102,26 @@ impl EndpointTable {
             service: name.clone(),
             port,
         };
-        let before: Vec<u16> = self
-            .table
+        let table = Arc::make_mut(&mut self.table);
+        let before: Vec<u16> = table
             .range(key(0)..=key(u16::MAX))
             .map(|(key, _)| key.port)
             .collect();
         for port in before {
-            match (sets.remove(&port), self.table.get_mut(&key(port))) {
+            match (sets.remove(&port), table.get_mut(&key(port))) {
                 (Some(new), Some(old)) if **old == new => {}
                 (Some(new), Some(old)) => {
                     *old = Arc::new(new);
                     changed.push(key(port));
                 }
                 _ => {
-                    self.table.remove(&key(port));
+                    table.remove(&key(port));
                     changed.push(key(port));
                 }
             }
         }
         for (port, set) in sets {
-            self.table.insert(key(port), Arc::new(set));
+            table.insert(key(port), Arc::new(set));
             changed.push(key(port));
         }
     }

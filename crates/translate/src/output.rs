@@ -14,29 +14,28 @@ pub struct Output {
     /// What the data path reads.
     pub tables: Arc<Tables>,
     /// The whole status of every object that Weft judges. Objects of others have no entry.
-    pub statuses: BTreeMap<ObjectRef, Arc<Status>>,
+    pub statuses: Arc<BTreeMap<ObjectRef, Arc<Status>>>,
     /// Findings by object, sorted by field; objects without one have no entry.
-    pub notes: BTreeMap<ObjectRef, Arc<[Note]>>,
+    pub notes: Arc<BTreeMap<ObjectRef, Arc<[Note]>>>,
 }
 
 impl Output {
     /// Says something about an object, or no longer anything.
     pub(crate) fn put(&mut self, object: &ObjectRef, status: Option<Status>, mut notes: Vec<Note>) {
         match status {
-            None => {
-                self.statuses.remove(object);
-            }
+            None => remove(&mut self.statuses, object),
             Some(status) => {
-                if !self.statuses.get(object).is_some_and(|old| **old == status) {
-                    self.statuses.insert(object.clone(), Arc::new(status));
+                if self.statuses.get(object).is_none_or(|old| **old != status) {
+                    insert(&mut self.statuses, object, Arc::new(status));
                 }
             }
         }
         notes.sort();
+        notes.dedup();
         if notes.is_empty() {
-            self.notes.remove(object);
+            remove(&mut self.notes, object);
         } else if self.notes.get(object).is_none_or(|old| **old != *notes) {
-            self.notes.insert(object.clone(), notes.into());
+            insert(&mut self.notes, object, notes.into());
         }
     }
 
@@ -48,9 +47,20 @@ impl Output {
             .cloned()
             .collect();
         for object in gone {
-            self.statuses.remove(&object);
-            self.notes.remove(&object);
+            remove(&mut self.statuses, &object);
+            remove(&mut self.notes, &object);
         }
+    }
+}
+
+/// Copies a map that somebody else holds, and no other.
+fn insert<T: ?Sized>(map: &mut Arc<BTreeMap<ObjectRef, Arc<T>>>, object: &ObjectRef, part: Arc<T>) {
+    Arc::make_mut(map).insert(object.clone(), part);
+}
+
+fn remove<T: ?Sized>(map: &mut Arc<BTreeMap<ObjectRef, Arc<T>>>, object: &ObjectRef) {
+    if map.contains_key(object) {
+        Arc::make_mut(map).remove(object);
     }
 }
 

@@ -78,7 +78,7 @@ fn rules(tables: &Tables) -> impl Iterator<Item = &Arc<Rule>> {
 fn statuses_give_permitted_reasons_only() {
     for (name, fixture) in fixtures() {
         let output = translate(&fixture.store(), &fixture.scope);
-        for (object, status) in &output.statuses {
+        for (object, status) in output.statuses.iter() {
             for (surface, condition) in conditions(status) {
                 // Types of other controllers pass through.
                 let known = |type_: &&ConditionType| condition.is(**type_);

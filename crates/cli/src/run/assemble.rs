@@ -137,7 +137,7 @@ impl Assembly {
         self.certificates.update(&self.store);
         let changed = self.endpoints.update(&self.store);
         if !changed.is_empty() {
-            self.update.configuration.endpoints = Arc::new(self.endpoints.table().clone());
+            self.update.configuration.endpoints = Arc::clone(self.endpoints.table());
         }
         self.update.configuration.certificates = self.certificates.usable();
         self.scope.unusable_certificates = self.certificates.unusable();

@@ -191,11 +191,11 @@ fn updates_are_by_service() {
         "the port went with its Service"
     );
     let fresh = fresh(&store.iter().collect::<Vec<_>>());
-    assert_eq!(*table.table(), fresh, "an updated table equals a new one");
+    assert_eq!(table.table(), &fresh, "an updated table equals a new one");
 }
 
-fn fresh(objects: &[AnyObject]) -> weft_ir::Endpoints {
+fn fresh(objects: &[AnyObject]) -> Arc<weft_ir::Endpoints> {
     let mut table = EndpointTable::default();
     table.update(&store_of(objects.iter().cloned()));
-    table.table().clone()
+    Arc::clone(table.table())
 }

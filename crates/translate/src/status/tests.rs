@@ -124,7 +124,7 @@ fn entries_of_others_stay_and_stale_ones_of_ours_go() {
 fn conditions_use_permitted_reasons() {
     for world in crate::fixture::WORLDS {
         let output = crate::fixture::output(world);
-        for (object, status) in &output.statuses {
+        for (object, status) in output.statuses.iter() {
             for (surface, condition) in conditions(status) {
                 let known = weft_api::ConditionType::ALL
                     .iter()

@@ -217,7 +217,7 @@ fn present(output: &Output) -> BTreeSet<(Place, RouteId)> {
 /// Routes that a status calls accepted, by parent. Routes of the worlds all have rules.
 fn accepted(output: &Output) -> BTreeSet<(Place, RouteId)> {
     let mut accepted = BTreeSet::new();
-    for (object, status) in &output.statuses {
+    for (object, status) in output.statuses.iter() {
         let (Kind::HttpRoute | Kind::GrpcRoute, Status::Route(status)) = (object.kind, &**status)
         else {
             continue;

@@ -71,7 +71,7 @@ fn nothing_changed_nothing_new() {
         Arc::ptr_eq(&watched.before.tables, &after.tables),
         "the tables are the same object"
     );
-    for (object, status) in &watched.before.statuses {
+    for (object, status) in watched.before.statuses.iter() {
         assert!(
             Arc::ptr_eq(status, &after.statuses[object]),
             "status of {object}"
