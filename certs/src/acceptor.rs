@@ -29,13 +29,15 @@ const MAX_TICKETS: usize = 4;
 /// alert, version 3.3, length 2 (RFC 8446 section 5.1).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// A certificate and the listener hostname it is for.
+/// The certificates of a listener.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `hostname` of the listener.
     pub host: HostPattern,
-    /// The certificate of one of its `certificateRefs`.
-    pub cert: ServerCert,
+    /// The usable ones of its `certificateRefs`, in that order. Without any the listener still claims
+    /// its server names: they are refused with `unrecognized_name` (RFC 6066 section 3), because the
+    /// certificate and the routes of a less specific listener are not theirs.
+    pub certs: Vec<ServerCert>,
 }
 
 /// The process cannot start to accept TLS connections.
@@ -61,7 +63,8 @@ pub struct Acceptor {
     certs: ArcSwap<HostMap<Candidates>>,
 }
 
-/// The certificates of one host pattern, in the order of the listener's `certificateRefs`.
+/// The certificates of one host pattern, in the order of the listener's `certificateRefs`. Possibly
+/// none.
 #[derive(Default)]
 struct Candidates(Vec<Candidate>);
 
@@ -100,9 +103,9 @@ impl Acceptor {
     /// Serves another set of certificates from the next ClientHello on. Connections, and
     /// handshakes that have chosen their certificate, are not disturbed.
     ///
-    /// Several entries with the same pattern are one listener with several certificates: the one
-    /// that names the server name best is taken, among equals the first whose key the client can
-    /// verify (ECDSA or RSA).
+    /// Of several certificates of a listener the one that names the server name best is taken, among
+    /// equals the first whose key the client can verify (ECDSA or RSA). Patterns are distinct; what
+    /// has the same one counts as one listener.
     pub fn replace(&self, entries: impl IntoIterator<Item = Entry>) {
         self.certs.store(Arc::new(compile(&self.base, entries)));
     }
@@ -177,13 +180,15 @@ impl Candidates {
 
 fn compile(base: &ServerConfig, entries: impl IntoIterator<Item = Entry>) -> HostMap<Candidates> {
     let mut map = HostMap::<Candidates>::new();
-    for Entry { host, cert } in entries {
-        let mut config = base.clone();
-        config.cert_resolver = Arc::new(OneCert(cert.certified().clone()));
-        map.entry(host).0.push(Candidate {
-            cert,
-            config: Arc::new(config),
-        });
+    for Entry { host, certs } in entries {
+        // Also for a listener without certificate: the pattern is taken.
+        let candidates = &mut map.entry(host).0;
+        candidates.extend(certs.into_iter().map(|cert| {
+            let mut config = base.clone();
+            config.cert_resolver = Arc::new(OneCert(cert.certified().clone()));
+            let config = Arc::new(config);
+            Candidate { cert, config }
+        }));
     }
     map
 }

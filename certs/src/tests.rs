@@ -34,9 +34,13 @@ pub(crate) fn cert(names: &[&str]) -> ServerCert {
 }
 
 pub(crate) fn entry(host: &str, cert: &ServerCert) -> Entry {
+    entry_of(host, &[cert])
+}
+
+pub(crate) fn entry_of(host: &str, certs: &[&ServerCert]) -> Entry {
     Entry {
         host: HostPattern::new(host),
-        cert: cert.clone(),
+        certs: certs.iter().copied().cloned().collect(),
     }
 }
 

@@ -36,6 +36,12 @@ impl World {
         }
     }
 
+    /// These manifests and no others.
+    #[must_use]
+    pub fn raw(yaml: String) -> Self {
+        Self { yaml, next_ip: 0 }
+    }
+
     /// The manifests.
     #[must_use]
     pub fn yaml(&self) -> &str {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::Version;
 use crate::self_signed;
-use crate::tests::{Client, cert, entry, now};
+use crate::tests::{Client, cert, entry, entry_of, now};
 
 #[tokio::test]
 async fn certificate_by_server_name() {
@@ -71,8 +71,8 @@ async fn several_certificates_of_one_listener() {
     .expect("fixture");
     let [first, shop, wild] = [&["first.example"][..], &["shop.example"], &["*.example"]].map(cert);
     let ecdsa = cert(&["fixture.example"]);
-    let all = [&first, &wild, &shop, &ecdsa, &rsa].map(|cert| entry("*.example", cert));
-    let acceptor = Acceptor::https(all).expect("randomness");
+    let all = entry_of("*.example", &[&first, &wild, &shop, &ecdsa, &rsa]);
+    let acceptor = Acceptor::https([all]).expect("randomness");
     let (any, old) = (Client::new(), Client::of_rsa());
     let rows = [
         ("named exactly", &any, "shop.example", &shop),
@@ -93,6 +93,57 @@ async fn several_certificates_of_one_listener() {
             "{name}: another certificate was shown"
         );
     }
+}
+
+/// Names of a listener whose certificates are all unusable, most specific listener first.
+#[tokio::test]
+async fn a_listener_without_certificate_keeps_its_names() {
+    let [any, wild] = ["any", "wild"].map(|name| cert(&[name]));
+    let acceptor = Acceptor::https([
+        entry("", &any),
+        entry("*.example.com", &wild),
+        entry_of("shop.example.com", &[]),
+        entry_of("*.deep.example.com", &[]),
+    ])
+    .expect("randomness");
+    let rows = [
+        ("an exact name", Some("shop.example.com"), None),
+        ("a name under a wildcard", Some("a.deep.example.com"), None),
+        (
+            "a name of the listener beside",
+            Some("cart.example.com"),
+            Some(&wild),
+        ),
+        (
+            "the parent of the wildcard",
+            Some("deep.example.com"),
+            Some(&wild),
+        ),
+        ("a name of nobody else", Some("example.org"), Some(&any)),
+    ];
+    for (name, sni, expected) in rows {
+        let meeting = Client::new().connect(&acceptor, sni).await;
+        match expected {
+            Some(cert) => assert!(meeting.shows(cert), "{name}: another certificate was shown"),
+            None => {
+                let reason = meeting.server.err().map(|error| error.reason());
+                assert_eq!(
+                    reason,
+                    Some("tls_unknown_name"),
+                    "{name}: served by another listener"
+                );
+                let told = format!("{:?}", meeting.client.err());
+                assert!(
+                    told.contains("UnrecognisedName"),
+                    "{name}: the client heard {told}"
+                );
+            }
+        }
+    }
+    acceptor.replace([entry_of("", &[])]);
+    let meeting = Client::new().connect(&acceptor, None).await;
+    let reason = meeting.server.err().map(|error| error.reason());
+    assert_eq!(reason, Some("tls_unknown_name"), "no name at all");
 }
 
 #[tokio::test]

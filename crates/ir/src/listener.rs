@@ -38,14 +38,16 @@ pub struct Port {
     pub listeners: Vec<Arc<Listener>>,
 }
 
-/// A listener that is accepted and programmed.
+/// A listener that is accepted. It stands here even when it cannot serve, so that its hosts do not
+/// fall to a less specific listener.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listener {
     /// `spec.listeners[].name`.
     pub name: Arc<str>,
     /// `None` takes every host.
     pub hostname: Option<Hostname>,
-    /// Secrets with the certificates of a terminating listener, in list order.
+    /// Secrets with the certificates of a terminating listener, in list order. Empty on an HTTPS port
+    /// when none of them can be used: handshakes for its hosts are refused.
     #[serde(default)]
     pub certificates: Vec<Name>,
     /// The routes attached to this listener and no other (listener isolation).

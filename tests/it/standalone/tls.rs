@@ -162,6 +162,32 @@ async fn a_name_without_a_listener_gets_no_handshake() {
     eventually(PATIENCE, "it is counted", || failed() == 1.0).await;
 }
 
+/// The wildcard would take the name too, and answer it with another listener's routes.
+#[tokio::test]
+async fn a_listener_without_certificate_keeps_its_name() {
+    let (names, [exact, wild, other]) = (Names::new(), backends().await);
+    let whole = names.world([&exact, &wild, &other]);
+    let (unnamed, nobody) = (
+        "certificateRefs: [{name: a}]",
+        "certificateRefs: [{name: nobody}]",
+    );
+    let broken = World::raw(whole.yaml().replace(unnamed, nobody));
+    let weft = Weft::start(&whole);
+    let handshake = async |sni| {
+        let stream = tls(weft.gateway(8443), sni, &["h2"], &names.roots()).await;
+        stream.is_ok()
+    };
+    assert!(handshake("a.shop.test").await, "with its certificate");
+    weft.update(&broken);
+    assert!(
+        !handshake("a.shop.test").await,
+        "no listener stands in for it"
+    );
+    assert!(handshake("c.shop.test").await, "the others are served");
+    weft.update(&whole);
+    assert!(handshake("a.shop.test").await, "with its certificate again");
+}
+
 #[tokio::test]
 async fn the_client_is_told_to_be_behind_https() {
     let (names, [_, wild, other]) = (Names::new(), backends().await);

@@ -180,16 +180,17 @@ impl State {
             return Ok(());
         }
         let certificates = &self.configuration.certificates;
-        let entries = port.listeners.iter().flat_map(|listener| {
+        // One entry per listener, those without a usable certificate included: their names are not
+        // another listener's.
+        let entries = port.listeners.iter().map(|listener| {
             let hostname = listener.hostname.as_ref().map(ToString::to_string);
-            let host = HostPattern::new(hostname.as_deref().unwrap_or_default());
-            listener.certificates.iter().filter_map(move |secret| {
-                let cert = certificates.get(secret)?.clone();
-                Some(Entry {
-                    host: host.clone(),
-                    cert,
-                })
-            })
+            let secrets = listener.certificates.iter();
+            Entry {
+                host: HostPattern::new(hostname.as_deref().unwrap_or_default()),
+                certs: secrets
+                    .filter_map(|secret| certificates.get(secret).cloned())
+                    .collect(),
+            }
         });
         match inlet.acceptor() {
             Some(acceptor) => acceptor.replace(entries),
