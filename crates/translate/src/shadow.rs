@@ -51,6 +51,40 @@ pub(crate) struct Loss {
     pub(crate) total: bool,
     /// The route that wins, and the index of its rule.
     pub(crate) winner: (Arc<RouteId>, u16),
+    /// What decides for the winner.
+    pub(crate) advantage: Advantage,
+}
+
+/// What decides between equal matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advantage {
+    /// The creation time of the route.
+    Age,
+    /// The name of the route, where the times are equal or absent.
+    Name,
+    /// The position in the same route.
+    Position,
+}
+
+impl Advantage {
+    fn of(winner: &Claim, loser: &RouteId, created: Option<i64>) -> Self {
+        if *winner.route == *loser {
+            Self::Position
+        } else if winner.created != created {
+            Self::Age
+        } else {
+            Self::Name
+        }
+    }
+
+    /// What the winner has that the loser has not.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Age => "is older",
+            Self::Name => "comes first by name",
+            Self::Position => "stands before it",
+        }
+    }
 }
 
 impl Claims {
@@ -127,11 +161,11 @@ impl Claims {
             else {
                 return;
             };
-            let winner = (winner.route.clone(), winner.rule);
             let loss = || Loss {
                 rule: rule.index,
                 total: false,
-                winner,
+                winner: (winner.route.clone(), winner.rule),
+                advantage: Advantage::of(winner, route, member.created),
             };
             losses.entry(rule.index).or_insert_with(|| (loss(), 0)).1 += 1;
         });

@@ -234,7 +234,8 @@ impl Standing<'_> {
         for group in &groups {
             for loss in group.losses(&self.memo.id) {
                 let (route, rule) = &loss.winner;
-                let winner = format!("{route} rule {rule} has equal matches and precedence");
+                let advantage = loss.advantage.as_str();
+                let winner = format!("{route} rule {rule} has equal matches and {advantage}");
                 let (totals, _) = rules.entry(loss.rule).or_insert_with(|| (0, winner));
                 *totals += usize::from(loss.total);
             }

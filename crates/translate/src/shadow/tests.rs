@@ -31,18 +31,18 @@ fn found(world: &str, route: &str) -> Vec<String> {
 const A: &str = "{path: {value: /a}}";
 const B: &str = "{path: {value: /b}}";
 
-/// Ages and rules of routes `x` and `y`, the route that is looked at, findings about it. Rules are
-/// separated by `;`, matches of a rule by `,`.
+/// Ages and rules of routes `x` and `y`, the route that is looked at, findings about it, and what they
+/// say of the winner. Rules are separated by `;`, matches of a rule by `,`.
 const EQUALS: &str = "
-age: the younger loses        | new A       | old A       | x | WA301 spec.rules[0]
-age: the older wins           | new A       | old A       | y |
-name, when equally old        | old A       | old A       | y | WA301 spec.rules[0]
-name, when without age        | ageless A   | ageless A   | y | WA301 spec.rules[0]
-an age comes before none      | ageless A   | new A       | x | WA301 spec.rules[0]
-position in the route         | old A;B;A   | old B       | x | WA301 spec.rules[2]
-a rule does not shadow itself | old A,A     | old B       | x |
-some matches only             | old A       | old A,B     | y | WA302 spec.rules[0]
-all matches                   | old A;B     | old A,B     | y | WA301 spec.rules[0]
+age: the younger loses        | new A       | old A       | x | WA301 spec.rules[0] | is older
+age: the older wins           | new A       | old A       | y |                     |
+name, when equally old        | old A       | old A       | y | WA301 spec.rules[0] | comes first by name
+name, when without age        | ageless A   | ageless A   | y | WA301 spec.rules[0] | comes first by name
+an age comes before none      | ageless A   | new A       | x | WA301 spec.rules[0] | is older
+position in the route         | old A;B;A   | old B       | x | WA301 spec.rules[2] | stands before it
+a rule does not shadow itself | old A,A     | old B       | x |                     |
+some matches only             | old A       | old A,B     | y | WA302 spec.rules[0] | comes first by name
+all matches                   | old A;B     | old A,B     | y | WA301 spec.rules[0] | comes first by name
 ";
 
 /// Route `name`, described as in [`EQUALS`].
@@ -66,9 +66,19 @@ fn described(name: &str, text: &str) -> String {
 
 #[test]
 fn equal_matches_are_decided_by_age_then_name_then_position() {
-    for [name, x, y, object, expected] in rows(EQUALS) {
+    for [name, x, y, object, expected, advantage] in rows(EQUALS) {
         let world = described("x", x) + &described("y", y);
         assert_eq!(found(&world, object), lines(expected), "{name}");
+        let output = output(&format!("{CLASS}{BASE}\n{world}"));
+        let notes = output
+            .notes
+            .get(&reference(&format!("HTTPRoute infra/{object}")));
+        for note in notes.iter().flat_map(|notes| notes.iter()) {
+            let said = note
+                .message
+                .ends_with(&format!("has equal matches and {advantage}"));
+            assert!(said, "{name}: {}", note.message);
+        }
     }
     let at_one = described("x", "old A").replace("{name: gw}", "{name: gw, sectionName: a}");
     let world = at_one + &described("y", "old A");
