@@ -7,7 +7,7 @@ use weft_api::{
     gateway::{AddressType, GatewayAddress, GatewayStatus, ListenerStatus},
     route::DefaultScope,
 };
-use weft_ir::Name;
+use weft_ir::{Name, PortProtocol};
 
 use crate::{
     Input,
@@ -92,6 +92,7 @@ impl GatewayPlan {
         mark_conflicts(&mut listeners, &mut findings);
         mark_overlaps(&mut listeners, &mut findings);
         note_client_certificate(object, &mut findings);
+        note_client_validation(object, &listeners, &mut findings);
         let name = Name::new(key.namespace(), key.name());
         if let Some(facts) = input.scope.gateways.get(&name) {
             note_facts(object, &listeners, facts, &mut findings);
@@ -218,6 +219,37 @@ fn note_client_certificate(gateway: &Gateway, findings: &mut Findings) {
     if client_certificate(gateway) {
         let field = "spec.tls.backend.clientCertificateRef";
         findings.add(&notes::CLIENT_VALIDATION, field, CLIENT_CERTIFICATE);
+    }
+}
+
+/// Listeners that were to check client certificates say so themselves. Where there is none, the
+/// field is still not one to be accepted and ignored.
+fn note_client_validation(gateway: &Gateway, listeners: &[ListenerPlan], findings: &mut Findings) {
+    let tls = gateway.spec.tls.as_deref();
+    let Some(frontend) = tls.and_then(|tls| tls.frontend.as_ref()) else {
+        return;
+    };
+    let concerns = |listener: &ListenerPlan, port: Option<i32>| {
+        let https = listener.protocol == Some(PortProtocol::Https);
+        let own = |number: i32| i32::from(listener.port) == number;
+        https
+            && match port {
+                Some(port) => own(port),
+                None => !frontend.per_port.iter().any(|entry| own(entry.port)),
+            }
+    };
+    let ports = frontend.per_port.iter().enumerate();
+    let ports =
+        ports.map(|(at, entry)| (format!("perPort[{at}].tls"), &entry.tls, Some(entry.port)));
+    let all = std::iter::once(("default".to_owned(), &frontend.default, None));
+    for (at, config, port) in all.chain(ports) {
+        let concerned = listeners.iter().any(|listener| concerns(listener, port));
+        if config.validation.is_some() && !concerned {
+            let message = "client certificates are not checked by this version, and there is no \
+                           HTTPS listener that this could concern";
+            let field = format!("spec.tls.frontend.{at}.validation");
+            findings.add(&notes::CLIENT_VALIDATION, field, message);
+        }
     }
 }
 

@@ -88,7 +88,13 @@ impl Judge<'_> {
         if let GatewayState::Waiting(message) = &self.plan.state {
             return self.waiting(type_, message);
         }
-        let result = self.reachable().and_then(|()| self.acknowledged());
+        let result = match &self.plan.state {
+            GatewayState::Refused(why) => {
+                let message = format!("the Gateway is not accepted: {}", why.message);
+                Err(Rejection::new(Reason::Invalid.as_str(), message))
+            }
+            _ => self.reachable().and_then(|()| self.acknowledged()),
+        };
         let result = result.as_ref().map(|()| "the listeners are open");
         verdict(type_, Reason::Programmed, result, self.generation())
     }
@@ -166,7 +172,7 @@ impl Judge<'_> {
         let generation = self.generation();
         let accepted = self.listener_accepted(listener);
         let programmed = self.listener_programmed(listener, accepted.is_ok());
-        let accepted = accepted.as_ref().map(|()| "the listener is served");
+        let accepted = accepted.as_ref().map(|()| "the listener is valid");
         let resolved = listener
             .resolved_refs
             .as_ref()

@@ -1,7 +1,7 @@
 //! Listeners by themselves, one row per clause of `Listener`, `ListenerTLSConfig` and the reasons of
 //! `ListenerStatus` (routing.md sections 3 and 8).
 
-use crate::fixture::{CLASS, check, lines, notes, output, rows, status, tables};
+use crate::fixture::{CLASS, check, notes, output, rows, status, tables};
 
 const PEM_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\\nMIIBAAAA\\n-----END CERTIFICATE-----";
 const PEM_KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMIIBAAAA\\n-----END PRIVATE KEY-----";
@@ -212,6 +212,21 @@ fn client_certificates_are_refused_not_ignored() {
         assert_eq!(seen[1..], ["a", "b", "c"].map(listener), "{name}");
     }
     let found = notes(&output(&world("default: {VALIDATION}")), "Gateway infra/gw");
-    let expected = lines("WA403 spec.tls.frontend.default.validation");
-    assert!(found.contains(&expected[0].to_owned()), "{found:?}");
+    let expected = ["WA403 spec.tls.frontend.default.validation"];
+    assert_eq!(
+        found, expected,
+        "said once, however many listeners it concerns"
+    );
+    let found = notes(
+        &output(&world(
+            "default: {}, perPort: [{port: 80, tls: {VALIDATION}}]",
+        )),
+        "Gateway infra/gw",
+    );
+    let expected = ["WA403 spec.tls.frontend.perPort[0].tls.validation"];
+    assert_eq!(found, expected, "nor where there is no HTTPS listener");
+    let http = world("default: {VALIDATION}").replace(tls, "protocol: HTTP");
+    let found = notes(&output(&http), "Gateway infra/gw");
+    let expected = ["WA403 spec.tls.frontend.default.validation"];
+    assert_eq!(found, expected, "nor where there is none at all");
 }
