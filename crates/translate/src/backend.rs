@@ -143,7 +143,7 @@ fn resolve(
             code: &notes::BACKEND_PROTOCOL,
             key: "port",
             message: format!(
-                "Service {name} port {} has appProtocol {}, which a {kind} cannot send to",
+                "Service {name} port {} has appProtocol {}, to which no {kind} can send",
                 port.port,
                 Quoted(app_protocol.unwrap_or_default())
             ),

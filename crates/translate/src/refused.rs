@@ -123,13 +123,12 @@ pub(crate) fn listener_set(
     let parent = &set.spec.parent_ref;
     let namespace = parent.namespace(set.namespace());
     let plan = plans.get(&ObjectKey::new(namespace, parent.name.as_str()))?;
-    let reason = match admits(input, &plan.object, set) {
-        true => Reason::ListenersNotValid,
-        false => Reason::NotAllowed,
-    };
-    let message = match reason {
-        Reason::NotAllowed => format!("allowedListeners of Gateway {} has no room", plan.name),
-        _ => message.to_owned(),
+    let (reason, message) = match barred(input, &plan.object, set) {
+        None => (Reason::ListenersNotValid, message.to_owned()),
+        Some(why) => {
+            let field = format!("spec.allowedListeners.namespaces of Gateway {}", plan.name);
+            (Reason::NotAllowed, format!("{field} {why}"))
+        }
     };
     let generation = set.generation();
     let rejected = |reason: Reason| Rejection::new(reason.as_str(), message.as_str());
@@ -161,23 +160,33 @@ pub(crate) fn listener_set(
     })
 }
 
-/// Whether `allowedListeners` of the Gateway lets the set in; nobody is let in by default.
-fn admits(input: Input<'_>, gateway: &weft_api::Gateway, set: &ListenerSet) -> bool {
-    let Some(allowed) = &gateway.spec.allowed_listeners else {
-        return false;
-    };
-    let selector = allowed
-        .namespaces
-        .as_ref()
-        .and_then(|filter| filter.selector.as_deref());
-    match (allowed.from(), selector) {
-        (FromNamespaces::All, _) => true,
-        (FromNamespaces::Same, _) => gateway.namespace() == set.namespace(),
+/// Why `allowedListeners.namespaces` of the Gateway does not let the set in, with the cure; nobody is
+/// let in by default.
+fn barred(
+    input: Input<'_>,
+    gateway: &weft_api::Gateway,
+    set: &ListenerSet,
+) -> Option<&'static str> {
+    let allowed = gateway.spec.allowed_listeners.as_ref();
+    let namespaces = allowed.and_then(|allowed| allowed.namespaces.as_ref());
+    let selector = namespaces.and_then(|filter| filter.selector.as_deref());
+    let from = allowed.map_or(&FromNamespaces::None, |allowed| allowed.from());
+    match (from, selector) {
+        (FromNamespaces::All, _) => None,
+        (FromNamespaces::Same, _) => (gateway.namespace() != set.namespace())
+            .then_some("lets in its own namespace only (from: Same); set from to All or Selector"),
         (FromNamespaces::Selector, Some(selector)) => {
             let labels = input.store.namespace_labels(set.namespace());
-            selects(selector, labels).unwrap_or(false)
+            let taken = selects(selector, labels).unwrap_or(false);
+            (!taken).then_some("has a selector that does not take the namespace; label it")
         }
-        _ => false,
+        (FromNamespaces::Selector, None) => Some("is from Selector without a selector; add one"),
+        (FromNamespaces::None, _) => Some(
+            "lets in no ListenerSet (from: None, the default); set from to Same, All or Selector",
+        ),
+        _ => Some(
+            "lets in no ListenerSet (from is no value known); set from to Same, All or Selector",
+        ),
     }
 }
 

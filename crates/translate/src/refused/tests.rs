@@ -2,7 +2,10 @@
 
 use weft_ir::{BackendFault, Name, Target};
 
-use crate::fixture::{CLASS, check, notes, output, rows, status};
+use crate::{
+    Status,
+    fixture::{CLASS, check, notes, output, reference, rows, status},
+};
 
 const BASE: &str = "Service infra/web {clusterIP: 10.0.0.1, ports: [{port: 80}]}
 Gateway infra/gw {gatewayClassName: weft, allowedListeners: {namespaces: {from: Same}}, listeners: [{name: l, port: 80, protocol: HTTP}]}
@@ -26,16 +29,16 @@ fn unbuilt_routes_are_not_accepted() {
     }
 }
 
-/// Name of the parent, and why the set is not accepted.
+/// Name of the parent, why the set is not accepted, and what its status says of that.
 const SETS: &str = "
-let in, but not built     | gw    | ListenersNotValid
-not let in                | other | NotAllowed
-somebody else's Gateway   | nope  |
+let in, but not built     | gw    | ListenersNotValid | not supported by this version
+not let in                | other | NotAllowed        | (from: None, the default); set from to
+somebody else's Gateway   | nope  |                   |
 ";
 
 #[test]
 fn listener_sets_are_not_accepted() {
-    for [name, parent, reason] in rows(SETS) {
+    for [name, parent, reason, words] in rows(SETS) {
         let world = format!(
             "{BASE}\nListenerSet infra/set {{parentRef: {{name: {parent}}}, \
              listeners: [{{name: x, port: 90, protocol: HTTP}}]}}"
@@ -48,6 +51,15 @@ fn listener_sets_are_not_accepted() {
             ),
         };
         check(name, &world, "ListenerSet infra/set", &expected);
+        let output = output(&format!("{CLASS}{world}"));
+        if let Some(Status::ListenerSet(status)) = output
+            .statuses
+            .get(&reference("ListenerSet infra/set"))
+            .map(AsRef::as_ref)
+        {
+            let message = &status.conditions[0].message;
+            assert!(message.contains(words), "{name}: {message}");
+        }
     }
 }
 
