@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod ask;
 pub mod backend;
+pub mod binary;
 pub mod body;
 pub mod client;
 pub mod fixture;
