@@ -71,6 +71,13 @@ impl ObjectKey {
     }
 }
 
+impl From<ObjectKey> for (Arc<str>, Arc<str>) {
+    /// Namespace and name.
+    fn from(key: ObjectKey) -> Self {
+        (key.namespace, key.name)
+    }
+}
+
 impl Ord for ObjectKey {
     fn cmp(&self, other: &Self) -> Ordering {
         compare(self, other)

@@ -6,6 +6,8 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
@@ -33,12 +35,13 @@ pub struct SelectorError {
 }
 
 schema! {
-    /// Metadata of an object. Managed fields, finalizers and the self link are never kept.
+    /// Metadata of an object. Managed fields, finalizers and the self link are never kept. Its names
+    /// are shared with every key that is made of them.
     pub struct ObjectMeta {
         /// Name; always present in objects that were parsed.
-        pub name: Option<String>,
+        pub name: Option<Arc<str>>,
         /// Namespace; absent for cluster-scoped objects.
-        pub namespace: Option<String>,
+        pub namespace: Option<Arc<str>>,
         /// Identity of this incarnation; absent outside a cluster.
         pub uid: Option<Box<str>>,
         /// Version for optimistic locking; absent outside a cluster.

@@ -37,12 +37,12 @@ pub trait Object: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Syn
     /// The metadata, to change it.
     fn metadata_mut(&mut self) -> &mut ObjectMeta;
 
-    /// Namespace and name.
+    /// Namespace and name, shared with the metadata.
     fn key(&self) -> ObjectKey {
         let metadata = self.metadata();
         ObjectKey::new(
-            metadata.namespace.as_deref().unwrap_or_default(),
-            metadata.name.as_deref().unwrap_or_default(),
+            metadata.namespace.clone().unwrap_or_default(),
+            metadata.name.clone().unwrap_or_default(),
         )
     }
 

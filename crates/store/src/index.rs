@@ -106,7 +106,8 @@ fn service_of(slice: &EndpointSlice) -> impl Iterator<Item = ObjectKey> {
     let name = slice
         .label(SERVICE_NAME_LABEL)
         .filter(|name| !name.is_empty());
-    name.map(|name| ObjectKey::new(slice.namespace(), name))
+    let namespace = || slice.metadata.namespace.clone().unwrap_or_default();
+    name.map(|name| ObjectKey::new(namespace(), name))
         .into_iter()
 }
 
@@ -136,6 +137,8 @@ impl<K: Ord, T: Object> Index<K, T> {
     fn add(&mut self, mention: K, key: &ObjectKey, object: &Arc<T>) {
         let list = self.lists.entry(mention).or_default();
         if let Err(place) = list.binary_search_by_key(key, |other| other.key()) {
+            // Most lists keep one entry for ever.
+            list.reserve_exact(1);
             list.insert(place, Arc::clone(object));
         }
     }

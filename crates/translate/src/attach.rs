@@ -158,7 +158,8 @@ pub(crate) fn parent(
             match plan {
                 Some(plan) => {
                     let taken = sieve::listeners(input.store, plan, route, reference);
-                    Parent::Gateway(name(), taken.map_err(|it| report(findings, it)))
+                    let name = plan.name.clone();
+                    Parent::Gateway(name, taken.map_err(|it| report(findings, it)))
                 }
                 None => missing_gateway(input, name(), |it| report(findings, it)),
             }

@@ -115,6 +115,12 @@ impl<'a> CompileContext<'a> {
     }
 }
 
+/// The name of an object in the tables.
+pub(crate) fn name_of(key: &ObjectKey) -> Name {
+    let (namespace, name) = key.clone().into();
+    Name { namespace, name }
+}
+
 /// The route object as findings and statuses name it.
 pub(crate) fn object_ref(route: &RouteId) -> ObjectRef {
     let kind = match route.kind {

@@ -15,6 +15,8 @@ use weft_api::{
 use weft_ir::{Endpoint, EndpointSet, EndpointState, Endpoints, Name, ServicePort};
 use weft_store::Store;
 
+use crate::context::name_of;
+
 #[cfg(test)]
 mod tests;
 
@@ -71,7 +73,7 @@ impl EndpointTable {
         }
         for (key, service) in store.services().entries() {
             let slices = || store.endpoint_slices_of(key.namespace(), key.name());
-            let name = Name::new(key.namespace(), key.name());
+            let name = name_of(key);
             let known = self.sources.get(&name);
             if known.is_some_and(|known| known.is(service, slices())) {
                 continue;

@@ -66,7 +66,7 @@ mod tests {
 
     fn grant(namespace: &str, from: [&str; 3], to: (&str, &str, Option<&str>)) -> ReferenceGrant {
         let mut grant = ReferenceGrant::default();
-        grant.metadata.namespace = Some(namespace.to_owned());
+        grant.metadata.namespace = Some(namespace.into());
         let [group, kind, namespace] = from.map(str::to_owned);
         grant.spec.from.push(ReferenceGrantFrom {
             group,

@@ -17,9 +17,10 @@ use weft_api::{GrpcRoute, HttpRoute, ObjectKey};
 use weft_ir::Name;
 use weft_store::Store;
 
-use self::observe::{Observed, name_of};
+use self::observe::Observed;
 use crate::{
     Input, Output,
+    context::name_of,
     gateway::{GatewayPlan, Plans, table},
     group::{GroupKey, Groups, Settled},
     mesh,

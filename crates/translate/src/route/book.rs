@@ -13,7 +13,7 @@ use super::{CompiledRoute, RouteKind};
 use crate::{
     Input,
     attach::{self, Attaching, Hosts, Parent},
-    context::{CompileContext, ParentMode, Uses, object_ref},
+    context::{CompileContext, ParentMode, Uses, name_of, object_ref},
     gateway::Plans,
     group::{GroupKey, Groups, Member},
     notes::{Findings, Note},
@@ -227,7 +227,7 @@ impl Refresh<'_> {
         groups: &mut Groups,
     ) -> Memo {
         let id = old.as_ref().map(|old| old.id.clone()).unwrap_or_else(|| {
-            let name = Name::new(key.namespace(), key.name());
+            let name = name_of(key);
             Arc::new(RouteId {
                 kind: R::ROUTE_KIND,
                 name,

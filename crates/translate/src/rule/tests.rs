@@ -88,8 +88,8 @@ struct Outcome {
 
 fn compile<R: RouteKind>(mut route: R, parent: ParentMode) -> Outcome {
     let metadata = route.metadata_mut();
-    metadata.namespace = Some("shop".to_owned());
-    metadata.name = Some("route".to_owned());
+    metadata.namespace = Some("shop".into());
+    metadata.name = Some("route".into());
     let id = RouteId {
         kind: R::ROUTE_KIND,
         name: Name::new("shop", "route"),

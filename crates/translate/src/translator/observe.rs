@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use weft_api::{BackendTlsPolicy, ListenerSet, Namespace, ObjectKey, ReferenceGrant, Service};
-use weft_ir::Name;
+use weft_api::{BackendTlsPolicy, ListenerSet, Namespace, ReferenceGrant, Service};
 use weft_store::Store;
 
-use crate::{refused, route::book::Changes, snapshot::Snapshot};
+use crate::{context::name_of, refused, route::book::Changes, snapshot::Snapshot};
 
 /// The objects that rules and attachment look at, as they were.
 #[derive(Default)]
@@ -49,9 +48,4 @@ impl Observed {
         changes.listener_sets = !sets.is_empty();
         changes
     }
-}
-
-/// The name of an object in the tables.
-pub(super) fn name_of(key: &ObjectKey) -> Name {
-    Name::new(key.namespace(), key.name())
 }

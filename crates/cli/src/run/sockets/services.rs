@@ -34,8 +34,8 @@ pub(crate) struct ServicePlace {
 impl Sockets {
     /// The Service with the ClusterIP it has here, as an API server would have filled it in.
     pub(crate) fn admit(&mut self, service: Arc<Service>) -> Arc<Service> {
-        let key = service.key();
-        let owner = Owner::Service(Name::new(key.namespace(), key.name()));
+        let (namespace, name) = service.key().into();
+        let owner = Owner::Service(Name { namespace, name });
         let spec = &service.spec;
         if spec.is_headless() || *spec.type_() == ServiceType::ExternalName {
             self.book.release(&owner);
