@@ -40,7 +40,7 @@ pub enum StatusError {
 
 /// Writes statuses to `<state directory>/status/<Kind>/<namespace or _cluster>/<name>.yaml`.
 ///
-/// A thread of its own writes, so that callers never wait for a disk. Of several versions of one
+/// A thread of its own writes, so that callers rarely wait for a disk. Of several versions of one
 /// object that wait, only the newest is written, so at most one job per object waits.
 #[derive(Debug)]
 pub struct StatusFiles {
@@ -81,8 +81,8 @@ impl StatusFiles {
 
     /// Writes an object with its status, if it differs from what is there. `now` becomes the
     /// `lastTransitionTime` of conditions whose status changed; those of others stay as they are
-    /// in the file, across restarts too. Does not block. Failures are logged and tried again with
-    /// the next version.
+    /// in the file, across restarts too. Blocks while some hundred others wait. Failures are logged
+    /// and tried again with the next version.
     pub fn write(&self, object: AnyObject, now: &Time) {
         self.queue.push(Job::Write(object, now.clone()));
     }

@@ -6,6 +6,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use weft_api::meta::Time;
 use weft_api::{AnyObject, ObjectRef};
 
+/// Objects that may wait to be written. Each is a whole one with its status, so that those of ten
+/// thousand routes would take more memory than the routes.
+const WRITES_MAX: usize = 256;
+
 /// Something to do with files of statuses.
 #[derive(Debug, PartialEq)]
 pub(super) enum Job {
@@ -34,8 +38,16 @@ struct State {
 }
 
 impl Queue {
+    /// Waits for room, if the job is to write.
     pub(super) fn push(&self, job: Job) {
         let mut state = self.lock();
+        if matches!(job, Job::Write(..)) {
+            let is_full = |state: &mut State| state.jobs.len() >= WRITES_MAX && !state.closed;
+            state = self
+                .changed
+                .wait_while(state, is_full)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
         match job {
             Job::Write(ref object, _) => {
                 let reference = object.reference();
