@@ -77,7 +77,7 @@ macro_rules! codes {
 }
 
 codes! {
-    INVALID_OBJECT = "WA100", Error, "the object does not satisfy its schema", "correct the field; an API server would refuse the object";
+    INVALID_OBJECT = "WA100", Error, "the object does not satisfy its schema", "correct the field; until then the object is refused, as an API server would";
     UNKNOWN_FIELD = "WA101", Error, "unknown field", "remove the field or correct its spelling";
     SYNTAX = "WA120", Error, "the file is not YAML", "correct the syntax";
     UNREADABLE = "WA121", Error, "the file cannot be read", "correct its permissions or remove it";
