@@ -194,8 +194,12 @@ impl Control {
 
     /// Findings that were not there before, located.
     fn new_findings(&self, before: &View, after: &View, settled: &Settled) -> Vec<Finding> {
-        let key = |finding: &Finding| finding.to_string();
-        let known: HashSet<String> = before.of_files.iter().map(key).collect();
+        // Lines move with every edit above them; the same words in another file are another finding.
+        let key = |finding: &Finding| {
+            let file = finding.place.as_ref().map(|place| Arc::clone(&place.file));
+            (finding.to_string(), file)
+        };
+        let known: HashSet<_> = before.of_files.iter().map(key).collect();
         let new = after.of_files.iter().filter(|it| !known.contains(&key(it)));
         let mut new: Vec<Finding> = new.cloned().collect();
         let mut notes = Vec::new();
