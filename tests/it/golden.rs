@@ -3,7 +3,7 @@
 //! `UPDATE=1 cargo test -p weft-tests golden` rewrites the pages; read them against the
 //! specification before they are committed. `GOLDEN=name` runs one pair.
 
-mod laws;
+pub(crate) mod laws;
 
 use std::{
     fs,

@@ -1,6 +1,7 @@
 //! The one integration-test binary of the workspace: it links once, and `cargo x test` runs its
 //! modules as stages (`golden`, `tidy`, `standalone`; everything else is `integration`).
 
+mod broken;
 mod coverage;
 mod generated;
 mod golden;

@@ -52,7 +52,9 @@ fn run<S: Strategy>(strategy: &S, check: impl Fn(S::Value) -> Result<usize, Test
     });
     let objects = std::cell::Cell::new(0);
     let outcome = runner.run(strategy, |case| {
-        objects.set(objects.get() + check(case)?);
+        if objects.get() < OBJECTS {
+            objects.set(objects.get() + check(case)?);
+        }
         Ok(())
     });
     if let Err(TestError::Fail(reason, case)) = outcome {

@@ -25,9 +25,9 @@ fn build() -> PathBuf {
         .expect("cargo runs");
     assert!(output.status.success(), "weft does not build");
     let messages = String::from_utf8(output.stdout).expect("messages of cargo are text");
-    let programs = messages.lines().filter_map(|line| {
+    let mut programs = messages.lines().rev().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
     });
-    programs.last().expect("weft-cli has a program")
+    programs.next().expect("weft-cli has a program")
 }

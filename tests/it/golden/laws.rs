@@ -37,23 +37,27 @@ fn invariant_3_the_order_of_objects_does_not_matter() {
 fn invariant_4_accepted_routes_are_in_the_tables_and_no_others() {
     for (name, fixture) in fixtures() {
         let output = translate(&fixture.store(), &fixture.scope);
-        let accepted: BTreeSet<String> = output
-            .statuses
-            .iter()
-            .filter(|(_, status)| match &***status {
-                Status::Route(route) => route.parents.iter().any(is_accepted_here),
-                _ => false,
-            })
-            .map(|(object, _)| object.to_string())
-            .collect();
-        let served: BTreeSet<String> = rules(&output.tables)
-            .map(|rule| rule.route.to_string())
-            .collect();
+        let (accepted, served) = accepted_and_served(&output);
         assert_eq!(
             accepted, served,
             "{name}: accepted routes against routes of the tables"
         );
     }
+}
+
+/// The routes that a status accepts, and those that are in the tables.
+pub(crate) fn accepted_and_served(output: &Output) -> (BTreeSet<String>, BTreeSet<String>) {
+    let accepted: BTreeSet<String> = output
+        .statuses
+        .iter()
+        .filter(|(_, status)| match &***status {
+            Status::Route(route) => route.parents.iter().any(is_accepted_here),
+            _ => false,
+        })
+        .map(|(object, _)| object.to_string())
+        .collect();
+    let served = rules(&output.tables).map(|rule| rule.route.to_string());
+    (accepted, served.collect())
 }
 
 fn is_accepted_here(parent: &ParentStatus) -> bool {
@@ -78,22 +82,29 @@ fn rules(tables: &Tables) -> impl Iterator<Item = &Arc<Rule>> {
 fn statuses_give_permitted_reasons_only() {
     for (name, fixture) in fixtures() {
         let output = translate(&fixture.store(), &fixture.scope);
-        for (object, status) in output.statuses.iter() {
-            for (surface, condition) in conditions(status) {
-                // Types of other controllers pass through.
-                let known = |type_: &&ConditionType| condition.is(**type_);
-                let Some(&type_) = ConditionType::ALL.iter().find(known) else {
-                    continue;
-                };
-                let reasons = permitted(surface, type_, condition.status);
-                let Condition { status, reason, .. } = condition;
-                assert!(
-                    reasons.iter().any(|permitted| permitted.as_str() == reason),
-                    "{name}: {object}: {type_} is {status:?} for {reason}, permitted {reasons:?}"
-                );
+        assert_eq!(forbidden_reason(&output), None, "{name}");
+    }
+}
+
+/// A condition whose reason the specification does not know there.
+pub(crate) fn forbidden_reason(output: &Output) -> Option<String> {
+    for (object, status) in output.statuses.iter() {
+        for (surface, condition) in conditions(status) {
+            // Types of other controllers pass through.
+            let known = |type_: &&ConditionType| condition.is(**type_);
+            let Some(&type_) = ConditionType::ALL.iter().find(known) else {
+                continue;
+            };
+            let reasons = permitted(surface, type_, condition.status);
+            let Condition { status, reason, .. } = condition;
+            if !reasons.iter().any(|permitted| permitted.as_str() == reason) {
+                return Some(format!(
+                    "{object}: {type_} is {status:?} for {reason}, permitted {reasons:?}"
+                ));
             }
         }
     }
+    None
 }
 
 /// Every reason that this version can give is shown by a fixture.
