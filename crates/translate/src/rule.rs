@@ -107,7 +107,7 @@ fn finish(
     let filters = filter::compile(judge, draft.filters, prefix, &at.key("filters"));
     let backends = backend::compile(judge, draft.backend_refs, prefix, &at.key("backendRefs"));
     check_whole(judge, &draft, at);
-    let failure = match (judge.end_rule(at), filters.unresolved) {
+    let failure = match (judge.end_rule(at, !is_empty), filters.unresolved) {
         (true, _) => Some(INVALID_RULE),
         (false, true) => Some(UNRESOLVED_FILTER),
         (false, false) => None,

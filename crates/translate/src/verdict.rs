@@ -61,6 +61,10 @@ pub(crate) struct Judge<'c, 'a> {
 struct DroppedRule {
     refusal: Refusal,
     message: String,
+    /// Its field.
+    at: String,
+    /// Whether a match is left to answer 500.
+    answers: bool,
 }
 
 impl<'c, 'a> Judge<'c, 'a> {
@@ -126,18 +130,20 @@ impl<'c, 'a> Judge<'c, 'a> {
         self.context.note(code, at.to_string(), message.to_string());
     }
 
-    /// Ends the rule at `at`. Whether it is dropped.
-    pub(crate) fn end_rule(&mut self, at: &Field<'_>) -> bool {
+    /// Ends the rule at `at`, of which some match is left or none. Whether it is dropped.
+    pub(crate) fn end_rule(&mut self, at: &Field<'_>, matches_left: bool) -> bool {
         let problems = std::mem::take(&mut self.rule);
         // IncompatibleFilters is said only when it is all there is to say.
         let Some(refusal) = problems.iter().map(|(refusal, _)| *refusal).max() else {
             return false;
         };
         let message = enumerate(problems.iter().map(|(_, message)| message));
-        self.dropped.push(DroppedRule { refusal, message });
-        let answer = "the rule answers 500 until it is corrected";
-        self.context
-            .note(&notes::RULE_DROPPED, at.to_string(), answer.to_owned());
+        self.dropped.push(DroppedRule {
+            refusal,
+            message,
+            at: at.to_string(),
+            answers: matches_left,
+        });
         true
     }
 
@@ -152,6 +158,15 @@ impl<'c, 'a> Judge<'c, 'a> {
                 format!("Dropped Rule: {message}"),
             )
         });
+        for DroppedRule { at, answers, .. } in self.dropped {
+            let until = match (&accepted, answers) {
+                (Err(_), _) => "the route is not accepted, so that no rule of it acts",
+                (Ok(()), true) => "the rule answers 500",
+                (Ok(()), false) => "the rule has no match left, so that no request reaches it",
+            };
+            let message = format!("{until} until it is corrected");
+            self.context.note(&notes::RULE_DROPPED, at, message);
+        }
         let rules = if accepted.is_ok() { rules } else { Vec::new() };
         CompiledRoute {
             rules,

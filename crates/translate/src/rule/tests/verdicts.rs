@@ -268,3 +268,34 @@ fn a_small_rule_stays_small() {
     let total: usize = parts.iter().map(|(_, bytes)| bytes).sum();
     assert!(total <= 600, "{total} bytes: {parts:?}");
 }
+
+/// WA219 says what requests get, and that depends on the rest of the route.
+#[test]
+fn dropped_rules_say_what_becomes_of_their_requests() {
+    const NO_MATCH: &str = "{matches: [{path: {type: RegularExpression, value: '('}}]}";
+    const ANSWERS: &str = "the rule answers 500 until it is corrected";
+    const NO_REQUEST: &str =
+        "the rule has no match left, so that no request reaches it until it is corrected";
+    const IGNORED: &str =
+        "the route is not accepted, so that no rule of it acts until it is corrected";
+    for (name, rules, expected) in [
+        ("beside a sound rule", vec![SOUND, SESSION], ANSWERS),
+        (
+            "its only match is broken",
+            vec![SOUND, NO_MATCH],
+            NO_REQUEST,
+        ),
+        ("no rule is sound", vec![SESSION], IGNORED),
+        (
+            "another rule refuses the route",
+            vec![SOUND, SESSION, "{filters: [{type: Later}]}"],
+            IGNORED,
+        ),
+    ] {
+        let outcome = route(&format!("{{rules: [{}]}}", rules.join(", ")));
+        let notes = outcome.notes.iter();
+        let dropped: Vec<_> = notes.filter(|note| note.code.id == "WA219").collect();
+        assert_eq!(dropped.len(), 1, "{name}");
+        assert_eq!(dropped[0].message, expected, "{name}");
+    }
+}
