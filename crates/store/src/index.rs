@@ -49,6 +49,14 @@ impl Indexes {
         self.change(Edit::Remove, object);
     }
 
+    /// Gives up spare room.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.services_by_address.shrink_to_fit();
+        self.slices_by_service.shrink_to_fit();
+        self.tls_policies_by_target.shrink_to_fit();
+        self.traffic_policies_by_target.shrink_to_fit();
+    }
+
     fn change(&mut self, edit: Edit, object: &AnyObject) {
         match object {
             AnyObject::Service(service) => {
@@ -141,6 +149,10 @@ impl<K: Ord, T: Object> Index<K, T> {
             list.reserve_exact(1);
             list.insert(place, Arc::clone(object));
         }
+    }
+
+    fn shrink_to_fit(&mut self) {
+        self.lists = std::mem::take(&mut self.lists).into_iter().collect();
     }
 
     /// Takes an object away from a mention.

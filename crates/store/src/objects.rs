@@ -102,6 +102,11 @@ impl<T: Object> Objects<T> {
         (change, self.by_key.insert(key, object))
     }
 
+    /// Gives up the spare room of a tree that grew in ascending order, which is half of it.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.by_key = std::mem::take(&mut self.by_key).into_iter().collect();
+    }
+
     /// Removes an object and returns it.
     pub(crate) fn remove(&mut self, key: &ObjectKey, revision: u64) -> Option<Arc<T>> {
         let removed = self.by_key.remove(key)?;

@@ -72,6 +72,11 @@ macro_rules! tables {
                 }
             }
 
+            /// Gives up spare room.
+            pub(crate) fn shrink_to_fit(&mut self) {
+                $(self.$table.shrink_to_fit();)+
+            }
+
             /// The object of a kind and key.
             pub(crate) fn get(&self, reference: &ObjectRef) -> Option<AnyObject> {
                 match reference.kind {

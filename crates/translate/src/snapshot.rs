@@ -57,6 +57,9 @@ impl<T> Snapshot<T> {
     where
         T: 's,
     {
+        if self.objects.is_empty() {
+            return self.fill(now);
+        }
         let changes = self.differences(now);
         for Change { key, new, .. } in &changes {
             match new {
@@ -65,6 +68,22 @@ impl<T> Snapshot<T> {
             };
         }
         changes
+    }
+
+    /// The first update: a tree made of a sorted list has no spare room, unlike one that grew.
+    fn fill<'s>(&mut self, now: impl Iterator<Item = (&'s ObjectKey, &'s Arc<T>)>) -> Vec<Change<T>>
+    where
+        T: 's,
+    {
+        self.objects = now
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect();
+        let appeared = |(key, object): (&ObjectKey, &Arc<T>)| Change {
+            key: key.clone(),
+            old: None,
+            new: Some(object.clone()),
+        };
+        self.objects.iter().map(appeared).collect()
     }
 
     fn differences<'s>(

@@ -91,6 +91,7 @@ impl Assembly {
     pub(crate) fn take(&mut self, events: Vec<Event>) {
         let (asking, others): (Vec<_>, Vec<_>) = events.into_iter().partition(asks_for_address);
         // Who asks for an address comes before those that take any.
+        let is_first = self.store.is_empty();
         for event in asking.into_iter().chain(others) {
             match event {
                 Event::Apply(AnyObject::Service(service)) => {
@@ -108,6 +109,9 @@ impl Assembly {
                     }
                 }
             }
+        }
+        if is_first {
+            self.store.shrink_to_fit();
         }
     }
 

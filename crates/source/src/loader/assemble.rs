@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{At, Entry, File, Foreign, Wholeness};
+use super::file::{At, Entry, File, Foreign, Wholeness, dense};
 use super::places::{place_in, place_of_line};
 use super::read::{Judged, Piece, Raw, Unreadable};
 use crate::admit::Verdict;
@@ -53,6 +53,7 @@ pub(super) fn assemble(raw: &Raw, judged: Vec<Judged>) -> File {
         }
     }
     file.findings.truncate(FINDINGS_MAX);
+    file.entries = dense(file.entries);
     file
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use weft_api::{AnyObject, ObjectRef};
 
-use super::file::{At, Content, Entry, File, Wholeness};
+use super::file::{At, Content, Entry, File, Wholeness, dense};
 use super::places::Origin;
 use super::walk::Stamp;
 use super::{Event, Staged};
@@ -95,8 +95,12 @@ impl Book {
     /// Makes changes count and says what they mean for objects.
     pub(super) fn commit(&mut self, staged: Staged) -> Vec<Event> {
         let mut touched = BTreeSet::new();
+        let is_first = self.objects.is_empty();
         for (path, change) in staged.files {
             self.replace(&path, change, &mut touched);
+        }
+        if is_first {
+            self.objects = dense(std::mem::take(&mut self.objects));
         }
         if let Some(trouble) = staged.trouble {
             self.trouble = trouble;
@@ -132,6 +136,8 @@ impl Book {
         for object in file.entries.keys() {
             let defined = self.objects.entry(object.clone()).or_default();
             let place = defined.files.partition_point(|other| other < path);
+            // Hardly any object is defined twice.
+            defined.files.reserve_exact(1);
             defined.files.insert(place, Arc::clone(path));
             touched.insert(object.clone());
         }

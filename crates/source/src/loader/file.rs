@@ -87,6 +87,12 @@ pub(crate) struct Foreign {
     pub(crate) at: At,
 }
 
+/// The same map without spare room: what grew in ascending order is half empty, what is made of a
+/// sorted list is full.
+pub(super) fn dense<K: Ord, V>(map: BTreeMap<K, V>) -> BTreeMap<K, V> {
+    map.into_iter().collect()
+}
+
 impl At {
     /// The path of a field from the root of the document.
     pub(crate) fn path(&self, field: &str) -> String {
