@@ -8,10 +8,14 @@ use std::{
 
 use serde_json::Value;
 
-/// Its path. `WEFT=path` tests a program that was built elsewhere.
+/// Its path. `WEFT=path` tests a program that was built elsewhere; a relative path begins at the
+/// package of the tests.
 pub(super) fn weft() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| std::env::var_os("WEFT").map_or_else(build, PathBuf::from))
+    PROGRAM.get_or_init(|| {
+        let program = std::env::var_os("WEFT").map_or_else(build, PathBuf::from);
+        program.canonicalize().expect("there is such a program")
+    })
 }
 
 /// Builds it with the cargo that runs the tests, which knows where the program ends up.
