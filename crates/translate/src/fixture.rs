@@ -351,6 +351,8 @@ HTTPRoute infra/fine {parentRefs: [{name: b}, {name: gw}], rules: [{backendRefs:
 ListenerSet infra/far {parentRef: {name: other}, listeners: [{name: x, port: 90, protocol: HTTP}]}
 HTTPRoute infra/odd {parentRefs: [{kind: ListenerSet, name: far}, {kind: ListenerSet, name: set}, {name: other}, {name: a}], rules: [{backendRefs: [{name: web, port: 80}]}]}
 HTTPRoute infra/twin {parentRefs: [{name: b}], rules: [{backendRefs: [{name: secure, port: 80}]}]}
+HTTPRoute shop/split {parentRefs: [{group: '', kind: Service, name: api}], rules: [{filters: [{type: Teleport}]}]}
+HTTPRoute pay/later {parentRefs: [{group: '', kind: Service, name: api, namespace: shop}], rules: [{filters: [{type: Teleport}]}]}
 HTTPRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: nope, port: 80}]}]}
 GRPCRoute infra/mixed {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
 TLSRoute infra/tls {parentRefs: [{name: b}], rules: [{backendRefs: [{name: web, port: 80}]}]}

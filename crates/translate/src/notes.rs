@@ -156,6 +156,7 @@ codes! {
     BAD_HOSTNAME = "WA223", Error, "text that is not a hostname", "write an RFC 1123 hostname, with *. in front for a wildcard";
     PORT_UNAVAILABLE = "WA224", Error, "listener port that cannot be opened", "free the port or use another";
     NO_LISTENER = "WA225", Error, "Gateway without listener", "add a listener";
+    UNROUTED = "WA226", Warning, "mesh traffic that passes unrouted", "correct the route, or remove it if its clients are to reach the Service itself";
     // WA3xx: precedence.
     SHADOWED = "WA301", Warning, "rule that never wins", "remove the rule or make its match more specific";
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";

@@ -195,11 +195,16 @@ fn state_routes<R: RouteKind>(
         let Name { namespace, name } = route.name.clone();
         ObjectKey::new(namespace, name)
     }));
+    let left_out = book
+        .iter()
+        .filter(|memo| standing::is_left_out_of(memo, &settled.groups));
+    keys.extend(left_out.map(|memo| memo.reference.key.clone()));
+    let tables = Arc::clone(&output.tables);
     for key in keys {
         let Some((route, memo)) = book.get(&key) else {
             continue;
         };
-        let (status, notes) = standing::of(route.as_ref(), memo, groups, scope);
+        let (status, notes) = standing::of(route.as_ref(), memo, groups, &tables, scope);
         output.put(&memo.reference, status.map(Status::Route), notes);
     }
 }

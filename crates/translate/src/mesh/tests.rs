@@ -226,6 +226,51 @@ fn every_address_keys_the_same_frontends() {
     assert_eq!(service("external"), None);
 }
 
+/// Routes of which `x` is refused, and what `x` is told of the traffic it does not get.
+const LEFT_OUT: &str = "
+the only one                    | shop/x             | WA226
+the only consumer               | pay/x              | WA226
+beside an accepted one          | shop/x, H shop/r   |
+beside one of another kind      | shop/x, G shop/r   |
+beside the producer's           | pay/x, H shop/r    |
+beside a consumer's             | shop/x, H pay/r    | WA226
+on one of the ports             | shop/x, H shop/r 80 | WA226
+";
+
+/// The specification ignores such a route; nobody should have to guess what that means.
+#[test]
+fn a_refused_route_says_whose_traffic_passes_unrouted() {
+    for [name, short, expected] in rows(LEFT_OUT) {
+        let (refused, others) = short.split_once(',').unwrap_or((short, ""));
+        let teleport = "rules: [{filters: [{type: Teleport}]}]";
+        let world = format!(
+            "{SERVICES}\nHTTPRoute {refused} {{parentRefs: [{{group: '', kind: Service, \
+             namespace: shop, name: web}}], {teleport}}}\n{}",
+            routes(others)
+        );
+        let found = notes(&output(&world), &format!("HTTPRoute {refused}"));
+        let told: Vec<_> = found
+            .iter()
+            .filter(|note| note.starts_with("WA226"))
+            .collect();
+        let expected: Vec<_> = lines(expected)
+            .iter()
+            .map(|code| format!("{code} spec.parentRefs[0]"))
+            .collect();
+        assert!(told.into_iter().eq(&expected), "{name}: {found:?}");
+    }
+    let under_tls = format!(
+        "{SERVICES}\nBackendTLSPolicy shop/p {{targetRefs: [{{group: '', kind: Service, name: web}}], \
+         validation: {{hostname: a}}}}\nHTTPRoute shop/x {{parentRefs: [{{group: '', kind: Service, \
+         name: web}}], rules: [{{filters: [{{type: Teleport}}]}}]}}"
+    );
+    let found = notes(&output(&under_tls), "HTTPRoute shop/x");
+    assert!(
+        !found.iter().any(|note| note.starts_with("WA226")),
+        "refused, not passed: {found:?}"
+    );
+}
+
 #[test]
 fn consumers_are_told_that_they_replace_the_producer() {
     let consumer = http("pay/r", "name: web, port: 80");

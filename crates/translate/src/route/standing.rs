@@ -1,13 +1,16 @@
 //! How a route stands with its parents: status entries and the findings that need the other routes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use weft_api::{
     Condition, ConditionStatus, ConditionType, Reason,
     reference::ParentReference,
     route::{ParentStatus, RouteStatus},
 };
-use weft_ir::Name;
+use weft_ir::{Group, Name, Tables};
 
 use super::{
     Rejection, RouteKind,
@@ -16,22 +19,25 @@ use super::{
 use crate::{
     attach::{Attachment, Parent},
     context::ParentMode,
-    group::{Group, GroupKey, Groups},
+    group::{self, GroupKey, Groups},
     notes::{self, Findings, Note},
     scope::Scope,
     status::{merge_parents, verdict, with_rejection},
 };
 
-/// The status of a route, if it has or had an entry of ours, and all findings about it.
+/// The status of a route, if it has or had an entry of ours, and all findings about it. `tables` are
+/// those that its groups are in.
 pub(crate) fn of<R: RouteKind>(
     route: &R,
     memo: &Memo,
     groups: &Groups,
+    tables: &Tables,
     scope: &Scope,
 ) -> (Option<RouteStatus>, Vec<Note>) {
     let mut standing = Standing {
         memo,
         groups,
+        tables,
         scope,
         generation: route.generation(),
         findings: Findings::new(memo.reference.clone()),
@@ -71,12 +77,37 @@ pub(crate) fn of<R: RouteKind>(
     (status, all)
 }
 
+/// Whether the route is not accepted by a Service port of which one of these groups is: what becomes
+/// of its clients depends on the routes that are.
+pub(crate) fn is_left_out_of(memo: &Memo, groups: &BTreeSet<GroupKey>) -> bool {
+    let compiled = memo.compiled(ParentMode::Mesh);
+    if compiled.is_none_or(|compiled| compiled.route.accepted.is_ok()) {
+        return false;
+    }
+    let has = |service: &Name, number: u16| {
+        let first = GroupKey::Frontend {
+            service: service.clone(),
+            port: number,
+            namespace: Arc::from(""),
+        };
+        groups.range(first..).next().is_some_and(|key| {
+            matches!(key, GroupKey::Frontend { service: other, port, .. }
+                if other == service && *port == number)
+        })
+    };
+    memo.parents.iter().any(|parent| match parent {
+        Parent::Service(service, Ok(ports)) => ports.iter().any(|port| has(service, *port)),
+        _ => false,
+    })
+}
+
 /// Whether a route acts at a parent, in words, or why not.
 type Verdict = Result<String, Rejection>;
 
 struct Standing<'a> {
     memo: &'a Memo,
     groups: &'a Groups,
+    tables: &'a Tables,
     scope: &'a Scope,
     generation: Option<i64>,
     findings: Findings,
@@ -142,7 +173,10 @@ impl Standing<'_> {
             | Parent::Service(_, Err(rejection)) => return Err(rejection.clone()),
             Parent::Gateway(name, Ok(attachments)) => on_gateway(name, attachments),
             Parent::Service(service, Ok(ports)) => {
-                compiled.route.accepted.clone()?;
+                if let Err(refused) = &compiled.route.accepted {
+                    self.note_unrouted(index, service, ports);
+                    return Err(refused.clone());
+                }
                 self.on_service(index, service, ports)?
             }
         };
@@ -193,6 +227,35 @@ impl Standing<'_> {
         Ok(message)
     }
 
+    /// A route that is not accepted is ignored in a mesh; if no other acts, its clients reach the
+    /// Service as if nothing had been asked for. That is the specification's choice, not the user's.
+    fn note_unrouted(&mut self, index: usize, service: &Name, ports: &[u16]) {
+        let own = &self.memo.id.name.namespace;
+        let table = self.tables.services.get(service);
+        let passes = |port: &&u16| {
+            let frontend = table.and_then(|table| table.port(**port));
+            frontend.is_some_and(|frontend| {
+                matches!(frontend.group(own), Group::PassThrough) && frontend.fault.is_none()
+            })
+        };
+        let unrouted: Vec<u16> = ports.iter().filter(passes).copied().collect();
+        if unrouted.is_empty() {
+            return;
+        }
+        let clients = if *own == service.namespace {
+            "every namespace without routes of its own".to_owned()
+        } else {
+            format!("namespace {own}")
+        };
+        let message = format!(
+            "the route is not accepted and no other acts on {} of Service {service}: the traffic of \
+             clients of {clients} passes to the Service unrouted",
+            list(&unrouted),
+        );
+        let at = format!("spec.parentRefs[{index}]");
+        self.findings.add(&notes::UNROUTED, at, message);
+    }
+
     /// Consumer routes replace the producer's for their namespace, which may come as a surprise.
     fn note_replaced(&mut self, index: usize, service: &Name, ports: &[u16]) {
         let producer = |port: &&u16| {
@@ -223,9 +286,9 @@ impl Standing<'_> {
     /// wins nowhere is named there; one that loses in part is only a finding.
     fn losses(&mut self, parent: &Parent) -> String {
         let kind = self.memo.id.kind;
-        let acting = |group: &&Group| group.winner().is_none_or(|winner| winner == kind);
+        let acting = |group: &&group::Group| group.winner().is_none_or(|winner| winner == kind);
         let keys = group_keys(parent, &self.memo.id);
-        let groups: Vec<&Group> = keys
+        let groups: Vec<&group::Group> = keys
             .iter()
             .filter_map(|(key, _)| self.groups.get(key))
             .filter(acting)
