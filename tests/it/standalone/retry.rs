@@ -6,14 +6,20 @@ use std::sync::{
 };
 
 use http::Request;
+use hyper::{server::conn::http2 as server, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use weft_tests::{
     backend::{Backend, Speaks, nobody},
     body::{empty, full},
-    client::{ask1, http1, tcp},
+    client::{ask1, ask2, http1, http2, tcp},
     gateway::Weft,
     rawclient::{RawClient, head},
     scripted::Scripted,
-    wait::soon,
+    wait::{Expected, soon},
     world::World,
 };
 
@@ -327,4 +333,81 @@ async fn uploads_that_clients_break_off_do_not_count_against_the_endpoint() {
     }
     let ejected = weft.metric("weft_endpoint_ejections_total", &["no_answer"]);
     assert_eq!(ejected, 0.0, "endpoints ejected for what clients did");
+}
+
+#[tokio::test]
+async fn an_http2_back_end_that_says_goaway_costs_no_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = listener.local_addr().expect("its address");
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _peer)) = listener.accept().await {
+            connections.spawn(leaving_after_ten(stream));
+        }
+    });
+    let world = World::new()
+        .service_port("shop/web", "appProtocol: kubernetes.io/h2c", &[address])
+        .route(
+            "shop/web",
+            "rules: [{backendRefs: [{name: web, port: 80}]}]",
+        );
+    let weft = Weft::start(&world);
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        let mut client = http2(tcp(weft.gateway(8080)).await).await;
+        clients.spawn(async move {
+            for number in 0..100 {
+                let request = Request::builder().method("POST").uri("http://a/");
+                let answer = ask2(&mut client, request.body(empty()).expect("a request")).await;
+                assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
+            }
+        });
+    }
+    while let Some(done) = soon("the clients", clients.join_next()).await {
+        done.expected("no request failed");
+    }
+}
+
+/// Serves an HTTP/2 connection; asks its client to leave when it has had ten requests.
+async fn leaving_after_ten(stream: TcpStream) {
+    let (heard, mut requests) = tokio::sync::mpsc::channel(16);
+    let service = service_fn(move |_request: Request<hyper::body::Incoming>| {
+        let heard = heard.clone();
+        async move {
+            heard.send(()).await.expect("the connection counts");
+            Ok::<_, std::convert::Infallible>(http::Response::new(full("ok")))
+        }
+    });
+    let builder = server::Builder::new(TokioExecutor::new());
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut count = 0;
+    loop {
+        tokio::select! {
+            _ended = connection.as_mut() => return,
+            Some(()) = requests.recv() => count += 1,
+        }
+        if count == 10 {
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the wait before a retry is what is tested"
+)]
+async fn a_retry_waits_for_its_backoff() {
+    let (backend, _seen) = failing(1).await;
+    let spec = route("codes: [503], attempts: 1, backoff: 300ms");
+    let world = World::new()
+        .service("shop/web", &[backend.address])
+        .route("shop/web", &spec);
+    let weft = Weft::start(&world);
+    let mut client = RawClient::connect(weft.gateway(8080)).await;
+    let started = std::time::Instant::now();
+    assert_eq!(client.ask("GET / HTTP/1.1\nhost: a").await.status, 200);
+    let took = started.elapsed();
+    assert!(took.as_millis() >= 300, "the retry came after {took:?}");
 }

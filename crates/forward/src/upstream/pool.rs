@@ -28,10 +28,28 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<AtomicU32>,
 }
 
+/// An HTTP/2 connection of the pool.
+#[derive(Debug)]
+struct Open {
+    shared: Shared,
+    /// Sweep before which it was last given to a request.
+    epoch: u32,
+}
+
+impl Open {
+    fn is_closed(&self) -> bool {
+        self.shared.sender.is_closed()
+    }
+
+    fn streams(&self) -> u32 {
+        self.shared.streams.load(Relaxed)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     h1: Vec<Idle>,
-    h2: Vec<Shared>,
+    h2: Vec<Open>,
     epoch: u32,
 }
 
@@ -77,12 +95,11 @@ impl Pool {
     /// An open HTTP/2 connection with room for a stream.
     pub(crate) fn take_h2(&self) -> Option<Shared> {
         let mut inner = self.lock();
-        inner.h2.retain(|shared| !shared.sender.is_closed());
-        inner
-            .h2
-            .iter()
-            .find(|shared| shared.streams.load(Relaxed) < STREAMS)
-            .cloned()
+        inner.h2.retain(|open| !open.is_closed());
+        let epoch = inner.epoch;
+        let open = inner.h2.iter_mut().find(|open| open.streams() < STREAMS)?;
+        open.epoch = epoch;
+        Some(open.shared.clone())
     }
 
     /// Adds a new HTTP/2 connection.
@@ -91,7 +108,12 @@ impl Pool {
             sender,
             streams: Arc::default(),
         };
-        self.lock().h2.push(shared.clone());
+        let mut inner = self.lock();
+        let epoch = inner.epoch;
+        inner.h2.push(Open {
+            shared: shared.clone(),
+            epoch,
+        });
         shared
     }
 
@@ -102,7 +124,12 @@ impl Pool {
         inner
             .h1
             .retain(|idle| idle.epoch == epoch && !idle.sender.is_closed());
-        inner.h2.retain(|shared| !shared.sender.is_closed());
+        inner
+            .h2
+            .retain(|open| (open.epoch == epoch || open.streams() > 0) && !open.is_closed());
         inner.epoch = epoch.wrapping_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests;
