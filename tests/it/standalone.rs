@@ -10,6 +10,7 @@ mod fields;
 mod filters;
 mod grpc;
 mod http2;
+mod ipv6;
 mod mesh;
 mod paths;
 mod retry;

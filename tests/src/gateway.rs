@@ -63,6 +63,15 @@ impl Weft {
     /// As [`Weft::start`].
     #[must_use]
     pub fn start_with(world: &World, workers: usize) -> Self {
+        Self::start_on(world, workers, own_address())
+    }
+
+    /// Starts a data path that listens on `address`.
+    ///
+    /// # Panics
+    /// As [`Weft::start`].
+    #[must_use]
+    pub fn start_on(world: &World, workers: usize, address: IpAddr) -> Self {
         let registry = Registry::new(
             BuildInfo {
                 version: "test",
@@ -86,7 +95,7 @@ impl Weft {
         let weft = Self {
             data_path: DataPath::start(config).expected("worker threads start"),
             registry,
-            address: own_address(),
+            address,
             state: Mutex::new(state),
         };
         weft.update(world);

@@ -1,7 +1,7 @@
 //! Back-ends that follow a script byte by byte, for everything a proper server would not do.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -45,7 +45,19 @@ impl Scripted {
         S: Fn(Peer) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0")
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), script).await
+    }
+
+    /// Runs `script` for every connection to a free port of `address`.
+    ///
+    /// # Panics
+    /// When the system gives no socket.
+    pub async fn start_on<S, F>(address: IpAddr, script: S) -> Self
+    where
+        S: Fn(Peer) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((address, 0))
             .await
             .expected("a back-end's socket");
         let address = listener.local_addr().expected("its address");
