@@ -1,6 +1,6 @@
 //! What the admin endpoint shows of a run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weft_proxy::{admin::State, standalone::DataPath};
 use weft_telemetry::metrics::Registry;
@@ -12,6 +12,8 @@ pub(crate) struct AdminState {
     registry: Registry,
     data_path: Arc<DataPath>,
     shared: Arc<Shared>,
+    /// The last answer about readiness that was not given in the middle of a change.
+    settled: Mutex<Result<(), String>>,
 }
 
 impl AdminState {
@@ -20,6 +22,7 @@ impl AdminState {
             registry,
             data_path,
             shared,
+            settled: Mutex::new(Ok(())),
         }
     }
 }
@@ -30,13 +33,21 @@ impl State for AdminState {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let (wanted, open) = (self.shared.view().sockets, self.data_path.sockets());
-        if open < wanted {
-            return Err(format!(
-                "{open} of {wanted} sockets are open; standard error says why"
-            ));
+        let view = self.shared.view();
+        let (wanted, open) = (view.sockets, self.data_path.sockets());
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sockets are closed and opened before the view says so; counts of two configurations
+        // cannot be compared. The generation is asked for last: it is set before sockets are seen.
+        if self.data_path.tables().0 == view.generation {
+            *settled = if open < wanted {
+                Err(format!(
+                    "{open} of {wanted} sockets are open; standard error says why"
+                ))
+            } else {
+                Ok(())
+            };
         }
-        Ok(())
+        settled.clone()
     }
 
     fn config(&self) -> String {
