@@ -227,3 +227,24 @@ async fn a_drain_under_load_fails_no_request() {
         done.expected("no client saw a failure");
     }
 }
+
+#[tokio::test]
+async fn idle_connections_of_every_kind_do_not_hold_a_drain_up() {
+    let backend = Backend::named("web").await;
+    let world = World::new()
+        .service_port("shop/web", "appProtocol: http", &[backend.address])
+        .route("shop/web", ANY);
+    let weft = Weft::start(&world);
+    let gateway = weft.gateway(8080);
+    let mut silent = RawClient::connect(gateway).await;
+    let mut used = RawClient::connect(gateway).await;
+    assert_eq!(used.ask("GET / HTTP/1.1\nhost: a").await.status, 200);
+    let mut mesh = RawClient::connect(weft.mesh("client", "shop/web")).await;
+    let h2 = http2(tcp(gateway).await).await;
+    let drained = weft.drain(Duration::from_secs(60));
+    assert_eq!(soon("the drain ends", drained).await, 0, "requests cut");
+    assert_eq!(silent.rest().await, b"", "never used");
+    assert_eq!(used.rest().await, b"", "kept alive");
+    assert_eq!(mesh.rest().await, b"", "a mesh client that has not spoken");
+    eventually(PATIENCE, "HTTP/2 ends too", || h2.is_closed()).await;
+}

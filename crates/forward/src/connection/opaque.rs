@@ -38,6 +38,8 @@ enum First {
     Gone,
     /// Nobody said anything for too long.
     Silent,
+    /// The inlet closed before anybody said anything.
+    Closed,
 }
 
 impl Accepted {
@@ -51,6 +53,7 @@ impl Accepted {
             }
             First::Gone => return CloseReason::Client,
             First::Silent => return CloseReason::Idle,
+            First::Closed => return CloseReason::Drain,
         };
         let mut patience = pin!(sleep(limits::REQUEST_HEAD));
         loop {
@@ -120,6 +123,7 @@ impl Accepted {
                     // The server gave the speculative connection up; the client may still speak.
                     _ => {}
                 },
+                () = self.inlet.closed() => return First::Closed,
                 () = sleep(limits::CLIENT_IDLE) => return First::Silent,
             }
         }
