@@ -1,7 +1,6 @@
 //! HTTP/1 connections: hyper while there is something to do, nothing but the socket while idle.
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
@@ -10,10 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Request,
-    header::{CONNECTION, HeaderValue},
-};
+use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -104,18 +100,7 @@ where
         Some(Guard::new()),
         Arc::clone(&client.activity),
     );
-    let service = service_fn(|request: Request<Incoming>| {
-        let client = Arc::clone(client);
-        async move {
-            let mut response = serve_request(Arc::clone(&client), request).await;
-            if client.is_draining() && !client.activity.is_tunnel() {
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
+    let service = service_fn(|request: Request<Incoming>| serve_request(client, request));
     let mut connection = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES + limits::HEAD_BYTES / 4)
         .max_headers(limits::HEAD_FIELDS)

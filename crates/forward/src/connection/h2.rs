@@ -1,6 +1,6 @@
 //! HTTP/2 connections.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
@@ -32,10 +32,8 @@ where
 {
     let io = ClientIo::new(stream, ahead, None, Arc::clone(&client.activity));
     let of_requests = Arc::clone(&client);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let client = Arc::clone(&of_requests);
-        async move { Ok::<_, Infallible>(serve_request(client, request).await) }
-    });
+    let service =
+        service_fn(move |request: Request<Incoming>| serve_request(&of_requests, request));
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
