@@ -6,7 +6,8 @@ use std::fmt::Write;
 use http::{HeaderMap, request::Parts};
 use weft_ir::{
     Backend, Effect, Explanation, FilterContext, Filters, Group, ListenerChoice, Name, NoRecord,
-    Outcome, RequestView, RouteSet, Rule, Scheme, Tables, Target, host_of, is_grpc, normalise,
+    Outcome, Port, PortProtocol, RequestView, RouteSet, Rule, Scheme, Tables, Target, host_of,
+    is_grpc, normalise,
 };
 
 use crate::ask::{Ask, Entry};
@@ -85,10 +86,24 @@ fn listener<'t>(
         .iter()
         .find(|open| open.port == port)
         .ok_or("port is not open")?;
+    if port.protocol == PortProtocol::Https {
+        handshake(port, sni)?;
+    }
     match port.listener_for(sni, host) {
         ListenerChoice::Serve(at) => Ok(&port.listeners[at].routes),
         ListenerChoice::NotFound => Err(NO_LISTENER.to_owned()),
         ListenerChoice::Misdirected => Err("421 misdirected".to_owned()),
+    }
+}
+
+/// Whether the listener that the server name chooses can make a connection at all.
+fn handshake(port: &Port, sni: Option<&str>) -> Result<(), String> {
+    match port.listener_for(sni, sni.unwrap_or_default()) {
+        ListenerChoice::Serve(at) if port.listeners[at].certificates.is_empty() => {
+            Err("no handshake, the listener has no usable certificate".to_owned())
+        }
+        ListenerChoice::Serve(_) => Ok(()),
+        _ => Err("no handshake, no listener has the server name".to_owned()),
     }
 }
 

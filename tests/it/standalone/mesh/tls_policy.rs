@@ -55,17 +55,13 @@ async fn nothing_is_passed_through_under_a_tls_policy() {
 
 /// There is no Service to connect in case the server speaks first, and still time to ask.
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the silence before the speculative connection is what is tested"
-)]
 async fn a_silent_client_of_a_refused_port_still_gets_its_answer() {
     let world = World::bare()
         .service_port("shop/web", "appProtocol: http", &[])
         .with(&policy(""));
     let weft = Weft::start(&world);
     let mut client = RawClient::connect(weft.mesh("client", "shop/web")).await;
-    // Twice the silence after which the Service would be connected.
+    // A silence that is itself the subject: twice the one after which the Service is connected.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let answer = client.ask("GET / HTTP/1.1\nhost: a").await;
     assert_eq!(answer.status, 500);
