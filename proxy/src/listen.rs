@@ -54,6 +54,8 @@ pub struct BindError {
 pub(crate) struct Listeners {
     common: Arc<Common>,
     open: BTreeMap<Bind, Arc<Switch>>,
+    /// The last wish, if all of it came true.
+    fulfilled: Option<Arc<BTreeSet<Bind>>>,
 }
 
 /// What all accept loops share.
@@ -95,12 +97,23 @@ impl Listeners {
                 closed: Condvar::new(),
             }),
             open: BTreeMap::new(),
+            fulfilled: None,
         }
     }
 
     /// Opens and closes sockets until exactly `wanted` are open; says which could not be opened.
-    /// Connections of a closed socket finish their requests.
-    pub(crate) fn set(&mut self, wanted: &BTreeSet<Bind>) -> Vec<BindError> {
+    /// Connections of a closed socket finish their requests. The same wish again costs nothing.
+    pub(crate) fn set(&mut self, wanted: &Arc<BTreeSet<Bind>>) -> Vec<BindError> {
+        let is_fulfilled = |last: &Arc<_>| Arc::ptr_eq(last, wanted);
+        if self.fulfilled.as_ref().is_some_and(is_fulfilled) {
+            return Vec::new();
+        }
+        let failed = self.change(wanted);
+        self.fulfilled = failed.is_empty().then(|| Arc::clone(wanted));
+        failed
+    }
+
+    fn change(&mut self, wanted: &BTreeSet<Bind>) -> Vec<BindError> {
         let closing: Vec<(Bind, Arc<Switch>)> = self
             .open
             .extract_if(.., |bind, _| !wanted.contains(bind))
@@ -170,6 +183,7 @@ impl Listeners {
 
     /// Closes every socket. Connections go on.
     pub(crate) fn close(&mut self) {
+        self.fulfilled = None;
         for switch in std::mem::take(&mut self.open).into_values() {
             switch.stop.notify_one();
         }

@@ -149,15 +149,20 @@ impl Live {
     /// else is applied.
     pub fn apply(&self, configuration: Configuration) -> Result<(), AcceptorError> {
         let mut state = self.lock();
-        state.configuration = configuration;
+        let old = std::mem::replace(&mut state.configuration, configuration);
+        let endpoints_differ = !Arc::ptr_eq(&old.endpoints, &state.configuration.endpoints);
         // A backend gains its endpoints before a route can choose it, and loses its last one only
         // after no route can: in between, no request meets an empty cluster.
-        state.update_clusters(|set| !set.all().is_empty());
+        if endpoints_differ {
+            state.update_clusters(|set| !set.all().is_empty());
+        }
         let inlets: Vec<_> = state.inlets.values().cloned().collect();
         for inlet in &inlets {
             state.update(inlet);
         }
-        state.update_clusters(|set| set.all().is_empty());
+        if endpoints_differ {
+            state.update_clusters(|set| set.all().is_empty());
+        }
         state
             .clusters
             .retain(|_, entry| Arc::strong_count(&entry.cluster) > 1);
