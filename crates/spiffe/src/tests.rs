@@ -16,6 +16,10 @@ fn character(component: Component, character: char) -> SpiffeIdError {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table: one row per MUST of the specification"
+)]
 fn refused_by_the_specification() {
     use Component::{Path, TrustDomain as Domain};
     use SpiffeIdError::{DotSegment, Empty, EmptySegment, Scheme, TooLong, TrustDomainTooLong};
