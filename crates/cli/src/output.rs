@@ -94,7 +94,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Writes a value as JSON to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
