@@ -207,7 +207,7 @@ impl Tries<'_> {
             Some(Ok((response, _))) => Some(outcome_of(response.status().as_u16())),
             Some(Err(SendError::Connect(_))) => Some(Outcome::Failure(Failure::Connect)),
             // Says nothing about the endpoint; else clients could eject endpoints.
-            Some(Err(SendError::ClientBody(_))) => None,
+            Some(Err(SendError::ClientBody(_) | SendError::Authority)) => None,
             Some(Err(_)) | None => Some(Outcome::Failure(Failure::NoAnswer)),
         };
         if let Some(reason) = self.retrying.take() {
@@ -320,6 +320,7 @@ fn failed(error: &SendError) -> Sent {
     let reason = error.reason();
     let status = match reason {
         Reason::ClientAbort => 400,
+        Reason::FilterFailed => 500,
         Reason::UpstreamMalformed => 502,
         _ => 503,
     };

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri, header::HOST, uri::PathAndQuery};
+use http::{
+    Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, PathAndQuery},
+};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
@@ -69,6 +73,9 @@ pub(crate) enum SendError {
     /// No connection.
     #[error(transparent)]
     Connect(ConnectError),
+    /// A header filter set a `host` that HTTP/2 cannot carry; nothing was sent.
+    #[error("the host that a filter set is not a valid authority")]
+    Authority,
     /// The connection turned out to be closed before the request was written.
     #[error("the connection was closed before the request was written")]
     Closed,
@@ -94,6 +101,7 @@ impl SendError {
             Self::Closed | Self::Refused | Self::Reset(_) => Reason::UpstreamReset,
             Self::Malformed(_) => Reason::UpstreamMalformed,
             Self::ClientBody(_) => Reason::ClientAbort,
+            Self::Authority => Reason::FilterFailed,
         }
     }
 }
@@ -246,7 +254,7 @@ async fn send_h2(
     let Some(request) = slot.take() else {
         return Err(SendError::Closed);
     };
-    match sender.try_send_request(absolute(request)).await {
+    match sender.try_send_request(absolute(request)?).await {
         Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
         Err(error) => Err(unsent(error, slot)),
     }
@@ -254,20 +262,53 @@ async fn send_h2(
 
 /// The HTTP/2 form of a canonical request: `:scheme` and `:authority` from the `host` header
 /// (RFC 9113 section 8.3.1). A request that comes back unsent keeps this form and may be sent again.
-fn absolute(mut request: Request<RequestBody>) -> Request<RequestBody> {
+///
+/// A client's host is a valid authority, but a header filter can set one that is not; such a request
+/// has no HTTP/2 form and is not sent as something else.
+fn absolute(mut request: Request<RequestBody>) -> Result<Request<RequestBody>, SendError> {
     let Some(host) = request.headers_mut().remove(HOST) else {
-        return request;
+        return Ok(request);
     };
+    let authority = Authority::from_maybe_shared(bytes::Bytes::from_owner(host))
+        .map_err(|_invalid| SendError::Authority)?;
     let target = std::mem::take(request.uri_mut())
         .into_parts()
         .path_and_query;
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(http::uri::Scheme::HTTP);
-    parts.authority = http::uri::Authority::from_maybe_shared(bytes::Bytes::from_owner(host)).ok();
+    parts.authority = Some(authority);
     parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| SendError::Authority)?;
     *request.version_mut() = http::Version::HTTP_2;
-    request
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(host: &'static str) -> Request<RequestBody> {
+        let request = Request::builder().uri("/cart/7?a=b").header(HOST, host);
+        request.body(RequestBody::Empty).expect("a valid request")
+    }
+
+    #[test]
+    fn http2_carries_the_host_as_authority_and_the_whole_target() {
+        for host in ["shop.example", "shop.example:8080", "[::1]:80"] {
+            let sent = absolute(request(host)).expect("a client's host is an authority");
+            assert_eq!(sent.uri().to_string(), format!("http://{host}/cart/7?a=b"));
+            assert!(!sent.headers().contains_key(HOST), "one authority, not two");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_no_authority_is_refused_and_not_sent_elsewhere() {
+        for host in ["not a host", "shop/example", ""] {
+            let refused = absolute(request(host)).map(|sent| sent.uri().to_string());
+            assert!(
+                matches!(refused, Err(SendError::Authority)),
+                "host {host:?}: {refused:?}"
+            );
+        }
+    }
 }
