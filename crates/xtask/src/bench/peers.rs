@@ -62,7 +62,8 @@ pub(crate) enum Role {
     Tls,
     /// So many hosts, each with a back-end of its own that is known by the same address.
     Routes(usize),
-    /// One route to a back-end with so many endpoints besides the one that answers; no requests.
+    /// A route to the back-end that answers, and one to a back-end with so many endpoints that gets
+    /// no request: an endpoint that was asked holds a connection, which costs more than the endpoint.
     Endpoints(usize),
     /// One host whose requests are split between two back-ends by weights that change.
     Split,

@@ -5,6 +5,8 @@
 
 /// Host of scenarios with one route.
 pub(crate) const HOST: &str = "bench.example";
+/// Host of the route whose endpoints nobody asks.
+pub(crate) const IDLE_HOST: &str = "idle.bench.example";
 /// Path of the small answer.
 pub(crate) const PATH: &str = "/v1/items";
 /// Path of the answer of [`BULK_BYTES`].

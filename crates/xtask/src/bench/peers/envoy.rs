@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Change, Edit, Place, REDIRECTED, Role, argv, fill, write};
-use crate::bench::request::{HOST, host_of};
+use crate::bench::request::{HOST, IDLE_HOST, host_of};
 
 /// A listener with one route for everything.
 const HOP: &str = r#"
@@ -17,7 +17,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: h
           codec_type: AUTO
-          route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: c, timeout: 0s}}]}]}
+          route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: c, timeout: 0s}}]}${idle_host}]}
           http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
 ${tls}
   clusters:
@@ -26,10 +26,15 @@ ${tls}
     circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
     load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [${endpoints}]}]}
     typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {${protocol}: {}}}}
-"#;
+${idle_cluster}"#;
 
 const TLS: &str = r#"
       transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, common_tls_context: {alpn_protocols: [h2, http/1.1], tls_certificates: [{certificate_chain: {filename: ${chain}}, private_key: {filename: ${key}}}]}}}"#;
+
+/// A host and a cluster that get no request.
+const IDLE_ROUTE: &str = ", {name: i, domains: [${host}], routes: [{match: {prefix: /}, route: {cluster: i, timeout: 0s}}]}";
+const IDLE_CLUSTER: &str = "  - {name: i, type: STATIC, load_assignment: {cluster_name: i, endpoints: [{lb_endpoints: [${endpoints}]}]}}
+";
 
 /// A listener whose routes and clusters come from files.
 const WATCHED: &str = r#"
@@ -57,8 +62,7 @@ const CLUSTER: &str = "- {\"@type\": type.googleapis.com/envoy.config.cluster.v3
 pub(super) fn configure(place: &Place<'_>, role: Role) -> Result<Vec<String>> {
     let http1 = place.backends.http1;
     let text = match role {
-        Role::Hop | Role::Hop2 | Role::Tls => hop(place, role, &endpoint("127.0.0.1", http1)),
-        Role::Endpoints(count) => hop(place, role, &endpoints(count, http1)),
+        Role::Hop | Role::Hop2 | Role::Tls | Role::Endpoints(_) => hop(place, role),
         Role::Routes(count) => {
             write(place, "rds.yaml", &routes(count, false))?;
             write(
@@ -97,13 +101,10 @@ pub(super) fn edit(place: &Place<'_>, change: Change) -> Edit {
     }
 }
 
-fn hop(place: &Place<'_>, role: Role, endpoints: &str) -> String {
-    let (endpoints, protocol) = match role {
-        Role::Hop2 => (
-            endpoint("127.0.0.1", place.backends.http2),
-            "http2_protocol_options",
-        ),
-        _ => (endpoints.to_owned(), "http_protocol_options"),
+fn hop(place: &Place<'_>, role: Role) -> String {
+    let (backend, protocol) = match role {
+        Role::Hop2 => (place.backends.http2, "http2_protocol_options"),
+        _ => (place.backends.http1, "http_protocol_options"),
     };
     let tls = if role == Role::Tls {
         let chain = place.certificate.chain.display().to_string();
@@ -112,14 +113,24 @@ fn hop(place: &Place<'_>, role: Role, endpoints: &str) -> String {
     } else {
         String::new()
     };
+    let (idle_host, idle_cluster) = match role {
+        Role::Endpoints(count) => (
+            fill(IDLE_ROUTE, &[("host", IDLE_HOST)]),
+            fill(IDLE_CLUSTER, &[("endpoints", &endpoints(count, backend))]),
+        ),
+        _ => (String::new(), String::new()),
+    };
     let port = place.port.to_string();
+    let endpoint = endpoint("127.0.0.1", backend);
     fill(
         HOP,
         &[
             ("port", &port),
             ("tls", &tls),
-            ("endpoints", &endpoints),
+            ("endpoints", &endpoint),
             ("protocol", protocol),
+            ("idle_host", &idle_host),
+            ("idle_cluster", &idle_cluster),
         ],
     )
 }
@@ -139,14 +150,12 @@ fn endpoint(address: &str, port: u16) -> String {
     )
 }
 
-/// The endpoint that answers, and `count` others.
+/// So many endpoints that must not be asked.
 fn endpoints(count: usize, port: u16) -> String {
-    let mut list = endpoint("127.0.0.1", port);
-    for at in 0..count {
-        list.push_str(", ");
-        list.push_str(&endpoint(&super::weft::other_address(at), port));
-    }
-    list
+    let endpoints: Vec<String> = (0..count)
+        .map(|at| endpoint(&super::weft::other_address(at), port))
+        .collect();
+    endpoints.join(", ")
 }
 
 fn clusters(ports: impl Iterator<Item = (usize, u16)>) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Backends, Change, Peer, Place, Role, edit, envoy, fill, nginx, supports};
 use crate::bench::certificate::Certificate;
+use crate::bench::request::IDLE_HOST;
 use crate::bench::tools::Programs;
 
 /// Calls `check` with a place that exists, but for its certificate.
@@ -119,6 +120,30 @@ fn weights_are_two_shares_of_a_hundred() {
             "nginx has no part in it"
         );
     });
+}
+
+#[test]
+fn endpoints_that_are_only_kept_are_behind_a_host_of_their_own() {
+    for peer in [Peer::Weft, Peer::Envoy] {
+        let with = |count| {
+            let mut text = String::new();
+            with_place(|place| {
+                super::configure(peer, place, Role::Endpoints(count)).expect("a writable place");
+                text = written(place);
+            });
+            text
+        };
+        let (none, some) = (with(0), with(2));
+        assert!(
+            none.contains(IDLE_HOST) && !none.contains("10.99."),
+            "{} without endpoints has the same route:\n{none}",
+            peer.name()
+        );
+        let mixed = some
+            .lines()
+            .find(|line| line.contains("127.0.0.1") && line.contains("10.99."));
+        assert_eq!(mixed, None, "{} may ask them", peer.name());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::{Change, Edit, Place, REDIRECTED, Role, argv, fill, write};
-use crate::bench::request::{HEADER, HOST, host_of};
+use crate::bench::request::{HEADER, HOST, IDLE_HOST, host_of};
 
 /// Endpoints of one EndpointSlice; the API allows no more.
 const SLICE_ENDPOINTS: usize = 1000;
@@ -125,25 +125,26 @@ fn applications(place: &Place<'_>, role: Role) -> Vec<(String, String)> {
         Role::Hop2 => {
             let http2 = place.backends.http2;
             let service = service("app", http2, "kubernetes.io/h2c");
-            let text = service + &slices("app", http2, 0) + &route("app", HOST, &backend("app"));
+            let slice = slices("app", http2, &answering());
+            let text = service + &slice + &route("app", HOST, &backend("app"));
             vec![("app".to_owned(), text)]
         }
         Role::Routes(count) => (0..count)
             .map(|at| app(&format!("app-{at}"), &host_of(at)))
             .collect(),
         Role::Endpoints(count) => {
-            let text = service("app", port, "http") + &slices("app", port, count);
-            vec![(
-                "app".to_owned(),
-                text + &route("app", HOST, &backend("app")),
-            )]
+            let others: Vec<String> = (0..count).map(other_address).collect();
+            let text = service("idle", port, "http")
+                + &slices("idle", port, &others)
+                + &route("idle", IDLE_HOST, &backend("idle"));
+            vec![app("app", HOST), ("idle".to_owned(), text)]
         }
         Role::Split => {
             let other = place.backends.http1_other;
             let services = service("app", port, "http")
-                + &slices("app", port, 0)
+                + &slices("app", port, &answering())
                 + &service("other", other, "http")
-                + &slices("other", other, 0);
+                + &slices("other", other, &answering());
             let split = split(&shares(100), 100);
             vec![
                 ("services".to_owned(), services),
@@ -156,7 +157,7 @@ fn applications(place: &Place<'_>, role: Role) -> Vec<(String, String)> {
 /// Service, endpoint and route of one application.
 fn application(place: &Place<'_>, name: &str, host: &str, action: &str) -> String {
     let port = place.backends.http1;
-    service(name, port, "http") + &slices(name, port, 0) + &route(name, host, action)
+    service(name, port, "http") + &slices(name, port, &answering()) + &route(name, host, action)
 }
 
 fn service(name: &str, port: u16, protocol: &str) -> String {
@@ -167,12 +168,12 @@ fn service(name: &str, port: u16, protocol: &str) -> String {
     )
 }
 
-/// The endpoint that answers, and `others` that nobody asks.
-fn slices(name: &str, port: u16, others: usize) -> String {
-    let addresses = (0..others).map(other_address);
-    let addresses: Vec<String> = std::iter::once("127.0.0.1".to_owned())
-        .chain(addresses)
-        .collect();
+/// The address of the back-ends of the benchmark.
+fn answering() -> [String; 1] {
+    ["127.0.0.1".to_owned()]
+}
+
+fn slices(name: &str, port: u16, addresses: &[String]) -> String {
     let port = port.to_string();
     let slice = |(at, addresses): (usize, &[String])| {
         let endpoints: String = addresses
@@ -190,7 +191,8 @@ fn slices(name: &str, port: u16, others: usize) -> String {
         .collect()
 }
 
-/// An address that exists nowhere, the same for a number in every configuration.
+/// An address that must not be asked (who answers it is up to the network the benchmark runs in),
+/// the same for a number in every configuration.
 pub(super) fn other_address(number: usize) -> String {
     let (high, low) = (number / 250, number % 250 + 1);
     format!("10.99.{high}.{low}")

@@ -1,4 +1,4 @@
-//! Memory of endpoints that nobody asks.
+//! Memory of endpoints that nobody asks: they are behind a route of their own.
 
 use anyhow::Result;
 
