@@ -11,6 +11,7 @@ mod filters;
 mod grpc;
 mod http2;
 mod ipv6;
+mod last_answer;
 mod mesh;
 mod paths;
 mod retry;

@@ -14,6 +14,9 @@ use weft_telemetry::{
 
 use crate::{connection::Client, http::Route, upstream::UpstreamRef};
 
+/// A request's part in the load of the endpoint it was sent to.
+pub(crate) type AtUpstream = AtEndpoint<UpstreamRef>;
+
 /// One request from its head to its end. Dropping it unfinished records that the client went away.
 pub(crate) struct Exchange {
     client: Arc<Client>,
@@ -25,7 +28,7 @@ pub(crate) struct Exchange {
     grpc_status: Option<u16>,
     response_bytes: u64,
     attempts: u32,
-    at_endpoint: Option<AtEndpoint<UpstreamRef>>,
+    at_endpoint: Option<AtUpstream>,
     asked: Asked,
     recorded: bool,
 }
@@ -93,6 +96,17 @@ impl Exchange {
         if let Some(ejection) = ejection {
             cluster.ejected(at_endpoint.endpoint(), ejection);
         }
+    }
+
+    /// The answer of the last attempt is set aside for another attempt; it stays part of the load of
+    /// its endpoint while the result lives.
+    pub(crate) fn leave_endpoint(&mut self) -> Option<AtUpstream> {
+        self.at_endpoint.take()
+    }
+
+    /// The answer that was set aside is the one the client gets.
+    pub(crate) fn return_to(&mut self, at_endpoint: Option<AtUpstream>) {
+        self.at_endpoint = at_endpoint;
     }
 
     /// When the request arrived.

@@ -1,6 +1,8 @@
 //! Sending a request to endpoints until one answers or nothing is left to try.
 
-use std::time::Duration;
+mod held;
+
+use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, Uri, Version, request::Parts};
 use hyper::body::Incoming;
@@ -8,6 +10,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use weft_balance::{Failure, Outcome};
 use weft_telemetry::{Reason, metrics::RetryOutcome};
 
+use self::held::Held;
 use super::job::Job;
 use crate::{
     body::{Replay, RequestBody},
@@ -32,6 +35,14 @@ enum Failed {
     Lost(SendError),
     /// The attempt's time passed.
     Late,
+}
+
+/// What comes after an attempt.
+enum Next {
+    /// Nothing.
+    Done(Sent),
+    /// Another attempt, after this time.
+    Again(Duration),
 }
 
 /// A request that can be made again.
@@ -97,6 +108,7 @@ pub(super) async fn forward(job: &mut Job) -> Sent {
         connect_retries: 0,
         repeats: 0,
         retrying: None,
+        held: None,
         now_ns,
     };
     match deadline {
@@ -112,11 +124,14 @@ pub(super) async fn forward(job: &mut Job) -> Sent {
 /// One request's tries.
 struct Tries<'a> {
     job: &'a mut Job,
-    tried: Vec<usize>,
+    /// By address: an index means another endpoint once endpoints came or went.
+    tried: Vec<SocketAddr>,
     connect_retries: u32,
     repeats: u32,
     /// Why the attempt under way is a retry.
     retrying: Option<Reason>,
+    /// The answer that the client gets if no later attempt has one (GEP-1731).
+    held: Option<Box<Held>>,
     /// The time, as of the last thing that took any.
     now_ns: u64,
 }
@@ -124,51 +139,83 @@ struct Tries<'a> {
 impl Tries<'_> {
     async fn run(mut self) -> Sent {
         loop {
-            let Some((index, upstream)) = self.pick() else {
-                return Sent::Failed(503, Reason::NoReadyEndpoint);
+            let Some(upstream) = self.pick() else {
+                return self.last_answer(Sent::Failed(503, Reason::NoReadyEndpoint));
             };
-            let (again, last) = match self.attempt(&upstream).await {
-                Ok((response, lease)) => {
-                    let status = response.status().as_u16();
-                    if !self.asks_for_another(status) {
-                        self.job.exchange.answered(&response, self.now_ns);
-                        return Sent::Answer(response, lease);
-                    }
-                    let again = self.repeat(Reason::UpstreamStatus, RepeatFor::Status);
-                    (again, Sent::Answer(response, lease))
-                }
-                Err(Failed::Unsent(error)) => (self.elsewhere(error.reason()), failed(&error)),
-                Err(Failed::Lost(error)) => {
-                    (self.repeat(error.reason(), RepeatFor::Loss), failed(&error))
-                }
-                Err(Failed::Late) => (
-                    self.repeat(Reason::TimeoutBackend, RepeatFor::Loss),
-                    Sent::Failed(504, Reason::TimeoutBackend),
-                ),
+            let next = match self.attempt(&upstream).await {
+                Ok((response, lease)) => self.judge(response, lease),
+                Err(failed) => self.after(failed),
             };
-            let Some(backoff) = again else {
-                if let Sent::Answer(response, _) = &last {
-                    self.job.exchange.answered(response, self.now_ns);
+            match next {
+                Next::Done(sent) => return self.last_answer(sent),
+                Next::Again(backoff) if backoff.is_zero() => {}
+                Next::Again(backoff) => {
+                    sleep(backoff).await;
+                    self.now_ns = self.job.client.worker.clock.now_ns();
                 }
-                return last;
-            };
-            drop(last);
-            if !backoff.is_zero() {
-                sleep(backoff).await;
-                self.now_ns = self.job.client.worker.clock.now_ns();
             }
-            self.tried.push(index);
+            self.tried.push(upstream.address);
         }
     }
 
+    /// An answer ends the matter, or is held while the request is made again.
+    fn judge(&mut self, response: Response<Incoming>, lease: Lease) -> Next {
+        if let Some(earlier) = self.held.take() {
+            earlier.let_go();
+        }
+        let again = if self.asks_for_another(response.status().as_u16()) {
+            self.repeat(Reason::UpstreamStatus, RepeatFor::Status)
+        } else {
+            None
+        };
+        let Some(backoff) = again else {
+            return Next::Done(Sent::Answer(response, lease));
+        };
+        let held = Held::new(response, lease, &mut self.job.exchange);
+        self.held = Some(Box::new(held));
+        Next::Again(backoff)
+    }
+
+    fn after(&mut self, failed: Failed) -> Next {
+        let (again, sent) = match failed {
+            Failed::Unsent(error) => (self.elsewhere(error.reason()), failure(&error)),
+            Failed::Lost(error) => (
+                self.repeat(error.reason(), RepeatFor::Loss),
+                failure(&error),
+            ),
+            Failed::Late => (
+                self.repeat(Reason::TimeoutBackend, RepeatFor::Loss),
+                Sent::Failed(504, Reason::TimeoutBackend),
+            ),
+        };
+        again.map_or(Next::Done(sent), Next::Again)
+    }
+
+    /// The end: a failure gives way to the last answer that a backend gave, unless it was the
+    /// client that failed.
+    fn last_answer(mut self, sent: Sent) -> Sent {
+        let sent = match (sent, self.held.take()) {
+            (Sent::Failed(_, reason), Some(held)) if reason != Reason::ClientAbort => {
+                held.give(&mut self.job.exchange)
+            }
+            (sent, _) => sent,
+        };
+        if let Sent::Answer(response, _) = &sent {
+            self.job.exchange.answered(response, self.now_ns);
+        }
+        sent
+    }
+
     /// An endpoint that was not tried yet; any endpoint once all were.
-    fn pick(&self) -> Option<(usize, UpstreamRef)> {
+    fn pick(&self) -> Option<UpstreamRef> {
         let worker = &self.job.client.worker;
         let (now_ns, random) = (self.now_ns, worker.random());
         self.job.route().cluster()?.with_members(|members| {
-            let index = weft_balance::pick(members, now_ns, random, &self.tried)
+            let position = |tried| members.iter().position(|member| member.address == tried);
+            let tried: Vec<usize> = self.tried.iter().copied().filter_map(position).collect();
+            let index = weft_balance::pick(members, now_ns, random, &tried)
                 .or_else(|| weft_balance::pick(members, now_ns, random, &[]))?;
-            Some((index, members.get(index)?.clone()))
+            members.get(index).cloned()
         })
     }
 
@@ -316,7 +363,7 @@ enum RepeatFor {
     Status,
 }
 
-fn failed(error: &SendError) -> Sent {
+fn failure(error: &SendError) -> Sent {
     let reason = error.reason();
     let status = match reason {
         Reason::ClientAbort => 400,
