@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use weft_api::{GATEWAY_GROUP, ObjectKey, Reason, reference::ParentReference};
+use weft_api::{GATEWAY_GROUP, Kind, ObjectKey, Reason, reference::ParentReference};
 use weft_ir::{Hostname, Name, RouteKind};
 
 use crate::{
@@ -181,7 +181,7 @@ pub(crate) fn parent(
             if !refused::is_our_set(input, plans, namespace, &reference.name) {
                 return Parent::Foreign;
             }
-            let message = "ListenerSets are not supported by this version".to_owned();
+            let message = refused::not_built(Kind::ListenerSet);
             let (code, reason) = (&notes::KIND_NOT_BUILT, Reason::UnsupportedValue);
             Parent::NotBuilt(report(findings, detached(code, "kind", reason, message)))
         }

@@ -30,6 +30,24 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// What a kind that is not built comes to, and what there is instead.
+pub(crate) fn not_built(kind: Kind) -> String {
+    let instead = match kind {
+        Kind::TcpRoute => {
+            "TCP to the address of a Service needs no route; at a Gateway only HTTP is served"
+        }
+        Kind::TlsRoute => {
+            "TLS to the address of a Service needs no route; at a Gateway let an HTTPS listener \
+             terminate it and attach an HTTPRoute or GRPCRoute"
+        }
+        Kind::UdpRoute => "UDP is not carried at all; let clients send it to the endpoints",
+        Kind::ListenerSet => "write its listeners into the Gateway",
+        Kind::XBackendTrafficPolicy => "bound retries by `retry` in the rules of HTTPRoutes",
+        _ => "refer to a Service",
+    };
+    format!("{kind} is not built yet and has no effect: {instead}")
+}
+
 /// The status of a TLSRoute, TCPRoute or UDPRoute: not accepted by any parent of ours.
 pub(crate) fn route<R: Route>(
     input: Input<'_>,
@@ -37,7 +55,7 @@ pub(crate) fn route<R: Route>(
     route: &R,
     findings: &mut Findings,
 ) -> Option<RouteStatus> {
-    let message = format!("{}s are not supported by this version", R::KIND);
+    let message = not_built(R::KIND);
     findings.add(&notes::KIND_NOT_BUILT, "kind", message.as_str());
     let rejection = Rejection::new(Reason::UnsupportedValue.as_str(), message);
     let condition = negative(ConditionType::Accepted, &rejection, route.generation());
@@ -118,13 +136,13 @@ pub(crate) fn listener_set(
     set: &ListenerSet,
     findings: &mut Findings,
 ) -> Option<ListenerSetStatus> {
-    let message = "ListenerSets are not supported by this version";
-    findings.add(&notes::KIND_NOT_BUILT, "kind", message);
+    let message = not_built(Kind::ListenerSet);
+    findings.add(&notes::KIND_NOT_BUILT, "kind", message.as_str());
     let parent = &set.spec.parent_ref;
     let namespace = parent.namespace(set.namespace());
     let plan = plans.get(&ObjectKey::new(namespace, parent.name.as_str()))?;
     let (reason, message) = match barred(input, &plan.object, set) {
-        None => (Reason::ListenersNotValid, message.to_owned()),
+        None => (Reason::ListenersNotValid, message),
         Some(why) => {
             let field = format!("spec.allowedListeners.namespaces of Gateway {}", plan.name);
             (Reason::NotAllowed, format!("{field} {why}"))
@@ -284,8 +302,8 @@ pub(crate) fn traffic_policy(
     policy: &XBackendTrafficPolicy,
     findings: &mut Findings,
 ) -> Option<PolicyStatus> {
-    let message = "XBackendTrafficPolicies are not supported by this version";
-    findings.add(&notes::KIND_NOT_BUILT, "kind", message);
+    let message = not_built(Kind::XBackendTrafficPolicy);
+    findings.add(&notes::KIND_NOT_BUILT, "kind", message.as_str());
     let ancestor = |target: &PolicyTargetReference| ParentReference {
         group: Some(target.group.clone()),
         kind: Some(target.kind.clone()),
@@ -297,7 +315,7 @@ pub(crate) fn traffic_policy(
     let controller = scope.mesh_controller.as_str();
     let ancestors = policy.spec.target_refs.iter().map(ancestor);
     let ancestors = ancestors.map(|ancestor| (ancestor, controller)).collect();
-    let condition = refused(policy, message);
+    let condition = refused(policy, &message);
     ancestors_status(&policy.status, ancestors, condition, &[controller])
 }
 
@@ -356,9 +374,5 @@ pub(crate) fn targets(policy: &BackendTlsPolicy) -> impl Iterator<Item = Name> {
 
 /// An XBackend has nobody who would refer to it: routes that name one are told InvalidKind.
 pub(crate) fn backend(findings: &mut Findings) {
-    findings.add(
-        &notes::KIND_NOT_BUILT,
-        "kind",
-        "XBackends are not supported by this version",
-    );
+    findings.add(&notes::KIND_NOT_BUILT, "kind", not_built(Kind::XBackend));
 }

@@ -31,7 +31,7 @@ fn unbuilt_routes_are_not_accepted() {
 
 /// Name of the parent, why the set is not accepted, and what its status says of that.
 const SETS: &str = "
-let in, but not built     | gw    | ListenersNotValid | not supported by this version
+let in, but not built     | gw    | ListenersNotValid | write its listeners into the Gateway
 not let in                | other | NotAllowed        | (from: None, the default); set from to
 somebody else's Gateway   | nope  |                   |
 ";

@@ -31,11 +31,11 @@ pub(super) const CASES: &[Case] = &[
             ),
             (
                 "TLSRoute default/foo-route",
-                &["Accepted=False UnsupportedValue: TLSRoutes are not supported"],
+                &["Accepted=False UnsupportedValue: TLSRoute is not built yet"],
             ),
             (
                 "TLSRoute default/bar-route",
-                &["Accepted=False UnsupportedValue: TLSRoutes are not supported"],
+                &["Accepted=False UnsupportedValue: TLSRoute is not built yet"],
             ),
         ],
         ..PLAIN
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
             ),
             (
                 "TCPRoute default/tcp-app-1",
-                &["Accepted=False UnsupportedValue: TCPRoutes are not supported"],
+                &["Accepted=False UnsupportedValue: TCPRoute is not built yet"],
             ),
         ],
         ..PLAIN
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
             ),
             (
                 "UDPRoute default/udp-app-1",
-                &["Accepted=False UnsupportedValue: UDPRoutes are not supported"],
+                &["Accepted=False UnsupportedValue: UDPRoute is not built yet"],
             ),
         ],
         ..PLAIN
@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
             (
                 "ListenerSet team-1-ns/first-workload-listeners",
                 &[
-                    "Accepted=False ListenersNotValid: ListenerSets are not supported",
+                    "Accepted=False ListenersNotValid: ListenerSet is not built yet",
                     "first Programmed=False",
                 ],
             ),
