@@ -282,8 +282,7 @@ fn check_tls(judge: &mut Judge<'_, '_>, name: &Name, port: &ServicePort) -> Resu
     };
     let policy = policy.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
-        "BackendTLSPolicy {}/{policy} asks for TLS to Service {name}, which is not built yet; \
-         requests are refused, never sent in plaintext",
+        "BackendTLSPolicy {}/{policy} asks for TLS to Service {name}, which is not built yet",
         name.namespace
     );
     Err(Broken {

@@ -162,7 +162,7 @@ codes! {
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";
     CONSUMER_OVERRIDES = "WA303", Info, "consumer routes replace the producer's here", "nothing, if clients of that namespace are meant to use their own routes";
     // WA4xx: policy and TLS.
-    BACKEND_TLS = "WA401", Error, "BackendTLSPolicy that cannot be honoured", "remove the policy; requests to its target are refused, never sent in plaintext";
+    BACKEND_TLS = "WA401", Error, "BackendTLSPolicy that cannot be honoured", "remove the policy if plaintext will do; until then requests to its target are refused";
     OVERLAPPING_TLS = "WA402", Warning, "listeners with overlapping hostnames behind TLS", "give overlapping hostnames one certificate, or separate ports";
     CLIENT_VALIDATION = "WA403", Error, "client certificates, which are not built yet", "remove the tls field of the Gateway";
     // WA5xx: mesh enrolment.

@@ -226,14 +226,17 @@ pub(crate) fn tls_policy(
     senders: Senders,
     findings: &mut Findings,
 ) -> Option<PolicyStatus> {
-    let message = "BackendTLSPolicies are not supported by this version; requests to the target \
-                   are refused, because plaintext is no substitute";
-    findings.add(&notes::BACKEND_TLS, "kind", message);
+    let message = "TLS to backends is not built yet: requests to the target are refused, because \
+                   plaintext is no substitute";
     let Senders {
         gateways,
         mut services,
     } = senders;
-    services.extend(note_dialled(input.store, policy, findings));
+    let dialled = note_dialled(input.store, policy, findings);
+    if dialled.is_empty() {
+        findings.add(&notes::BACKEND_TLS, "kind", message);
+    }
+    services.extend(dialled);
     let ancestor = |group: &str, kind: Kind, name: &Name| ParentReference {
         group: Some(group.to_owned()),
         kind: Some(kind.as_str().to_owned()),
@@ -284,10 +287,8 @@ fn note_dialled(
             continue;
         }
         let message = format!(
-            "BackendTLSPolicy {}/{} asks for TLS to Service {name}: mesh requests to {} that no route \
-             takes are answered 500, other connections reset; nothing is passed through in plaintext",
-            policy.namespace(),
-            policy.metadata.name.as_deref().unwrap_or_default(),
+            "TLS to Service {name} is not built yet: mesh requests to {} that no route takes are \
+             answered 500, other connections reset",
             mesh::list(ports.iter()),
         );
         findings.add(&notes::BACKEND_TLS, field, message);
