@@ -65,8 +65,8 @@ pub(crate) struct Attachment {
     pub(crate) serves: bool,
 }
 
-/// Why a parent does not take a route: the condition, the finding, and the field of the parentRef
-/// that is to blame.
+/// Why a parent does not take a route: the condition, the finding, and the field that is to blame,
+/// of the parentRef unless it begins with `spec.`.
 pub(crate) struct Detached {
     pub(crate) code: &'static Code,
     pub(crate) field: &'static str,
@@ -142,6 +142,7 @@ pub(crate) fn parent(
     let name = || Name::new(namespace, reference.name.as_str());
     let at = |field: &str| match field {
         "" => format!("spec.parentRefs[{index}]"),
+        field if field.starts_with("spec.") => field.to_owned(),
         field => format!("spec.parentRefs[{index}].{field}"),
     };
     let report = |findings: &mut Findings, detached: Detached| {

@@ -47,7 +47,16 @@ pub(crate) fn ports(
         .filter(|(_, port)| is_named(port, reference))
         .collect();
     if named.is_empty() {
-        let message = format!("Service {name} has no TCP port with {}", wanted(reference));
+        let has: Vec<String> = dialled(service).map(place).collect();
+        let message = format!(
+            "Service {name} has no TCP port with {}; it has {}",
+            wanted(reference),
+            if has.is_empty() {
+                "none".to_owned()
+            } else {
+                has.join(", ")
+            },
+        );
         let field = if reference.port.is_some() {
             "port"
         } else {
@@ -148,6 +157,14 @@ pub(crate) fn dialled(service: &Service) -> impl Iterator<Item = (u16, &ServiceP
         .iter()
         .filter(move |port| visible && *port.protocol() == Transport::Tcp);
     tcp.filter_map(|port| Some((u16::try_from(port.port).ok().filter(|it| *it != 0)?, port)))
+}
+
+/// A port as messages name it.
+fn place((number, port): (u16, &ServicePort)) -> String {
+    match &port.name {
+        Some(name) => format!("{name:?} on port {number}"),
+        None => format!("port {number}"),
+    }
 }
 
 /// `sectionName` is a port name here; with `port` both must be of the same port.

@@ -41,15 +41,15 @@ pub(super) fn listeners(
     attached.shrink_to_fit();
     if attached.is_empty() {
         let message = format!(
-            "no hostname of the route is one of Gateway {} ({})",
+            "Gateway {} serves none of the hostnames: {}",
             plan.name,
-            names(&listeners),
+            few(listeners.iter().map(|listener| hosts(listener))),
         );
         let (code, reason) = (
             &notes::HOSTNAME_MISMATCH,
             Reason::NoMatchingListenerHostname,
         );
-        return Err(detached(code, "", reason, message));
+        return Err(detached(code, "spec.hostnames", reason, message));
     }
     Ok(attached)
 }
@@ -64,9 +64,10 @@ fn named<'a>(plan: &'a GatewayPlan, reference: &ParentReference) -> Sieved<'a> {
         return Ok(named);
     }
     let message = format!(
-        "Gateway {} has no listener with {}",
+        "Gateway {} has no listener with {}; it has {}",
         plan.name,
-        wanted(reference)
+        wanted(reference),
+        few(plan.listeners.iter().map(place)),
     );
     let field = match reference.section_name {
         Some(_) => "sectionName",
@@ -170,6 +171,33 @@ fn namespace_labels(store: &Store, namespace: &str) -> Labels {
         labels.insert(NAMESPACE_NAME_LABEL, namespace);
     }
     labels
+}
+
+/// A listener and the hosts it takes.
+fn hosts(listener: &ListenerPlan) -> String {
+    match &listener.hostname {
+        Some(hostname) => format!("listener {:?} takes {hostname}", listener.name),
+        None => format!("listener {:?} takes every host", listener.name),
+    }
+}
+
+/// A listener and its port.
+fn place(listener: &ListenerPlan) -> String {
+    format!("{:?} on port {}", listener.name, listener.port)
+}
+
+/// The first of some words, and how many more there are: a Gateway holds up to 64 listeners.
+fn few(words: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 8;
+    let more = words.len().saturating_sub(SHOWN);
+    let mut words: Vec<String> = words.take(SHOWN).collect();
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    if words.is_empty() {
+        return "none".to_owned();
+    }
+    words.join(", ")
 }
 
 fn names(listeners: &[&ListenerPlan]) -> String {
