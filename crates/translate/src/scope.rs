@@ -38,8 +38,8 @@ pub struct Scope {
 /// Which Gateways are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClassPolicy {
-    /// Every Gateway, because nobody else can serve it: standalone mode. A missing GatewayClass or
-    /// one of another controller is a warning.
+    /// Every Gateway, because nobody else can serve it: standalone mode. A missing GatewayClass,
+    /// unless it is [`Scope::GATEWAY_CLASS`], or one of another controller is a warning.
     Every,
     /// Those whose GatewayClass names our controller: in a cluster, and standalone with
     /// `--strict-class`.
@@ -80,6 +80,8 @@ impl GatewayFacts {
 }
 
 impl Scope {
+    /// Name of the GatewayClass that comes with an installation.
+    pub const GATEWAY_CLASS: &'static str = "weft";
     /// Name of our XMesh unless an operator chose another.
     pub const MESH_NAME: &'static str = "weft";
 

@@ -48,6 +48,10 @@ pub(crate) fn ownership(input: Input<'_>, name: &str, findings: &mut Findings) -
     if input.scope.classes == ClassPolicy::Ours {
         return Ownership::Foreign;
     }
+    // The class that an installation creates is missed by nobody where there is no installation.
+    if class.is_none() && name == Scope::GATEWAY_CLASS {
+        return Ownership::Ours;
+    }
     let message = match class {
         None => format!("GatewayClass {name:?} does not exist; the Gateway is served all the same"),
         Some(class) => format!(

@@ -169,20 +169,21 @@ fn statuses_name_the_generation_and_the_addresses() {
     assert_eq!(values, ["127.0.0.9"]);
 }
 
-/// The class, who serves, the status of the Gateway and findings about it.
+/// The class that there is (`other`: the Gateway names one that is not), who serves, the status of the Gateway and findings about it.
 const CLASSES: &str = "
 ours           | ours    | Ours  | gateway + l (0) |
 foreign        | foreign | Ours  | |
 missing        |         | Ours  | |
 foreign, alone | foreign | Every | gateway + l (0) | WA113 spec.gatewayClassName
-missing, alone |         | Every | gateway + l (0) | WA113 spec.gatewayClassName
+missing, alone |         | Every | gateway + l (0) |
+not of ours    | other   | Every | gateway + l (0) | WA113 spec.gatewayClassName
 not accepted   | broken  | Ours  | gateway Accepted=Unknown/Pending Programmed=Unknown/Pending + l (0) Programmed=Unknown/Pending | WA113 spec.gatewayClassName
 ";
 
 #[test]
 fn classes_decide_whose_a_gateway_is() {
-    for [name, class, policy, expected, findings] in rows(CLASSES) {
-        let class = match class {
+    for [name, class_of, policy, expected, findings] in rows(CLASSES) {
+        let class = match class_of {
             "ours" => CLASS,
             "foreign" => "GatewayClass weft {controllerName: example.com/other}\n",
             "broken" => BROKEN_CLASS,
@@ -192,7 +193,11 @@ fn classes_decide_whose_a_gateway_is() {
             "Ours" => ClassPolicy::Ours,
             _ => ClassPolicy::Every,
         };
-        let store = store(&format!("{class}{}", gateway("")));
+        let gateway = match class_of {
+            "other" => gateway("").replace("gatewayClassName: weft", "gatewayClassName: other"),
+            _ => gateway(""),
+        };
+        let store = store(&format!("{class}{gateway}"));
         let output = translate(&store, &Scope { classes, ..scope() });
         assert_eq!(
             status(&output, "Gateway infra/gw"),
