@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use weft_api::ObjectRef;
 
 use crate::place::Place;
+use crate::yaml::Part;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +149,15 @@ impl Finding {
     pub(crate) fn cure(mut self, cure: impl Into<String>) -> Self {
         self.cure = cure.into();
         self
+    }
+
+    /// The part of the field that a reader would correct.
+    pub(crate) fn part(&self) -> Part {
+        if self.code == UNKNOWN_FIELD.id {
+            Part::Key
+        } else {
+            Part::Value
+        }
     }
 
     pub(crate) fn place(mut self, place: Option<Place>) -> Self {

@@ -15,7 +15,7 @@ mod tests;
 use serde_saphyr::granit_parser::{self, Parser, StrInput};
 
 pub(crate) use build::parse;
-pub(crate) use locate::{Span, locate};
+pub(crate) use locate::{Part, Span, locate};
 
 /// Most nested collections, aliases followed.
 const DEPTH_MAX: usize = 128;

@@ -9,7 +9,7 @@ use super::read::{Judged, Piece, Raw, Unreadable};
 use crate::admit::Verdict;
 use crate::finding::{DEFINED_TWICE, Finding, NO_OBJECTS, SYNTAX, TOO_LARGE, UNREADABLE};
 use crate::place::Place;
-use crate::yaml::YamlError;
+use crate::yaml::{Part, YamlError};
 
 /// Most findings about one file that are kept.
 const FINDINGS_MAX: usize = 10_000;
@@ -78,7 +78,8 @@ impl Source<'_> {
             Verdict::Refused { object, findings } => {
                 let kind = object.as_ref().map(|object| object.kind);
                 let placed = findings.into_iter().map(|finding| {
-                    let place = place_in(self.path, self.text, &at, (kind, &finding.field));
+                    let about = (kind, finding.field.as_str(), finding.part());
+                    let place = place_in(self.path, self.text, &at, about);
                     finding.object(object.clone()).place(place)
                 });
                 file.findings.extend(placed);
@@ -90,13 +91,13 @@ impl Source<'_> {
             }
         };
         if let Some(first) = file.entries.get(&reference) {
-            let line = |at| {
-                let place = place_in(self.path, self.text, at, (Some(reference.kind), ""));
-                place.map_or(0, |place| place.line)
+            let place = |at, field| {
+                let about = (Some(reference.kind), field, Part::Value);
+                place_in(self.path, self.text, at, about)
             };
-            let message = format!("defined in line {} already, which counts", line(&first.at));
-            let kind = Some(reference.kind);
-            let place = place_in(self.path, self.text, &at, (kind, "metadata.name"));
+            let line = place(&first.at, "").map_or(0, |place| place.line);
+            let message = format!("defined in line {line} already, which counts");
+            let place = place(&at, "metadata.name");
             let finding = Finding::new(&DEFINED_TWICE, message).place(place);
             file.findings.push(finding.object(Some(reference)));
             return;

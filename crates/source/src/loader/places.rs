@@ -9,7 +9,7 @@ use weft_api::{Kind, ObjectRef};
 use super::book::Book;
 use super::file::{At, Content};
 use crate::place::{Place, Snippet};
-use crate::yaml::{self, Span};
+use crate::yaml::{self, Part, Span};
 
 /// Finds where objects are written. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -85,7 +85,8 @@ impl Origin {
     }
 
     fn locate_in(&self, text: Option<&str>, kind: Kind, field: &str) -> Place {
-        let place = text.and_then(|text| place_in(&self.path, text, &self.at, (Some(kind), field)));
+        let about = (Some(kind), field, Part::Value);
+        let place = text.and_then(|text| place_in(&self.path, text, &self.at, about));
         place.unwrap_or_else(|| Place {
             file: Arc::clone(&self.path),
             document: self.at.document,
@@ -102,10 +103,10 @@ pub(super) fn place_in(
     path: &Arc<Path>,
     text: &str,
     at: &At,
-    (kind, field): (Option<Kind>, &str),
+    (kind, field, part): (Option<Kind>, &str, Part),
 ) -> Option<Place> {
     let document = document(text, at)?;
-    let span = yaml::locate(document, &at.path(field))?;
+    let span = yaml::locate(document, &at.path(field), part)?;
     Some(place(path, document, (at, kind), span))
 }
 

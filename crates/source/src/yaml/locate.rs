@@ -23,10 +23,19 @@ enum Step<'a> {
     Item(usize),
 }
 
-/// The place of a field: of its value when that is a scalar, else of its key or its list item.
-/// When the field is not there, the place of the nearest part of the path that is; an empty path
-/// gives the start of the document's content.
-pub(crate) fn locate(text: &str, path: &str) -> Option<Span> {
+/// Which part of a field is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What is written in it.
+    Value,
+    /// Its name.
+    Key,
+}
+
+/// The place of a field: of its value when that is a scalar and meant, else of its key or its list
+/// item. When the field is not there, the place of the nearest part of the path that is; an empty
+/// path gives the start of the document's content.
+pub(crate) fn locate(text: &str, path: &str, part: Part) -> Option<Span> {
     let mut events = parser(text).filter_map(Result::ok);
     let is_node = |(event, _): &(Event<'_>, Mark)| event.is_node();
     let (mut node, mark) = events.find(is_node)?;
@@ -44,13 +53,9 @@ pub(crate) fn locate(text: &str, path: &str) -> Option<Span> {
                     skip(&event, &mut events);
                     let (value, value_mark) = events.next()?;
                     if found {
-                        best = span(
-                            if value.scalar().is_some_and(|(text, _)| !text.is_empty()) {
-                                &value_mark
-                            } else {
-                                &mark
-                            },
-                        );
+                        let is_text = value.scalar().is_some_and(|(text, _)| !text.is_empty());
+                        let in_value = is_text && part == Part::Value;
+                        best = span(if in_value { &value_mark } else { &mark });
                         node = value;
                         continue 'walk;
                     }

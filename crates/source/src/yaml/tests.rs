@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Span, locate, parse, split};
+use super::{Part, Span, locate, parse, split};
 
 fn value(text: &str) -> Value {
     match parse(text) {
@@ -133,7 +133,7 @@ fn fields_are_located_by_their_path() {
         ("nothing.at.all", (1, 1, 0)),
     ];
     for (path, (line, column, length)) in rows {
-        let found = locate(text, path).map(|span| Span {
+        let found = locate(text, path, Part::Value).map(|span| Span {
             length: if length == 0 { 0 } else { span.length },
             ..span
         });
@@ -147,4 +147,7 @@ fn fields_are_located_by_their_path() {
             "{path}"
         );
     }
+    let key =
+        locate(text, "spec.rules[0].filters[0].type", Part::Key).map(|it| (it.line, it.column));
+    assert_eq!(key, Some((7, 7)), "the name of a field, not what is in it");
 }

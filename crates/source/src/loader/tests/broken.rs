@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Desk, service, told};
 use crate::admit::Admission;
 use crate::input::Channel;
-use crate::yaml;
+use crate::yaml::{self, Part};
 
 /// Broken objects of one load.
 const BROKEN: usize = 10_000;
@@ -18,7 +18,7 @@ fn digest(text: &str) {
     let admission: Arc<Admission> = Admission::shared(Channel::Experimental);
     for document in yaml::split(text) {
         for path in ["", "spec.rules[0].name", "metadata.labels[a/b]", "[3]..[x"] {
-            let _ = yaml::locate(document.text, path);
+            let _ = yaml::locate(document.text, path, Part::Value);
         }
         if let Ok(Some(value)) = yaml::parse(document.text) {
             admission.judge(value, document.text.len());
