@@ -51,7 +51,7 @@ pub(crate) struct GatewayEntry {
     /// Port of the Gateway to port listened on.
     #[serde(default)]
     pub(crate) ports: BTreeMap<u16, u16>,
-    /// Those of the ports listened on that are also open on localhost and on `--bind` addresses.
+    /// Those of the ports listened on that are also open on 127.0.0.1.
     #[serde(default)]
     pub(crate) localhost: Vec<u16>,
 }
@@ -79,7 +79,7 @@ impl State {
             let entry = GatewayEntry {
                 address: place.address,
                 ports: place.ports.clone(),
-                localhost: place.shared.iter().copied().collect(),
+                localhost: place.localhost.iter().copied().collect(),
             };
             (name.to_string(), entry)
         });

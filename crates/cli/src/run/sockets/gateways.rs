@@ -24,8 +24,10 @@ pub(crate) struct GatewayPlace {
     pub(crate) address: Ipv4Addr,
     /// Port of the Gateway to port listened on.
     pub(crate) ports: BTreeMap<u16, u16>,
-    /// The ports listened on that it also has on the shared addresses.
+    /// The ports listened on that are its own on the addresses that Gateways share.
     pub(crate) shared: BTreeSet<u16>,
+    /// Those of them that are open on 127.0.0.1, as far as the system lets them.
+    pub(crate) localhost: BTreeSet<u16>,
 }
 
 impl Sockets {
@@ -54,12 +56,15 @@ impl Sockets {
             let listeners = gateway.spec.listeners.iter();
             let ports = listeners.filter_map(|listener| u16::try_from(listener.port).ok());
             let ports = self.listen_on(ports.filter(|port| *port != 0));
-            let before = self.gateways.get(&name);
-            let shared = before.map(|it| it.shared.clone()).unwrap_or_default();
+            let before = self.gateways.remove(&name);
+            let (shared, localhost) = before
+                .map(|it| (it.shared, it.localhost))
+                .unwrap_or_default();
             let place = GatewayPlace {
                 address,
                 ports,
                 shared,
+                localhost,
             };
             self.gateways.insert(name, place);
         }
@@ -69,7 +74,11 @@ impl Sockets {
     pub(crate) fn facts(&self) -> BTreeMap<Name, GatewayFacts> {
         let facts = |(name, place): (&Name, &GatewayPlace)| {
             let open = self.open_addresses.iter().copied();
-            let open = open.filter(|_| !place.shared.is_empty());
+            let may = |address, port: &u16| {
+                let socket = SocketAddr::new(address, *port);
+                !self.refused.contains(&socket)
+            };
+            let open = open.filter(|address| place.shared.iter().any(|port| may(*address, port)));
             let unusable = self.unusable.iter().filter(|((it, _), _)| it == name);
             let facts = GatewayFacts {
                 addresses: std::iter::once(IpAddr::V4(place.address))
@@ -114,6 +123,11 @@ impl Sockets {
         for (name, place) in &mut self.gateways {
             let held = self.holders.iter().filter(|(_, holder)| *holder == name);
             place.shared = held.map(|(port, _)| *port).collect();
+            let all = binds.iter().filter(|bind| is_of(bind, name));
+            place.localhost = all
+                .filter(|bind| bind.address.ip() == LOCALHOST[0] && place.address != LOCALHOST[0])
+                .map(|bind| bind.address.port())
+                .collect();
         }
         if binds == self.gateway_binds {
             return false;
@@ -158,6 +172,10 @@ impl Sockets {
             IpAddr::V6(_) => true,
         })
     }
+}
+
+fn is_of(bind: &Bind, name: &Name) -> bool {
+    matches!(bind.key.as_ref(), InletKey::Gateway { gateway, .. } if gateway == name)
 }
 
 /// The first loopback address that `spec.addresses` asks for.

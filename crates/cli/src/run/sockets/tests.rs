@@ -174,6 +174,8 @@ fn the_first_gateway_of_a_port_has_localhost_and_keeps_it() {
     ];
     assert_eq!(addresses(&sockets, "edge"), of_edge);
     assert_eq!(addresses(&sockets, "other"), of_other);
+    let place = &sockets.gateways()[&Name::new("infra", "other")];
+    assert_eq!(place.localhost, [3000].into(), "8080 is the other's there");
     let world = world.gateway("a-first", &[8080]);
     settle(&mut sockets, &world);
     assert_eq!(addresses(&sockets, "a-first"), ["own:8080"], "came later");
@@ -298,6 +300,8 @@ fn localhost_in_use_is_done_without() {
     assert!(refuse(&mut sockets, localhost, ErrorKind::AddrInUse));
     settle(&mut sockets, &world);
     assert_eq!(addresses(&sockets, "edge"), ["[::1]:8080", "own:8080"]);
+    let place = &sockets.gateways()[&Name::new("infra", "edge")];
+    assert!(place.localhost.is_empty(), "users are not sent there");
 }
 
 #[test]
