@@ -55,6 +55,12 @@ fn read(state_dir: &Path) -> Result<State, Failure> {
 
 fn resolve(state: &State, target: &Target, client: Option<&str>) -> Result<Resolved, Failure> {
     let client = client.unwrap_or(&state.client_namespace);
+    if state.services.is_empty() {
+        return Err(Failure::errors(
+            "no Service is served, so that none has an address: the files of `weft run -f` hold no \
+             Service with a ClusterIP; add one, it gets its address at once",
+        ));
+    }
     let name = target.name(client).to_string();
     let Some(entry) = state.services.get(&name) else {
         return Err(Failure::errors(format!(

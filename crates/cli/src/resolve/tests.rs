@@ -43,6 +43,14 @@ fn state() -> State {
 }
 
 #[test]
+fn nothing_to_serve_has_a_cure() {
+    let target = "web.shop".parse().expect("a target");
+    let failure = resolve(&State::default(), &target, None).expect_err("there is no Service");
+    assert_eq!(failure.exit(), Exit::Errors);
+    assert!(failure.to_string().contains("add one"), "{failure}");
+}
+
+#[test]
 fn addresses_by_client() {
     let rows = [
         ("plain", "web.shop", None, Ok((1, None))),

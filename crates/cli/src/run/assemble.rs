@@ -36,7 +36,7 @@ pub(crate) struct Settled {
     pub(crate) notes: Vec<Arc<[Note]>>,
     /// What users should know about addresses and ports.
     pub(crate) remarks: Vec<String>,
-    /// Whether addresses, ports or sockets are others than before.
+    /// Whether addresses, ports or sockets are others than before; true the first time.
     pub(crate) places_changed: bool,
     /// Generation that is served now.
     pub(crate) generation: u64,
@@ -118,6 +118,8 @@ impl Assembly {
     /// Serves what the objects say now. `changed_at` is when the source noticed the change.
     pub(crate) fn settle(&mut self, changed_at: Instant) -> Settled {
         let places = self.sockets.revision();
+        // That nothing listens anywhere is worth writing down too, once.
+        let is_first = self.settled_revision.is_none();
         let (mut statuses, mut notes) = (Vec::new(), Vec::new());
         if self.settled_revision != Some(self.store.revision()) {
             let before = std::mem::take(&mut self.output);
@@ -131,7 +133,7 @@ impl Assembly {
             statuses,
             notes,
             remarks: self.sockets.take_remarks(),
-            places_changed: places != self.sockets.revision(),
+            places_changed: is_first || places != self.sockets.revision(),
             generation: self.update.generation,
         }
     }
