@@ -88,6 +88,9 @@ fn at_gateway(loaded: &Loaded, args: &Explain, asked: &Reference) -> Result<Deci
         group: None,
     };
     let Question { host, sni, .. } = &question;
+    if let Some((listener, reason)) = refused_handshake(port, sni.as_deref()) {
+        return Ok(given.ended(entry(listener), Answer::NoHandshake { reason }));
+    }
     Ok(match port.listener_for(sni.as_deref(), host) {
         ListenerChoice::Serve(at) => match port.listeners.get(at) {
             Some(listener) => given.routed(entry(Some(&listener.name)), &listener.routes),
@@ -103,6 +106,31 @@ fn at_gateway(loaded: &Loaded, args: &Explain, asked: &Reference) -> Result<Deci
             given.ended(entry(None), Answer::status(421, reason))
         }
     })
+}
+
+/// Why no TLS connection for the server name comes about, with the listener it would belong to.
+fn refused_handshake<'p>(port: &'p Port, sni: Option<&str>) -> Option<(Option<&'p str>, String)> {
+    if port.protocol != PortProtocol::Https {
+        return None;
+    }
+    // The listener of a connection is the one that would serve a request for the connection's name.
+    let name = sni.unwrap_or_default();
+    let ListenerChoice::Serve(at) = port.listener_for(sni, name) else {
+        let reason = format!(
+            "no listener of port {} takes the server name {name:?}",
+            port.port
+        );
+        return Some((None, reason));
+    };
+    let listener = port.listeners.get(at)?;
+    let reason = || {
+        format!(
+            "listener {:?} has no certificate that can be used; `weft analyze` says why",
+            listener.name
+        )
+    };
+    let refused = listener.certificates.is_empty();
+    refused.then(|| (Some(&*listener.name), reason()))
 }
 
 fn port_of(gateway: &Gateway, asked: Option<u16>) -> Result<&Port, Failure> {

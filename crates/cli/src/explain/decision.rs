@@ -106,6 +106,11 @@ pub(crate) enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         location: Option<String>,
     },
+    /// None, because there is no connection: the TLS handshake is refused.
+    NoHandshake {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Answer {
@@ -119,7 +124,11 @@ impl Answer {
 
     /// Whether the request fails for a reason that is not the client's.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if *status >= 400)
+        match self {
+            Self::Backend { .. } => false,
+            Self::Status { status, .. } => *status >= 400,
+            Self::NoHandshake { .. } => true,
+        }
     }
 }
 

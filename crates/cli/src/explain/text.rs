@@ -114,6 +114,12 @@ fn matches(decision: &Decision, paint: Paint) -> Vec<String> {
 fn answer(answer: &Answer, paint: Paint) -> String {
     match answer {
         Answer::Backend { request } => format!("that of the backend, which sees {request}"),
+        Answer::NoHandshake { reason } => {
+            format!(
+                "{}: the TLS handshake is refused: {reason}",
+                paint.red("none")
+            )
+        }
         Answer::Status {
             status,
             reason,

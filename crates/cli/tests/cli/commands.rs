@@ -155,6 +155,49 @@ fn explanations_name_the_winner_and_why_others_lose() {
     }
 }
 
+/// The only listener refers to a certificate that does not exist.
+const UNENCRYPTED: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: weft
+  listeners:
+  - name: https
+    port: 8443
+    protocol: HTTPS
+    hostname: '*.a.example'
+    tls: {certificateRefs: [{name: missing}]}
+";
+
+#[test]
+fn explanations_end_where_the_handshake_does() {
+    let place = Place::new(UNENCRYPTED);
+    let rows = [
+        (
+            "",
+            "none: the TLS handshake is refused: listener \"https\" has no certificate",
+        ),
+        (
+            "--host b.example",
+            "none: the TLS handshake is refused: no listener of port 8443",
+        ),
+        (
+            "--sni b.example --host www.a.example",
+            "the server name \"b.example\"",
+        ),
+    ];
+    for (options, part) in rows {
+        let ran = place.weft(&format!("explain -f yaml --gateway shop/edge {options}"));
+        assert!(ran.stdout.contains(part), "{options}: {}", ran.stdout);
+    }
+    let json = place
+        .weft("explain -f yaml --gateway shop/edge -o json")
+        .stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["answer"]["kind"], "noHandshake", "{json}");
+}
+
 #[test]
 fn routes_are_listed_in_the_order_of_precedence() {
     let place = Place::new(GOOD);
