@@ -64,9 +64,7 @@ fn faults(
             let known = match (proof.strip_prefix("golden/"), proof.split_once('#')) {
                 _ if proof == "later" => true,
                 (Some(fixture), _) => fixtures.contains(fixture),
-                (None, Some((path, name))) => {
-                    read(path).is_some_and(|text| text.contains(&format!("fn {name}(")))
-                }
+                (None, Some((path, name))) => read(path).is_some_and(|text| has_test(&text, name)),
                 (None, None) => false,
             };
             if !known {
@@ -83,6 +81,16 @@ fn faults(
     let twice = seen.iter().filter(|(_, rows)| **rows > 1);
     faults.extend(twice.map(|(test, _)| format!("{test}: two rows")));
     faults
+}
+
+/// Whether the text of a file has the test: a function with an attribute that makes it one.
+fn has_test(text: &str, name: &str) -> bool {
+    let Some((before, _)) = text.split_once(&format!("fn {name}(")) else {
+        return false;
+    };
+    let own = before.rsplit("\n\n").next().unwrap_or_default();
+    let attributes = ["#[test]", "#[tokio::test"];
+    attributes.iter().any(|attribute| own.contains(attribute))
 }
 
 #[test]
@@ -146,10 +154,16 @@ fn only_kinds_that_are_not_built_are_left_for_later() {
 #[test]
 fn the_check_sees_each_fault() {
     let fixtures = BTreeSet::from(["there".to_owned()]);
-    let read = |path: &str| (path == "a.rs").then(|| "fn known() {}".to_owned());
+    let text = "#[test]\nfn known() {}\n\nfn help() {}\n\n#[tokio::test]\nasync fn waits() {}";
+    let read = |path: &str| (path == "a.rs").then(|| text.to_owned());
     for (table, fault) in [
         ("A\tgolden/there a.rs#known\twords", None),
+        ("A\ta.rs#waits\twords", None),
         ("A\tlater\tsee golden/there", None),
+        (
+            "A\ta.rs#help\twords",
+            Some("A: no such proof: \"a.rs#help\""),
+        ),
         (
             "A\tgolden/gone\twords",
             Some("A: no such proof: \"golden/gone\""),
