@@ -40,7 +40,8 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UpstreamProtocol {
-    /// HTTP/1.1, with upgrades (`http` at a gateway, `kubernetes.io/ws`, or nothing declared).
+    /// HTTP/1.1, with upgrades (`http` at a gateway, `kubernetes.io/ws`, or nothing declared). The
+    /// gRPC calls of HTTP/2 clients still go as HTTP/2: there is no other way to make them.
     Http1,
     /// HTTP/2 with prior knowledge (`kubernetes.io/h2c`, `grpc`, every GRPCRoute).
     Http2,

@@ -3,7 +3,7 @@
 //! Route: `KIND NAMESPACE/NAME [@CREATED] [HOSTNAME…] | MATCH [; MATCH…] [| MATCH…]`, where each `|`
 //! between spaces starts a rule. Match: any of `/prefix`, `=/exact`, `~/regex`, a method,
 //! `name:value`, `name~regex`, `?name=value`, `?name~regex`; in a `grpc` route `=service/method` and
-//! `~service/method`, of which either part may be empty. Request: `METHOD HOST/PATH?QUERY
+//! `~service/method`, of which either part may be empty; `!` is a match of a newer version. Request: `METHOD HOST/PATH?QUERY
 //! [name:value…]`, with `GRPC` as method for a call. `_` in the value of a header stands for a space.
 
 use std::sync::Arc;
@@ -81,6 +81,9 @@ fn rule(id: &Arc<RouteId>, index: usize, text: &str) -> Rule {
 
 /// A match of an HTTPRoute.
 pub(crate) fn http_match(text: &str) -> HttpMatch {
+    if text.trim() == "!" {
+        return HttpMatch::unsupported();
+    }
     let (mut path, mut method) = (PathMatch::default(), None);
     let (mut headers, mut query) = (Vec::new(), Vec::new());
     for word in words(text) {
@@ -107,6 +110,9 @@ pub(crate) fn http_match(text: &str) -> HttpMatch {
 
 /// A match of a GRPCRoute.
 pub(crate) fn grpc_match(text: &str) -> GrpcMatch {
+    if text.trim() == "!" {
+        return GrpcMatch::unsupported();
+    }
     let (mut method, mut headers) = (None, Vec::new());
     for word in words(text) {
         let call = |call: &str| {

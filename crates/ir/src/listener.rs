@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Hostname, Name, RouteSet};
 
 /// A Gateway that serves.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
     /// The Gateway object.
     pub name: Name,
@@ -26,7 +26,7 @@ pub enum PortProtocol {
 }
 
 /// One port of a Gateway with the listeners that share it; made by [`Port::new`].
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "StoredPort")]
 #[non_exhaustive]
 pub struct Port {
@@ -40,7 +40,7 @@ pub struct Port {
 
 /// A listener that is accepted. It stands here even when it cannot serve, so that its hosts do not
 /// fall to a less specific listener.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listener {
     /// `spec.listeners[].name`.
     pub name: Arc<str>,
@@ -51,7 +51,12 @@ pub struct Listener {
     #[serde(default)]
     pub certificates: Vec<Name>,
     /// The routes attached to this listener and no other (listener isolation).
+    #[serde(default, skip_serializing_if = "has_no_route")]
     pub routes: Arc<RouteSet>,
+}
+
+fn has_no_route(routes: &Arc<RouteSet>) -> bool {
+    routes.is_empty()
 }
 
 /// What [`Port::listener_for`] decided.

@@ -41,6 +41,9 @@ pub struct HttpMatch {
     /// Conditions on query parameters, all of which have to hold; one per name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<QueryMatch>,
+    /// See [`HttpMatch::unsupported`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) unsupported: bool,
 }
 
 impl HttpMatch {
@@ -56,6 +59,17 @@ impl HttpMatch {
             method,
             headers: header::distinct(headers),
             query: query::distinct(query),
+            unsupported: false,
+        }
+    }
+
+    /// In place of a match with conditions that a newer version wrote and this one does not know.
+    /// Which requests it takes cannot be told, so it takes those that no other match of the set
+    /// takes; the rule it belongs to answers them with an error ([`Rule::refusing`](crate::Rule)).
+    pub fn unsupported() -> Self {
+        Self {
+            unsupported: true,
+            ..Self::default()
         }
     }
 
@@ -80,6 +94,10 @@ impl HttpMatch {
         header::check(&self.headers, request)?;
         query::check(&self.query, request.query)
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The condition of a match that a request does not meet.

@@ -42,6 +42,9 @@ pub enum RouteKind {
 }
 
 impl RouteKind {
+    /// Every kind, in order.
+    pub const ALL: &[Self] = &[Self::Http, Self::Grpc];
+
     /// The Kubernetes kind, as written in manifests.
     pub fn as_str(self) -> &'static str {
         match self {

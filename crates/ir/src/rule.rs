@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backend, Filters, GrpcMatch, HttpMatch, Retry, RouteId, Timeouts};
+use crate::{
+    Backend, Filter, Filters, GrpcMatch, HttpMatch, Retry, RouteId, ServicePort, Target, Timeouts,
+};
 
 /// A compiled rule. It is shared by every listener and frontend its route is attached to, and by
 /// successive tables as long as the route does not change: pointer equality means "unchanged".
@@ -44,6 +46,42 @@ pub enum Matches {
     Grpc(Vec<GrpcMatch>),
 }
 
+impl Rule {
+    /// A rule that answers 500 to whatever reaches it: in place of one that a newer version wrote and
+    /// this one cannot honour.
+    pub fn refusing(
+        route: Arc<RouteId>,
+        index: u16,
+        name: Option<Arc<str>>,
+        matches: Matches,
+    ) -> Self {
+        Self {
+            route,
+            index,
+            name,
+            matches,
+            filters: Filters::from(vec![Filter::Unsupported]),
+            backends: Vec::new(),
+            timeouts: Timeouts::default(),
+            retry: None,
+        }
+    }
+
+    /// The Service ports the rule may send to, backends and mirrors. Repeats are possible.
+    pub fn service_ports(&self) -> impl Iterator<Item = &ServicePort> {
+        let backends = self.backends.iter().map(|backend| &backend.target);
+        let filters = self.backends.iter().flat_map(|backend| &backend.filters);
+        let mirrors = (self.filters.iter().chain(filters)).filter_map(|filter| match filter {
+            Filter::Mirror(mirror) => Some(&mirror.target),
+            _ => None,
+        });
+        backends.chain(mirrors).filter_map(|target| match target {
+            Target::Service { port, .. } => Some(port),
+            Target::Fault { .. } => None,
+        })
+    }
+}
+
 impl Matches {
     /// How many matches there are. The API allows 64 per rule.
     pub fn len(&self) -> u16 {
@@ -52,6 +90,15 @@ impl Matches {
             Self::Grpc(list) => list.len(),
         };
         u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// Whether match number `at` has conditions that this version does not know.
+    pub(crate) fn is_unsupported(&self, at: u16) -> bool {
+        let at = usize::from(at);
+        match self {
+            Self::Http(list) => list.get(at).is_some_and(|matched| matched.unsupported),
+            Self::Grpc(list) => list.get(at).is_some_and(|matched| matched.unsupported),
+        }
     }
 
     /// Whether there is none, so that the rule takes no request.

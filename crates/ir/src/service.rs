@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BackendFault, Name, RouteSet, UpstreamProtocol};
 
 /// A Service with a ClusterIP.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
     /// The Service.
@@ -22,7 +22,7 @@ pub struct Service {
 ///
 /// The key of a mesh connection is (client namespace, original ClusterIP, port); host, SNI and path
 /// are not looked at before [`Frontend::group`] has chosen the group (GEP-1294, GEP-1324).
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Frontend {
     /// `spec.ports[].port`.

@@ -53,7 +53,7 @@ pub(crate) fn grpc(
         };
         let headers = headers(judge, &grpc_match.headers, &at.key("headers"));
         if let (Some(method), Some(headers)) = (method, headers) {
-            compiled.push(weft_ir::GrpcMatch { method, headers });
+            compiled.push(weft_ir::GrpcMatch::new(method, headers));
         }
     }
     compiled
@@ -86,12 +86,7 @@ fn one_http(
     };
     let headers = headers(judge, &http_match.headers, &at.key("headers"));
     let query = query(judge, &http_match.query_params, &at.key("queryParams"));
-    Some(weft_ir::HttpMatch {
-        path: path?,
-        method: method?,
-        headers: headers?,
-        query: query?,
-    })
+    Some(weft_ir::HttpMatch::new(path?, method?, headers?, query?))
 }
 
 fn method(judge: &mut Judge<'_, '_>, method: &HttpMethod, at: &Field<'_>) -> Option<Method> {

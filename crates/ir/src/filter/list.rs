@@ -5,6 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Captured, Filter};
 
 /// Filters in list order. A list without work for a phase costs one branch in it.
+///
+/// A list with a filter of a newer version is that filter alone: it refuses the request, and nothing
+/// else of the list may act first (`HTTPRouteFilter.type`: "the filter MUST NOT be skipped").
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filters {
     list: Box<[Filter]>,
@@ -55,7 +58,10 @@ impl Filters {
 }
 
 impl From<Vec<Filter>> for Filters {
-    fn from(list: Vec<Filter>) -> Self {
+    fn from(mut list: Vec<Filter>) -> Self {
+        if list.contains(&Filter::Unsupported) {
+            list = vec![Filter::Unsupported];
+        }
         let has_cors = list.iter().any(|filter| matches!(filter, Filter::Cors(_)));
         let modifies = list
             .iter()

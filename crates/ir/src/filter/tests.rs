@@ -158,7 +158,9 @@ fn request_filters_run_in_list_order() {
 
 #[test]
 fn response_filters_run_in_list_order_and_only_they() {
-    let filters = Filters::from(one_of_each());
+    let mut known = one_of_each();
+    known.retain(|filter| *filter != Filter::Unsupported);
+    let filters = Filters::from(known);
     let captured = filters.capture(&request("/"));
     let mut headers = HeaderMap::new();
     filters.apply_response(&captured, &mut headers);

@@ -14,6 +14,9 @@ pub struct GrpcMatch {
     /// Conditions on metadata, all of which have to hold; one per name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderMatch>,
+    /// See [`GrpcMatch::unsupported`].
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub(crate) unsupported: bool,
 }
 
 /// `GRPCMethodMatch`: a part that is `None` takes everything.
@@ -49,6 +52,16 @@ impl GrpcMatch {
         Self {
             method,
             headers: header::distinct(headers),
+            unsupported: false,
+        }
+    }
+
+    /// In place of a match with conditions that this version does not know; of gRPC calls the same
+    /// as [`HttpMatch::unsupported`](crate::HttpMatch::unsupported).
+    pub fn unsupported() -> Self {
+        Self {
+            unsupported: true,
+            ..Self::default()
         }
     }
 

@@ -31,6 +31,7 @@ enum Place<'a> {
     AnyCall,
     /// In a group of few HTTP matches.
     Few,
+    Unsupported,
 }
 
 /// Up to this many HTTP matches a group has no tables.
@@ -115,7 +116,9 @@ fn drafts<'a>(source: Source<'a>, attached: &[(u32, u32)], hosts: &mut Hosts) ->
 
 /// Takes the HTTP matches of small groups out of the tables.
 fn gather_few(drafts: &mut [Draft<'_>], groups: u32) {
-    let is_http = |draft: &Draft<'_>| draft.precedence.kind() == RouteKind::Http;
+    let is_http = |draft: &Draft<'_>| {
+        draft.precedence.kind() == RouteKind::Http && draft.place != Place::Unsupported
+    };
     let mut counts = vec![0_usize; groups as usize];
     for draft in drafts.iter().filter(|draft| is_http(draft)) {
         if let Some(count) = counts.get_mut(draft.group as usize) {
@@ -143,6 +146,9 @@ fn places(matches: &Matches) -> impl Iterator<Item = Place<'_>> {
 }
 
 fn path_place(matched: &HttpMatch) -> Place<'_> {
+    if matched.unsupported {
+        return Place::Unsupported;
+    }
     match &matched.path {
         PathMatch::Exact(path) => Place::ExactPath(path),
         PathMatch::Regex(_) => Place::PathRegex,
@@ -151,6 +157,9 @@ fn path_place(matched: &HttpMatch) -> Place<'_> {
 }
 
 fn call_place(matched: &GrpcMatch) -> Place<'_> {
+    if matched.unsupported {
+        return Place::Unsupported;
+    }
     match &matched.method {
         None => Place::AnyCall,
         // Takes every well-formed call; `is_open` ranks it with the matches that have no condition.
@@ -170,6 +179,7 @@ impl Default for Group {
             path_regexes: Bucket::default(),
             call_regexes: Bucket::default(),
             any_call: Bucket::default(),
+            unsupported: Bucket::default(),
         }
     }
 }
@@ -194,6 +204,10 @@ impl Index {
             Place::CallRegex => self.with_group(group, |group| group.call_regexes = bucket),
             Place::Few => self.with_group(group, |group| group.few = bucket),
             Place::AnyCall => self.with_group(group, |group| group.any_call = bucket),
+            Place::Unsupported => {
+                self.has_unsupported = true;
+                self.with_group(group, |group| group.unsupported = bucket);
+            }
         }
     }
 

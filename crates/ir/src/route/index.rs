@@ -50,6 +50,8 @@ pub(super) struct Group {
     pub(super) call_regexes: Bucket,
     /// gRPC matches without a condition on service and method.
     pub(super) any_call: Bucket,
+    /// Matches of both kinds with conditions of a newer version.
+    pub(super) unsupported: Bucket,
 }
 
 /// A path element below a parent, or the root of a group.
@@ -83,6 +85,8 @@ pub(super) struct Index {
     pub(super) nodes: Vec<Node>,
     /// Path elements by parent, as numbers of [`Index::nodes`].
     pub(super) elements: Table,
+    /// Whether some group has matches with conditions of a newer version.
+    pub(super) has_unsupported: bool,
 }
 
 impl Index {
@@ -90,14 +94,26 @@ impl Index {
     /// repeated header or an escaped query value.
     pub(super) fn find(&self, source: Source<'_>, request: &RequestView<'_>) -> Option<Candidate> {
         let groups = || self.hosts.groups(source.entries, request.host);
-        if source.has_grpc && request.is_grpc() {
+        let is_call = source.has_grpc && request.is_grpc();
+        if is_call {
             let call = call_of(request.path);
             let found = groups().find_map(|group| self.find_call(source, group, call, request));
             if found.is_some() {
                 return found;
             }
         }
-        groups().find_map(|group| self.find_path(source, group, request))
+        let found = groups().find_map(|group| self.find_path(source, group, request));
+        if found.is_some() || !self.has_unsupported {
+            return found;
+        }
+        let unsupported = |grpc: bool| {
+            groups().find_map(|group| {
+                let bucket = self.groups.get(group as usize)?.unsupported;
+                self.first(bucket, |candidate| source.grpc(candidate).is_some() == grpc)
+            })
+        };
+        let call = if is_call { unsupported(true) } else { None };
+        call.or_else(|| unsupported(false))
     }
 
     fn find_path(

@@ -17,6 +17,8 @@ use crate::{
 /// What decides between two matches that both take a request. The greatest wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Precedence<'a> {
+    /// A match with conditions of a newer version takes nothing from matches that are understood.
+    supported: bool,
     /// gRPC calls try GRPCRoutes first; other requests meet no GRPCRoute at all.
     kind: RouteKind,
     /// [`Hostname::specificity`](crate::Hostname::specificity) of the matching hostname.
@@ -122,6 +124,8 @@ impl PartialOrd for Alphabetical<'_> {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Step {
+    /// Matches that are understood before those with conditions of a newer version.
+    Unsupported,
     /// A gRPC call tries GRPCRoutes before HTTPRoutes.
     Kind,
     /// Characters of the matching hostname, non-wildcard ones first.
@@ -153,6 +157,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Unsupported => "it has conditions of a newer version and comes after all others",
             Self::Kind => "a gRPC call goes to GRPCRoutes first",
             Self::Hostname => "the winner's hostname is more specific",
             Self::Path => "the winner's path match is more specific",
@@ -180,6 +185,7 @@ impl<'a> Precedence<'a> {
         hostname: (usize, usize),
     ) -> Self {
         Self {
+            supported: !rule.matches.is_unsupported(matched),
             kind: rule.route.kind,
             hostname,
             shape: Shape::of(&rule.matches, matched),
@@ -195,13 +201,17 @@ impl<'a> Precedence<'a> {
         self.kind
     }
 
-    /// What comes before the conditions: the kind, and the specificity of the hostname.
-    pub(super) fn reach(&self) -> (RouteKind, (usize, usize)) {
-        (self.kind, self.hostname)
+    /// What comes before the conditions: whether they are understood, the kind, and the specificity
+    /// of the hostname.
+    pub(super) fn reach(&self) -> (bool, RouteKind, (usize, usize)) {
+        (self.supported, self.kind, self.hostname)
     }
 
     /// The first step that tells the two apart; `None` for a match and itself.
     pub(super) fn step(&self, other: &Self) -> Option<Step> {
+        if self.supported != other.supported {
+            return Some(Step::Unsupported);
+        }
         if self.kind != other.kind {
             return Some(Step::Kind);
         }

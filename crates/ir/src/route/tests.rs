@@ -1,5 +1,6 @@
 //! Tests of `route`: precedence clause by clause, agreement with a linear reference, laws of sets.
 
+mod parts;
 mod precedence;
 mod reference;
 mod sets;

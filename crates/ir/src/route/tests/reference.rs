@@ -11,8 +11,9 @@ use crate::{
     fixture::{request, route},
 };
 
-/// Kind, hostname, path or call, method, headers, query, age, name, rule, match; the least wins.
+/// Not understood, kind, hostname, path or call, method, headers, query, age, name, rule, match; the least wins.
 type Key = (
+    bool,
     bool,
     Reverse<(usize, usize)>,
     Reverse<(u8, usize, usize)>,
@@ -43,6 +44,7 @@ fn reference(entries: &[RouteEntry], asked: &RequestView<'_>) -> Option<(String,
                     continue;
                 };
                 let key = (
+                    rule.matches.is_unsupported(u16::try_from(at).unwrap()),
                     not_grpc,
                     Reverse(hostname),
                     Reverse(place),
@@ -60,7 +62,7 @@ fn reference(entries: &[RouteEntry], asked: &RequestView<'_>) -> Option<(String,
             }
         }
     }
-    best.map(|(key, route)| (route, key.8, key.9))
+    best.map(|(key, route)| (route, key.9, key.10))
 }
 
 fn hostname(hostnames: &[Hostname], host: &str) -> Option<(usize, usize)> {
@@ -217,6 +219,7 @@ fn routes() -> impl Strategy<Value = Vec<String>> {
         "b.a.com *.com",
     ];
     let rules = |matches: BoxedStrategy<String>| {
+        let matches = prop_oneof![12 => matches, 1 => Just("!".to_owned())];
         let rule = prop::collection::vec(matches, 1..4).prop_map(|list| list.join(" ; "));
         prop::collection::vec(rule, 1..4).prop_map(|rules| rules.join(" | "))
     };
