@@ -1,4 +1,5 @@
-//! How long a large directory takes to read and judge: 10,000 each of three kinds.
+//! How long a large directory takes to read and judge: 10,000 each of three kinds; and how long an
+//! edit of one document takes in a large file.
 
 use std::{fmt::Write as _, fs, hint::black_box, path::Path};
 
@@ -84,5 +85,30 @@ fn loads(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, loads);
+/// One file with everything in it, of which one route changes.
+fn edits(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let path = directory.path().join("all.yaml");
+    let documents: Vec<String> = (0..OBJECTS).map(route).collect();
+    let texts = ["/cart/7\n", "/basket/7\n"].map(|prefix| {
+        let edited = documents.join("---\n");
+        edited.replacen("/cart/7\n", prefix, 1)
+    });
+    fs::write(&path, &texts[0]).expect("the file can be written");
+    let mut loader = Loader::new(&[path.clone()], Options::default()).expect("it can be read");
+    loader.load(&mut |_| {}).expect("it can be loaded");
+    let mut turn = 0;
+    let mut group = criterion.benchmark_group("edit 1 of 10,000 documents");
+    group.sample_size(10).bench_function("1 file", |bencher| {
+        bencher.iter(|| {
+            turn += 1;
+            fs::write(&path, &texts[turn % 2]).expect("the file can be written");
+            let batch = loader.load(&mut |_| {}).expect("it can be loaded");
+            assert_eq!(batch.events.len(), 1, "one object changes");
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, loads, edits);
 criterion_main!(benches);

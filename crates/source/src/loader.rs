@@ -3,6 +3,7 @@
 mod assemble;
 mod book;
 mod file;
+mod known;
 mod parallel;
 mod places;
 mod read;

@@ -22,11 +22,15 @@ const DEPTH_MAX: usize = 128;
 /// Most values of a document, aliases followed: ten times what the largest object of 1.5 MiB has.
 const VALUES_MAX: usize = 1_000_000;
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// One document of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Document<'a> {
     /// The text between two separators.
     pub(crate) text: &'a str,
+    /// Bytes of the file before the text.
+    pub(crate) offset: usize,
     /// Which document of the file, from 1.
     pub(crate) number: u32,
     /// Lines of the file before the text.
@@ -49,41 +53,72 @@ pub(crate) struct YamlError {
 }
 
 /// Cuts a file at lines that begin with `---`, which separate documents wherever they stand (YAML
-/// 1.2.2, 9.1.2), and leaves out documents without content.
+/// 1.2.2, 9.1.2), and leaves out documents without content. Directives stand before the separator
+/// and belong to the document behind it.
 pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut at = if text.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len_utf8()
+    } else {
+        0
+    };
     let mut documents = Vec::new();
-    let (mut start, mut at, mut line, mut start_line) = (0, 0, 0, 0);
-    let mut number = 1;
-    for line_text in text.split_inclusive('\n') {
-        if is_separator(line_text) {
-            push(&mut documents, &mut number, &text[start..at], start_line);
-            (start, start_line) = (at, line);
-        }
+    let mut line = 0;
+    let mut start = Border { at, line };
+    // What precedes a document, as long as nothing else was seen, and whether it has directives.
+    let mut prefix = Some((start, false));
+    for line_text in text[at..].split_inclusive('\n') {
+        let here = Border { at, line };
         at += line_text.len();
         line += 1;
+        if is_marker(line_text, "---") {
+            let end = match prefix.take() {
+                Some((begin, true)) => begin,
+                _ => here,
+            };
+            push(&mut documents, &text[..end.at], start);
+            start = end;
+        } else if is_marker(line_text, "...") {
+            prefix = Some((Border { at, line }, false));
+        } else if let Some((_, has_directives)) = &mut prefix {
+            if line_text.starts_with('%') {
+                *has_directives = true;
+            } else if has_content(line_text) {
+                prefix = None;
+            }
+        }
     }
-    push(&mut documents, &mut number, &text[start..], start_line);
+    push(&mut documents, text, start);
     documents
 }
 
-fn push<'a>(documents: &mut Vec<Document<'a>>, number: &mut u32, text: &'a str, before: u32) {
-    let has_content = |line: &str| {
-        let line = line.trim_start();
-        !line.is_empty() && !line.starts_with('#') && line.trim_end() != "---"
-    };
+/// A place between two lines: bytes and lines of the file before it.
+#[derive(Clone, Copy)]
+struct Border {
+    at: usize,
+    line: u32,
+}
+
+/// Adds the document from `start` to the end of a text, if it has content.
+fn push<'a>(documents: &mut Vec<Document<'a>>, text: &'a str, start: Border) {
+    let text = &text[start.at..];
     if text.lines().any(has_content) {
         documents.push(Document {
             text,
-            number: *number,
-            lines_before: before,
+            offset: start.at,
+            number: u32::try_from(documents.len() + 1).unwrap_or(u32::MAX),
+            lines_before: start.line,
         });
-        *number += 1;
     }
 }
 
-fn is_separator(line: &str) -> bool {
-    line.strip_prefix("---")
+fn has_content(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with('#') && line.trim_end() != "---"
+}
+
+/// Whether a line begins with a marker of YAML: that of a document's start or that of its end.
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 

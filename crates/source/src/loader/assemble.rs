@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{At, Entry, File, Foreign, Wholeness, dense};
+use super::file::{At, Entry, File, Foreign, Mark, Wholeness, dense};
 use super::places::{place_in, place_of_line};
 use super::read::{Judged, Piece, Raw, Unreadable};
 use crate::admit::Verdict;
@@ -38,12 +38,12 @@ pub(super) fn assemble(raw: &Raw, judged: Vec<Judged>) -> File {
         path: &raw.path,
         text,
     };
-    for Judged { at, pieces } in judged {
+    for Judged { at, mark, pieces } in judged {
         file.documents += 1;
         match pieces {
             Ok(pieces) => {
                 for piece in pieces {
-                    source.add(&mut file, piece);
+                    source.add(&mut file, piece, mark);
                 }
             }
             Err(error) => {
@@ -63,7 +63,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn add(&self, file: &mut File, piece: Piece) {
+    fn add(&self, file: &mut File, piece: Piece, mark: Mark) {
         let at = piece.at;
         let (reference, object) = match piece.verdict {
             Verdict::Good(object) => (object.reference(), Some(object)),
@@ -72,6 +72,7 @@ impl Source<'_> {
                     api_version,
                     kind,
                     at,
+                    mark,
                 });
                 return;
             }
@@ -108,6 +109,7 @@ impl Source<'_> {
             Entry {
                 at,
                 object,
+                mark,
                 refused,
             },
         );

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use weft_api::{AnyObject, ObjectRef};
 
-use super::file::{At, Content, Entry, File, Wholeness, dense};
+use super::file::{At, Content, Entry, File, Wholeness, dense, differing};
+use super::known::Known;
 use super::places::Origin;
 use super::walk::Stamp;
 use super::{Event, Staged};
@@ -21,8 +22,8 @@ pub(crate) struct Book {
     objects: BTreeMap<ObjectRef, Defined>,
     /// Files with findings or foreign kinds, so that a batch need not ask all of them.
     noted: BTreeSet<Arc<Path>>,
-    /// Objects that several files define.
-    shared: BTreeSet<ObjectRef>,
+    /// Objects that several files define, with all of them in the order of paths.
+    shared: BTreeMap<ObjectRef, Vec<Arc<Path>>>,
     trouble: Vec<Finding>,
     documents: usize,
 }
@@ -38,13 +39,13 @@ pub(crate) enum Change {
     New(Box<File>),
 }
 
-/// An object and who defines it.
+/// An object and who defines it. There is one per object, so every byte counts.
 #[derive(Debug, Default)]
 struct Defined {
     /// The version that was handed out last.
     serving: Option<AnyObject>,
-    /// The files, in the order of paths.
-    files: Vec<Arc<Path>>,
+    /// The first file in the order of paths; `None` while a change is being made.
+    first: Option<Arc<Path>>,
 }
 
 impl Book {
@@ -69,6 +70,11 @@ impl Book {
         self.files.get(path).map(|file| file.content)
     }
 
+    /// What need not be judged again when a file is read again.
+    pub(super) fn known(&self, path: &Path) -> Known<'_> {
+        self.files.get(path).map(Known::of).unwrap_or_default()
+    }
+
     pub(crate) fn documents(&self) -> usize {
         self.documents
     }
@@ -83,18 +89,18 @@ impl Book {
             Change::Gone => !old.entries.is_empty(),
             Change::Touched(_) => false,
             Change::New(file) => {
-                let kept = |reference| {
-                    let entry = file.entries.get(reference);
-                    entry.is_some_and(|entry: &Entry| !entry.refused)
+                let mut differing = differing(&old.entries, &file.entries);
+                let is_lost = |(_, before, after): (_, Option<&Entry>, Option<&Entry>)| {
+                    before.is_some() && after.is_none_or(|after| after.refused)
                 };
-                file.wholeness != Wholeness::Whole || !old.entries.keys().all(kept)
+                file.wholeness != Wholeness::Whole || differing.any(is_lost)
             }
         }
     }
 
     /// Makes changes count and says what they mean for objects.
     pub(super) fn commit(&mut self, staged: Staged) -> Vec<Event> {
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         let is_first = self.objects.is_empty();
         for (path, change) in staged.files {
             self.replace(&path, change, &mut touched);
@@ -105,11 +111,14 @@ impl Book {
         if let Some(trouble) = staged.trouble {
             self.trouble = trouble;
         }
+        touched.sort();
+        touched.dedup();
         let events = touched.into_iter().filter_map(|object| self.settle(object));
         events.collect()
     }
 
-    fn replace(&mut self, path: &Arc<Path>, change: Change, touched: &mut BTreeSet<ObjectRef>) {
+    fn replace(&mut self, path: &Arc<Path>, change: Change, touched: &mut Vec<ObjectRef>) {
+        let is_gone = matches!(change, Change::Gone);
         let mut file = match change {
             Change::Gone => None,
             Change::Touched(stamp) => {
@@ -120,66 +129,103 @@ impl Book {
             }
             Change::New(file) => Some(*file),
         };
-        let old = self.files.remove(path);
-        self.documents -= old.as_ref().map_or(0, |old| old.documents as usize);
-        if let (Some(file), Some(old)) = (&mut file, &old) {
-            keep_last_good(file, old);
+        let (path, old) = match self.files.remove_entry(path) {
+            Some((path, old)) => (path, old),
+            None => (Arc::clone(path), File::default()),
+        };
+        if let Some(file) = &mut file {
+            keep_last_good(file, &old);
         }
-        for object in old.iter().flat_map(|old| old.entries.keys()) {
-            if let Some(defined) = self.objects.get_mut(object) {
-                defined.files.retain(|other| other != path);
+        self.noted.remove(&path);
+        self.documents -= old.documents as usize;
+        let new = file.unwrap_or_default();
+        for (object, before, after) in differing(&old.entries, &new.entries) {
+            match (before, after) {
+                (Some(_), None) => self.undefine(object, &path),
+                (None, Some(_)) => self.define(object, &path),
+                _ => {}
             }
-            touched.insert(object.clone());
+            touched.push(object.clone());
         }
-        self.noted.remove(path);
-        let Some(file) = file else { return };
-        for object in file.entries.keys() {
-            let defined = self.objects.entry(object.clone()).or_default();
-            let place = defined.files.partition_point(|other| other < path);
-            // Hardly any object is defined twice.
-            defined.files.reserve_exact(1);
-            defined.files.insert(place, Arc::clone(path));
-            touched.insert(object.clone());
+        if is_gone {
+            return;
         }
-        self.documents += file.documents as usize;
-        if !file.findings.is_empty() || !file.foreign.is_empty() {
-            self.noted.insert(Arc::clone(path));
+        self.documents += new.documents as usize;
+        if !new.findings.is_empty() || !new.foreign.is_empty() {
+            self.noted.insert(Arc::clone(&path));
         }
-        self.files.insert(Arc::clone(path), file);
+        self.files.insert(path, new);
+    }
+
+    fn define(&mut self, object: &ObjectRef, path: &Arc<Path>) {
+        let defined = self.objects.entry(object.clone()).or_default();
+        let Some(first) = &defined.first else {
+            defined.first = Some(Arc::clone(path));
+            return;
+        };
+        let files = self.shared.entry(object.clone());
+        let files = files.or_insert_with(|| vec![Arc::clone(first)]);
+        files.insert(
+            files.partition_point(|other| other < path),
+            Arc::clone(path),
+        );
+        defined.first = files.first().cloned();
+    }
+
+    fn undefine(&mut self, object: &ObjectRef, path: &Arc<Path>) {
+        let Some(defined) = self.objects.get_mut(object) else {
+            return;
+        };
+        let Some(files) = self.shared.get_mut(object) else {
+            defined.first = None;
+            return;
+        };
+        files.retain(|other| other != path);
+        defined.first = files.first().cloned();
+        if files.len() == 1 {
+            self.shared.remove(object);
+        }
+    }
+
+    /// The files that define an object, in the order of paths.
+    fn definers(&self, object: &ObjectRef) -> &[Arc<Path>] {
+        if let Some(files) = self.shared.get(object) {
+            return files;
+        }
+        let defined = self.objects.get(object);
+        defined.map_or(&[], |defined| defined.first.as_slice())
+    }
+
+    fn entry(&self, object: &ObjectRef, path: &Path) -> Option<&Entry> {
+        self.files.get(path)?.entries.get(object)
     }
 
     /// Decides which version of an object counts, and what that changes.
     fn settle(&mut self, object: ObjectRef) -> Option<Event> {
-        let defined = self.objects.get_mut(&object)?;
-        if defined.files.len() > 1 {
-            self.shared.insert(object.clone());
-        } else {
-            self.shared.remove(&object);
-        }
-        if defined.files.is_empty() {
+        let definers = self.definers(&object);
+        if definers.is_empty() {
             let served = self.objects.remove(&object)?.serving.is_some();
             return served.then_some(Event::Delete(object));
         }
-        let files = &self.files;
-        let good = defined.files.iter().find_map(|path| {
-            let entry = files.get(path)?.entries.get(&object)?;
-            entry.object.clone()
-        });
+        let version = |path: &Arc<Path>| self.entry(&object, path)?.object.clone();
         // When every definition is broken, what was served before stays.
-        let good = good.filter(|good| defined.serving.as_ref() != Some(good))?;
+        let good = definers.iter().find_map(version)?;
+        let defined = self.objects.get_mut(&object)?;
+        if defined.serving.as_ref() == Some(&good) {
+            return None;
+        }
         defined.serving = Some(good.clone());
         Some(Event::Apply(good))
     }
 
     /// Where the version of an object that counts is written.
     pub(super) fn origin(&self, object: &ObjectRef) -> Option<Origin> {
-        let files = &self.objects.get(object)?.files;
-        let good = |path: &&Arc<Path>| {
-            let file = self.files.get(*path);
-            let entry = file.and_then(|file| file.entries.get(object));
+        let definers = self.definers(object);
+        let is_good = |path: &&Arc<Path>| {
+            let entry = self.entry(object, path);
             entry.is_some_and(|entry| entry.object.is_some())
         };
-        self.origin_in(object, files.iter().find(good).or(files.first())?)
+        self.origin_in(object, definers.iter().find(is_good).or(definers.first())?)
     }
 
     fn origin_in(&self, object: &ObjectRef, path: &Arc<Path>) -> Option<Origin> {
@@ -222,13 +268,12 @@ impl Book {
     /// A finding for every definition of an object after the first that counts.
     pub(super) fn duplicates(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for object in &self.shared {
+        for (object, files) in &self.shared {
             let Some(winner) = self.origin(object) else {
                 continue;
             };
             let first = winner.locate(object.kind, "metadata.name");
-            let files = self.objects.get(object).map(|defined| &defined.files);
-            for path in files.into_iter().flatten() {
+            for path in files {
                 if let Some(loser) = self.origin_in(object, path)
                     && loser.path != winner.path
                 {
@@ -262,6 +307,7 @@ fn keep_last_good(file: &mut File, old: &File) {
             ..entry.at
         },
         object: entry.object.clone(),
+        mark: entry.mark,
         refused: true,
     };
     if file.wholeness == Wholeness::Broken && !old.entries.is_empty() {
@@ -275,10 +321,14 @@ fn keep_last_good(file: &mut File, old: &File) {
         }
         return;
     }
+    if file.wholeness == Wholeness::Whole && !file.entries.values().any(|entry| entry.refused) {
+        return;
+    }
     for (object, before) in &old.entries {
         match file.entries.get_mut(object) {
             Some(entry) if entry.refused && before.object.is_some() => {
                 entry.object.clone_from(&before.object);
+                entry.mark = before.mark;
                 let about = |finding: &&mut Finding| finding.object.as_ref() == Some(object);
                 for finding in file.findings.iter_mut().filter(about) {
                     finding.message += "; the last good version keeps serving";

@@ -131,8 +131,7 @@ pub(super) fn place_of_line(
 }
 
 fn document<'a>(text: &'a str, at: &At) -> Option<&'a str> {
-    text.get(at.offset..at.offset + at.length)
-        .filter(|document| !document.is_empty())
+    text.get(at.range()).filter(|document| !document.is_empty())
 }
 
 fn place(path: &Arc<Path>, document: &str, (at, kind): (&At, Option<Kind>), span: Span) -> Place {

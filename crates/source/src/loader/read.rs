@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use super::assemble::assemble;
 use super::book::{Book, Change};
-use super::file::{At, Content, File};
+use super::file::{At, Content, File, Mark};
+use super::known::Known;
 use super::parallel;
 use super::walk::Stamp;
 use crate::admit::{Admission, Verdict};
@@ -65,7 +67,14 @@ pub(super) struct Piece {
 /// What became of one document: its objects, or why it is not YAML.
 pub(super) struct Judged {
     pub(super) at: At,
+    pub(super) mark: Mark,
     pub(super) pieces: Result<Vec<Piece>, YamlError>,
+}
+
+/// Some documents of a file to be judged.
+struct Task<'a> {
+    known: &'a Known<'a>,
+    documents: &'a [Document<'a>],
 }
 
 impl<'a> Reader<'a> {
@@ -130,18 +139,20 @@ impl<'a> Reader<'a> {
         let documents: Vec<Vec<Document<'_>>> = texts
             .map(|text| text.map(yaml::split).unwrap_or_default())
             .collect();
-        let tasks: Vec<(&Raw, &[Document<'_>])> = raws
+        let before = raws.iter().map(|raw| self.book.known(&raw.path));
+        let before: Vec<Known<'_>> = before.collect();
+        let tasks: Vec<Task<'_>> = before
             .iter()
             .zip(&documents)
-            .flat_map(|(raw, documents)| {
+            .flat_map(|(known, documents)| {
                 let tasks = documents.chunks(DOCUMENTS_PER_TASK);
-                tasks.map(move |documents| (raw, documents))
+                tasks.map(move |documents| Task { known, documents })
             })
             .collect();
         meter.total += documents.iter().map(Vec::len).sum::<usize>();
-        let work = |(raw, documents): &(&Raw, &[Document<'_>])| -> Vec<Judged> {
-            let judge = |document| self.judge_document(raw, document);
-            documents.iter().map(judge).collect()
+        let work = |task: &Task<'_>| -> Vec<Judged> {
+            let judge = |document| self.judge_document(task, document);
+            task.documents.iter().map(judge).collect()
         };
         let each = |done: &Vec<Judged>| meter.advance(done.len(), clock::now());
         let mut judged = parallel::map(&tasks, work, each).into_iter().flatten();
@@ -154,25 +165,35 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    fn judge_document(&self, raw: &Raw, document: &Document<'_>) -> Judged {
-        let file = raw.text.as_deref().unwrap_or_default();
+    fn judge_document(&self, task: &Task<'_>, document: &Document<'_>) -> Judged {
         let at = At {
-            offset: document.text.as_ptr() as usize - file.as_ptr() as usize,
-            length: document.text.len(),
+            offset: count(document.offset),
+            length: count(document.text.len()),
             lines_before: document.lines_before,
             document: document.number,
             item: None,
         };
-        let pieces = yaml::parse(document.text).map(|value| {
-            let objects = value.map(|value| expand(at, value)).unwrap_or_default();
-            let judge = |(at, value)| Piece {
-                at,
-                verdict: self.admission.judge(value, document.text.len()),
-            };
-            objects.into_iter().map(judge).collect()
-        });
-        Judged { at, pieces }
+        let mark = Mark::of(document.text);
+        let pieces = match task.known.verdict(mark) {
+            Some(verdict) => Ok(vec![Piece { at, verdict }]),
+            None => self.judge_text(at, document.text),
+        };
+        Judged { at, mark, pieces }
     }
+
+    fn judge_text(&self, at: At, text: &str) -> Result<Vec<Piece>, YamlError> {
+        let objects = yaml::parse(text)?.map(|value| expand(at, value));
+        let judge = |(at, value)| Piece {
+            at,
+            verdict: self.admission.judge(value, text.len()),
+        };
+        Ok(objects.into_iter().flatten().map(judge).collect())
+    }
+}
+
+/// Files are bounded, so that every number about them fits.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// As many files as may be held at once, at least one.
@@ -215,7 +236,6 @@ fn as_text(bytes: Vec<u8>) -> Result<String, Unreadable> {
         let (good, bad) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         let good = String::from_utf8_lossy(good);
         let line = good.rsplit('\n').next().unwrap_or_default();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Unreadable::NotText {
             position: (
                 count(good.split('\n').count()),
@@ -251,11 +271,11 @@ fn expand(at: At, mut value: Value) -> Vec<(At, Value)> {
         }
         item
     };
-    let numbered = items.into_iter().zip(0..);
+    let numbered = items.into_iter().zip(1..);
     numbered
-        .map(|(item, index)| {
+        .map(|(item, number)| {
             let item_at = At {
-                item: Some(index),
+                item: NonZeroU32::new(number),
                 ..at
             };
             (item_at, complete(item))

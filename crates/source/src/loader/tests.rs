@@ -2,6 +2,7 @@
 
 mod broken;
 mod last_good;
+mod reuse;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -120,6 +120,24 @@ fn files_are_cut_at_separators_wherever_they_stand() {
 }
 
 #[test]
+fn directives_belong_to_the_document_they_announce() {
+    let text =
+        "%YAML 1.2\n# head\n---\na: 1\n---\n%b: 2\n...\n\n%YAML 1.2\n--- \nc: 3\n...\n# tail\n";
+    let told: Vec<_> = split(text)
+        .iter()
+        .map(|document| (document.lines_before, &text[document.offset..][..9]))
+        .collect();
+    let expected = [(0, "%YAML 1.2"), (4, "---\n%b: 2"), (7, "\n%YAML 1.")];
+    assert_eq!(told, expected, "lines before and beginnings");
+    let values: Vec<_> = split(text)
+        .iter()
+        .map(|document| parse(document.text))
+        .collect();
+    assert_eq!(values[0], Ok(Some(json!({"a": 1}))));
+    assert_eq!(values[2], Ok(Some(json!({"c": 3}))));
+}
+
+#[test]
 fn fields_are_located_by_their_path() {
     let text = "metadata:\n  labels: {a.b/c: d}\nspec:\n  rules:\n  - name: one\n    \
                 filters:\n    - type: Foo\n  - name: \"zwö\"\n";
