@@ -169,8 +169,8 @@ codes! {
     PROTOCOL_UNDECLARED = "WA501", Info, "routed Service port without appProtocol", "declare appProtocol so that no detection is needed";
     OPAQUE_ROUTED = "WA502", Warning, "route on a Service port that is declared opaque", "correct appProtocol of the Service port";
     // WA6xx: roll-outs.
-    ALL_WEIGHTS_ZERO = "WA601", Warning, "every weight of the rule is 0", "give one backend a weight; the rule answers 500";
-    NO_BACKENDS = "WA602", Warning, "rule without backends", "add backendRefs or a redirect; the rule answers 500";
+    ALL_WEIGHTS_ZERO = "WA601", Warning, "every weight of the rule is 0", "give one backend a weight";
+    NO_BACKENDS = "WA602", Warning, "rule without backends", "add backendRefs or a redirect";
     // WA7xx: capacity.
     REGEX_SIZE = "WA701", Error, "regular expression above the size limit", "shorten the expression";
 }
