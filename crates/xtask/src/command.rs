@@ -1,4 +1,4 @@
-//! Runs one cargo command to its end: keeps its output in a log, counts its tests, shows progress.
+//! Runs one command, mostly of cargo, to its end: keeps its output in a log, counts its tests, shows progress.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::progress::Progress;
 use crate::summary::Counts;
+use crate::tool;
 
 /// Lines of output shown when a command fails.
 const SHOWN_LINES: usize = 60;
@@ -38,7 +39,8 @@ pub(crate) fn workspace_root() -> &'static Path {
     manifest_dir.ancestors().nth(2).unwrap_or(manifest_dir)
 }
 
-/// Runs `cargo ARGS` at the workspace root with `env` added to the environment.
+/// Runs `cargo ARGS` at the workspace root with `env` added to the environment, and with the programs
+/// that were installed for the stages on `PATH`.
 ///
 /// `UPDATE` is never inherited: only the caller decides whether expectations are rewritten.
 ///
@@ -46,6 +48,24 @@ pub(crate) fn workspace_root() -> &'static Path {
 /// When cargo cannot be started or the log under `target/xtask` cannot be written. A command that
 /// fails is not an error but an [`Outcome`].
 pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Outcome> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_remove("UPDATE")
+        .env("CARGO_TERM_COLOR", "never")
+        .env("RUST_BACKTRACE", "0")
+        .env("PATH", tool::path())
+        .envs(env.iter().copied());
+    run(name, &mut command)
+}
+
+/// Runs `command` at the workspace root; its whole output goes to `target/xtask/NAME.log`.
+///
+/// # Errors
+/// When it cannot be started or the log cannot be written. A command that fails is not an error but
+/// an [`Outcome`].
+pub(crate) fn run(name: &str, command: &mut Command) -> Result<Outcome> {
     let root = workspace_root();
     let log = root.join("target/xtask").join(format!("{name}.log"));
     let directory = log.parent().unwrap_or(root);
@@ -54,19 +74,16 @@ pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<O
     let mut log_file =
         File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
 
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(program)
-        .args(args)
+    let mut child = command
         .current_dir(root)
-        .env_remove("UPDATE")
-        .env("CARGO_TERM_COLOR", "never")
-        .env("RUST_BACKTRACE", "0")
-        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot start cargo; is the Rust toolchain on PATH?")?;
+        .with_context(|| {
+            let program = command.get_program().display();
+            format!("cannot start {program}; is it on PATH?")
+        })?;
 
     let lines = merged_lines(&mut child);
     let mut excerpt = Excerpt::default();
@@ -86,7 +103,7 @@ pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<O
         }
     }
     progress.clear();
-    let status = child.wait().context("cannot learn how cargo ended")?;
+    let status = child.wait().context("cannot learn how it ended")?;
     Ok(Outcome {
         succeeded: status.success(),
         counts,

@@ -1,7 +1,7 @@
 //! The stages of `cargo x test`, in order, as data.
 //!
-//! The last four share one set of test binaries and split it by filter, so a test module nobody
-//! thought of lands in `integration` instead of being left out.
+//! The last five that run tests share one set of test binaries and split it by filter, so a test
+//! module nobody thought of lands in `integration` instead of being left out.
 
 use crate::tool::{Package, Tool};
 
@@ -71,6 +71,14 @@ const CLIPPY: Tool = Tool {
 const CURL: Tool = Tool {
     probe: &["curl", "--version"],
     package: Package::Debian("curl"),
+};
+const GRPCURL: Tool = Tool {
+    probe: &["grpcurl", "-version"],
+    package: Package::Go("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"),
+};
+const WEBSOCKETS: Tool = Tool {
+    probe: &["python3", "-c", "import websockets.sync.client"],
+    package: Package::PyPi("websockets==15.0.1"),
 };
 const RUSTFMT: Tool = Tool {
     probe: &["cargo", "fmt", "--version"],
@@ -143,8 +151,18 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "standalone",
         purpose: "`weft` routes real connections from YAML, end to end, without a cluster",
         speed: Speed::Slow,
-        args: "test --locked --workspace --no-fail-fast --test * -- standalone::",
+        args: "test --locked --workspace --no-fail-fast --test * -- standalone:: \
+               --skip standalone::tour::",
         tools: &[CURL],
+        ..TESTS
+    },
+    Stage {
+        name: "tour",
+        purpose: "the tour of README.md prints what it shows, with every client it names",
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --test * -- standalone::tour::",
+        tools: &[CURL, GRPCURL, WEBSOCKETS],
+        cure: "correct README.md or what it shows; each block is named by its line",
         ..TESTS
     },
     Stage {

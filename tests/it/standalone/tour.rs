@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sh` | is run, in one shell for the whole tour |
 //! | `sh build` | says how to get `weft`; here the tested binary takes its place |
-//! | `sh TOOL...` | is run where the tools are installed |
+//! | `sh TOOL...` | is run where the tools are installed; they have to be where `CI=true` |
 //! | `text` | what the block above prints; ` text about` allows for chance in counts |
 
 use std::{
@@ -143,6 +143,8 @@ impl Shell {
         let missing = step.tools.iter().find(|tool| !self.has(tool));
         if let Some(tool) = missing {
             let what = format!("README line {}: not run, there is no {tool}\n", step.line);
+            let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!is_ci, "{what}`cargo x test --only tour` installs it");
             return std::io::stderr()
                 .write_all(what.as_bytes())
                 .expected("stderr");
