@@ -72,6 +72,33 @@ pub enum SpiffeIdError {
     },
 }
 
+impl SpiffeIdError {
+    /// A short stable name of the rule, for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Scheme => "id_scheme",
+            Self::TooLong(_) => "id_too_long",
+            Self::TrustDomainTooLong(_) => "id_domain_too_long",
+            Self::Empty(_) => "id_empty",
+            Self::Character { character, .. } => match character {
+                '@' => "id_userinfo",
+                ':' => "id_port",
+                '?' => "id_query",
+                '#' => "id_fragment",
+                '%' => "id_percent_encoding",
+                'A'..='Z' => "id_upper_case",
+                _ => "id_character",
+            },
+            Self::EmptySegment => "id_empty_segment",
+            Self::DotSegment => "id_dot_segment",
+            Self::ForeignDomain(_) => "id_foreign_domain",
+            Self::NotWorkload => "id_not_workload",
+            Self::Name { .. } => "id_name",
+        }
+    }
+}
+
 fn allowed(component: Component) -> &'static str {
     match component {
         Component::TrustDomain => "use lower-case letters, digits, \".\", \"-\" and \"_\"",

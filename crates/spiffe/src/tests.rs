@@ -225,6 +225,39 @@ fn accepted_by_the_specification() {
 }
 
 #[test]
+fn every_rule_has_its_reason() {
+    let long = format!("spiffe://td/{}", "a".repeat(2037));
+    let rows = [
+        ("wrong scheme", "https://td/ns/a/sa/b", "id_scheme"),
+        (
+            "upper-case domain",
+            "spiffe://TD/ns/a/sa/b",
+            "id_upper_case",
+        ),
+        ("userinfo", "spiffe://me@td/ns/a/sa/b", "id_userinfo"),
+        ("port", "spiffe://td:1/ns/a/sa/b", "id_port"),
+        ("query", "spiffe://td/ns/a/sa/b?c", "id_query"),
+        ("fragment", "spiffe://td/ns/a/sa/b#c", "id_fragment"),
+        ("%2f", "spiffe://td/ns/a%2fb/sa/c", "id_percent_encoding"),
+        ("empty segment", "spiffe://td/ns//sa/b", "id_empty_segment"),
+        ("..", "spiffe://td/ns/../sa/b", "id_dot_segment"),
+        (
+            "trailing slash",
+            "spiffe://td/ns/a/sa/b/",
+            "id_empty_segment",
+        ),
+        ("missing sa", "spiffe://td/ns/a", "id_not_workload"),
+        ("2049 bytes", &long, "id_too_long"),
+    ];
+    let own = domain("td");
+    for (name, text, expected) in rows {
+        let refused = SpiffeId::parse(text).and_then(|id| id.workload(&own).map(|_| ()));
+        let reason = refused.as_ref().map_err(SpiffeIdError::reason);
+        assert_eq!(reason, Err(expected), "{name}: {text}");
+    }
+}
+
+#[test]
 fn comparison_is_byte_exact() {
     let parse = |text| SpiffeId::parse(text).expect("a valid ID in a test");
     let rows = [
