@@ -48,7 +48,7 @@ impl ServerCert {
     pub fn from_pem(cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, CertError> {
         let chain = read_chain(cert_pem)?;
         let info = CertInfo::read(&chain)?;
-        let key = load_key(&read_key(key_pem)?, &chain)?;
+        let key = load_key(&read_key_der(key_pem)?, &chain)?;
         let certified = CertifiedKey::new(chain, key);
         check_match(&certified)?;
         Ok(Self(Arc::new(Inner {
@@ -88,13 +88,25 @@ fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertError> {
 }
 
 /// A private key in DER, wiped when dropped.
-struct KeyDer {
+pub(crate) struct KeyDer {
     kind: SectionKind,
     der: Zeroizing<Vec<u8>>,
 }
 
+impl KeyDer {
+    /// The key in the form libraries load it from, not copied.
+    pub(crate) fn borrow(&self) -> PrivateKeyDer<'_> {
+        let der: &[u8] = &self.der;
+        match self.kind {
+            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
+            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(der.into()),
+            _ => PrivateKeyDer::Pkcs8(der.into()),
+        }
+    }
+}
+
 /// The first private key in `pem`.
-fn read_key(pem: &[u8]) -> Result<KeyDer, CertError> {
+pub(crate) fn read_key_der(pem: &[u8]) -> Result<KeyDer, CertError> {
     find_key(pem)
         .and_then(|key| key.ok_or(CertError::NoKey))
         .map_err(|error| {
@@ -123,13 +135,7 @@ fn find_key(pem: &[u8]) -> Result<Option<KeyDer>, CertError> {
 }
 
 fn load_key(key: &KeyDer, chain: &[CertificateDer<'_>]) -> Result<Arc<dyn SigningKey>, CertError> {
-    let der: &[u8] = &key.der;
-    let borrowed = match key.kind {
-        SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
-        SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(der.into()),
-        _ => PrivateKeyDer::Pkcs8(der.into()),
-    };
-    rustls::crypto::aws_lc_rs::sign::any_supported_type(&borrowed).map_err(|_| {
+    rustls::crypto::aws_lc_rs::sign::any_supported_type(&key.borrow()).map_err(|_| {
         // The loader tries every format and tells nothing; the certificate knows which it is.
         match KeyKind::of_certificate(&chain[0]) {
             Some(kind) if kind.supported == Some(false) => CertError::UnsupportedKey {

@@ -114,9 +114,13 @@ impl fmt::Display for Version {
 impl Handshake {
     /// Reads the facts of a finished handshake.
     pub(crate) fn of(connection: &ServerConnection) -> Self {
-        let common: &CommonState = connection;
+        Self::of_common(connection, connection.server_name())
+    }
+
+    /// Reads what is the same on both sides; `sni` is the server name asked for.
+    pub(crate) fn of_common(common: &CommonState, sni: Option<&str>) -> Self {
         Self {
-            sni: connection.server_name().map(str::to_owned),
+            sni: sni.map(str::to_owned),
             alpn: common.alpn_protocol().and_then(Alpn::from_wire),
             version: match common.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => Version::Tls12,

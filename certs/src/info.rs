@@ -140,7 +140,7 @@ pub(crate) struct KeyKind {
 }
 
 impl KeyKind {
-    fn of(spki: &SubjectPublicKeyInfo<'_>) -> Self {
+    pub(crate) fn of(spki: &SubjectPublicKeyInfo<'_>) -> Self {
         let algorithm = &spki.algorithm.algorithm;
         let kind = |name: &str, supported| Self {
             name: name.to_owned(),
@@ -180,7 +180,7 @@ impl KeyKind {
 }
 
 /// The size of an RSA key: the length of its modulus without leading zeros.
-fn modulus_bits(modulus: &[u8]) -> usize {
+pub(crate) fn modulus_bits(modulus: &[u8]) -> usize {
     let significant = modulus.iter().skip_while(|byte| **byte == 0).copied();
     let mut bytes = significant.peekable();
     let leading = bytes.peek().map_or(0, |byte| byte.leading_zeros() as usize);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 /// aws-lc-rs with the hybrid post-quantum group X25519MLKEM768 first, then X25519, P-256, P-384;
@@ -13,4 +14,33 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
     &PROVIDER
+}
+
+/// What members of the mesh speak among themselves: the suites of TLS 1.3, and one group fewer
+/// than [`provider`], because both ends are ours.
+pub(crate) fn mesh_provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        Arc::new(CryptoProvider {
+            cipher_suites: vec![
+                cipher_suite::TLS13_AES_256_GCM_SHA384,
+                cipher_suite::TLS13_AES_128_GCM_SHA256,
+                cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            ],
+            kx_groups: vec![
+                kx_group::X25519MLKEM768,
+                kx_group::X25519,
+                kx_group::SECP256R1,
+            ],
+            ..aws_lc_rs::default_provider()
+        })
+    });
+    &PROVIDER
+}
+
+/// Fills `buffer` with random bytes fit for serial numbers and secrets.
+pub(crate) fn fill_random(buffer: &mut [u8]) -> Result<(), rustls::Error> {
+    provider()
+        .secure_random
+        .fill(buffer)
+        .map_err(rustls::Error::from)
 }

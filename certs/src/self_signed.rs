@@ -1,11 +1,11 @@
 //! Throw-away server certificates for the demo and for tests.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use thiserror::Error;
-use zeroize::Zeroizing;
+
+use crate::secret::SecretPem;
 
 /// How long a self-signed certificate lasts: long enough for any demo, short enough that nobody
 /// keeps it.
@@ -22,9 +22,6 @@ pub struct SelfSigned {
     /// `tls.key` in PKCS#8.
     pub key_pem: SecretPem,
 }
-
-/// A private key in PEM: wiped from memory when dropped, not shown by `Debug`.
-pub struct SecretPem(Zeroizing<String>);
 
 /// No certificate could be made.
 #[derive(Debug, Error)]
@@ -64,20 +61,6 @@ fn make(names: &[&str], now: SystemTime) -> Result<SelfSigned, rcgen::Error> {
     let cert_pem = params.self_signed(&key)?.pem();
     Ok(SelfSigned {
         cert_pem,
-        key_pem: SecretPem(Zeroizing::new(key.serialize_pem())),
+        key_pem: SecretPem::new(key.serialize_pem()),
     })
-}
-
-impl SecretPem {
-    /// The PEM text, for writing it to where the key belongs.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretPem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretPem([redacted])")
-    }
 }

@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::CommonState;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::server;
 
-/// The decrypted side of a connection an [`crate::Acceptor`] has accepted.
+/// The decrypted side of a connection that one of the acceptors or connectors has set up.
 ///
 /// - Writes are buffered up to 64 KiB of records; flush to send. Vectored writes are encrypted
 ///   as one run of records.
@@ -19,11 +19,16 @@ use tokio_rustls::server;
 /// One pointer in size: the TLS state of more than a kilobyte is on the heap, where it does not
 /// inflate every future the stream passes through.
 #[derive(Debug)]
-pub struct TlsStream<IO>(Box<server::TlsStream<IO>>);
+pub struct TlsStream<IO>(Box<tokio_rustls::TlsStream<IO>>);
 
 impl<IO> TlsStream<IO> {
-    pub(crate) fn new(stream: server::TlsStream<IO>) -> Self {
-        Self(Box::new(stream))
+    pub(crate) fn new(stream: impl Into<tokio_rustls::TlsStream<IO>>) -> Self {
+        Self(Box::new(stream.into()))
+    }
+
+    /// What the handshake agreed on.
+    pub(crate) fn connection(&self) -> &CommonState {
+        self.0.get_ref().1
     }
 
     /// The transport below, for its addresses and socket options; do not read or write it.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -160,7 +161,7 @@ impl Meeting {
 
 /// A clock that stands at [`NOW_UNIX_S`].
 #[derive(Debug)]
-struct AtNow;
+pub(crate) struct AtNow;
 
 impl rustls::time_provider::TimeProvider for AtNow {
     fn current_time(&self) -> Option<UnixTime> {
@@ -169,7 +170,7 @@ impl rustls::time_provider::TimeProvider for AtNow {
 }
 
 #[derive(Debug, Default)]
-struct AnyCert {
+pub(crate) struct AnyCert {
     refused: bool,
     only_rsa: bool,
 }
@@ -219,5 +220,43 @@ impl ServerCertVerifier for AnyCert {
         }
         let algorithms = &provider().signature_verification_algorithms;
         algorithms.supported_schemes()
+    }
+}
+
+/// Asks clients for a certificate and takes any.
+impl ClientCertVerifier for AnyCert {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(self, message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ServerCertVerifier::supported_verify_schemes(self)
     }
 }

@@ -1,0 +1,235 @@
+//! The loop that obtains a certificate and keeps it fresh.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use weft_spiffe::{SpiffeId, TrustDomain};
+
+use crate::bundle::{Bundles, TrustBundle};
+use crate::clock::Clock;
+use crate::identity::{Identity, Trust};
+use crate::leaf::Leaf;
+use crate::renewal::{Backoff, Due};
+use crate::request::KeyAndRequest;
+use crate::signer::SignError;
+
+/// Longest uninterrupted wait: a wall clock that was set is noticed after this time at the latest.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
+
+/// Share of a leaf's life over which renewals are spread that everybody is asked for at once.
+const SPREAD: f64 = 0.1;
+
+/// A signer's answer as it arrives from the identity service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// Certificates in DER, the leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// All roots of the trust domain, in DER.
+    pub roots: Vec<Vec<u8>>,
+    /// Their version.
+    pub bundle_version: u64,
+}
+
+/// Where certificates come from: the identity service over the network, or a signer in this process.
+pub trait Issuance: Send + Sync {
+    /// Asks for a certificate for the key and identity of `request`. The answer is checked by the
+    /// caller; the connection it comes over has been authenticated by the implementation, because the
+    /// roots in it are believed.
+    fn issue(
+        &self,
+        request: &KeyAndRequest,
+    ) -> impl Future<Output = Result<Issued, SignError>> + Send;
+}
+
+/// How renewal goes, for metrics and readiness.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RenewalStatus {
+    /// Certificates obtained so far.
+    pub renewals: u64,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// The last of them.
+    pub last_error: Option<SignError>,
+    /// Last second of the certificate in use, seconds since 1970.
+    pub not_after_unix_s: Option<i64>,
+}
+
+/// Asks a [`Renewer`] to renew before its time.
+#[derive(Clone, Debug)]
+pub struct RenewSoon(Arc<Notify>);
+
+impl RenewSoon {
+    /// Renews within a tenth of the certificate's life, at a random moment: for an issuer that is being
+    /// replaced.
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Obtains the certificate of one identity and renews it for ever.
+pub struct Renewer<S> {
+    id: SpiffeId,
+    domain: TrustDomain,
+    issuance: S,
+    clock: Clock,
+    chance: Box<dyn FnMut() -> f64 + Send>,
+    soon: Arc<Notify>,
+    status: watch::Sender<RenewalStatus>,
+}
+
+impl<S: Issuance> Renewer<S> {
+    /// Renews the certificate of `id`. `chance` draws uniformly from `0.0..1.0`; it need not be fit for
+    /// secrets.
+    ///
+    /// # Errors
+    ///
+    /// Never for an ID that is a workload's; fails when its trust domain cannot be read.
+    pub fn new(
+        id: &SpiffeId,
+        issuance: S,
+        clock: Clock,
+        chance: impl FnMut() -> f64 + Send + 'static,
+    ) -> Result<Self, weft_spiffe::SpiffeIdError> {
+        Ok(Self {
+            id: id.clone(),
+            domain: TrustDomain::parse(id.domain())?,
+            issuance,
+            clock,
+            chance: Box::new(chance),
+            soon: Arc::new(Notify::new()),
+            status: watch::Sender::default(),
+        })
+    }
+
+    /// How it goes, now and whenever that changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<RenewalStatus> {
+        self.status.subscribe()
+    }
+
+    /// A handle that asks for an early renewal.
+    #[must_use]
+    pub fn renew_soon(&self) -> RenewSoon {
+        RenewSoon(self.soon.clone())
+    }
+
+    /// The identity with its first certificate. Tries until it succeeds; [`Renewer::status`] tells why it
+    /// takes so long. Drop the future to give up.
+    pub async fn obtain(&mut self) -> Identity {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.attempt(None).await {
+                Ok((leaf, bundles)) => {
+                    self.succeeded(&leaf);
+                    return Identity::new(leaf, Trust::new(bundles, self.clock.clone()));
+                }
+                Err(error) => self.failed(error, &mut backoff).await,
+            }
+        }
+    }
+
+    /// Keeps `identity` fresh for ever. While attempts fail, the certificate in use stays in use until it
+    /// expires; then acceptors and connectors refuse to work. Drop the future to stop.
+    pub async fn keep(mut self, identity: Identity) -> std::convert::Infallible {
+        let mut due = Due::after(self.clock.read(), identity.leaf().life(), (self.chance)());
+        let mut backoff = Backoff::default();
+        loop {
+            self.wait_until(&mut due, identity.leaf().life()).await;
+            match self.attempt(Some(&identity)).await {
+                Ok((leaf, bundles)) => {
+                    // The roots first: peers may already show certificates of a new one.
+                    identity.trust().replace(bundles);
+                    due = Due::after(self.clock.read(), leaf.life(), (self.chance)());
+                    match identity.replace(leaf.clone()) {
+                        Ok(()) => {
+                            backoff.reset();
+                            self.succeeded(&leaf);
+                        }
+                        Err(other) => {
+                            let error = SignError::Misconfigured(other.to_string());
+                            self.failed(error, &mut backoff).await;
+                        }
+                    }
+                }
+                Err(error) => self.failed(error, &mut backoff).await,
+            }
+        }
+    }
+
+    /// Waits until a renewal is due, or soon when somebody asks for that.
+    async fn wait_until(&mut self, due: &mut Due, life: Duration) {
+        loop {
+            let wait = due.wait(self.clock.read());
+            if wait.is_zero() {
+                return;
+            }
+            // Both branches may be dropped at any point: a notification that was not received stays.
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(LOOK_AT_CLOCK)) => {}
+                () = self.soon.notified() => {
+                    let within = life.mul_f64(SPREAD * (self.chance)().clamp(0.0, 1.0));
+                    *due = due.or_within(self.clock.read(), within);
+                }
+            }
+        }
+    }
+
+    /// One key, one request, one answer, checked.
+    async fn attempt(&mut self, identity: Option<&Identity>) -> Result<(Leaf, Bundles), SignError> {
+        let request =
+            KeyAndRequest::new(&self.id).map_err(|error| SignError::Retry(error.to_string()))?;
+        let issued = self.issuance.issue(&request).await?;
+        let now = self.clock.now();
+        let (bundle, refused) = TrustBundle::from_der(&self.domain, issued.roots, now);
+        if bundle.is_empty() {
+            let why = refused
+                .first()
+                .map_or_else(String::new, |(_, error)| error.to_string());
+            let text = format!("no usable root of {} in the answer; {why}", self.domain);
+            return Err(SignError::Misconfigured(text));
+        }
+        let bundles = match identity.map(|identity| identity.trust().bundles()) {
+            // The stream that distributes configuration was faster.
+            Some(known) if known.version() > issued.bundle_version => Bundles::clone(&known),
+            Some(known) => known.with(bundle, issued.bundle_version),
+            None => Bundles::new(bundle, issued.bundle_version),
+        };
+        let leaf = request
+            .into_leaf(&issued.chain, &bundles, now)
+            .map_err(|error| SignError::Misconfigured(error.to_string()))?;
+        Ok((leaf, bundles))
+    }
+
+    fn succeeded(&self, leaf: &Leaf) {
+        self.status.send_modify(|status| {
+            status.renewals += 1;
+            status.failures = 0;
+            status.last_error = None;
+            status.not_after_unix_s = Some(leaf.info().not_after_unix_s);
+        });
+    }
+
+    async fn failed(&mut self, error: SignError, backoff: &mut Backoff) {
+        let delay = backoff.after_failure((self.chance)());
+        self.status.send_modify(|status| {
+            status.failures = backoff.failures();
+            status.last_error = Some(error);
+        });
+        tokio::time::sleep(delay).await;
+    }
+}
+
+impl<S> fmt::Debug for Renewer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewer")
+            .field("id", &self.id)
+            .field("status", &*self.status.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

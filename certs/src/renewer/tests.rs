@@ -1,0 +1,181 @@
+//! The loop on a clock that only the tests move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Issuance, Issued, Renewer};
+use crate::mint::{WEB, authority, id};
+use crate::tests::now;
+use crate::{Authority, CheckedRequest, Clock, KeyAndRequest, LeafLife, Reading, SignError};
+
+/// The wall clock of the tests goes with tokio's, which stands until everybody waits.
+fn clock() -> Clock {
+    let origin = Instant::now();
+    Clock::from_fn(move || Reading {
+        wall: now() + origin.elapsed(),
+        monotonic: origin.elapsed(),
+    })
+}
+
+/// A signer that answers every request but the first few.
+#[derive(Clone)]
+struct Service {
+    authority: Arc<Authority>,
+    clock: Clock,
+    failures: Arc<AtomicU32>,
+    calls: Arc<AtomicU32>,
+}
+
+impl Service {
+    fn new(clock: &Clock, failures: u32) -> Self {
+        Self {
+            authority: Arc::new(authority()),
+            clock: clock.clone(),
+            failures: Arc::new(AtomicU32::new(failures)),
+            calls: Arc::default(),
+        }
+    }
+
+    fn renewer(&self) -> Renewer<Self> {
+        Renewer::new(&id(WEB), self.clone(), self.clock.clone(), || 0.5).expect("a workload")
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl Issuance for Service {
+    async fn issue(&self, request: &KeyAndRequest) -> Result<Issued, SignError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let left = self.failures.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::Relaxed);
+            return Err(SignError::Retry("away".to_owned()));
+        }
+        let checked = CheckedRequest::parse(request.der(), request.id())
+            .map_err(|error| SignError::Denied(error.to_string()))?;
+        let now: SystemTime = self.clock.now();
+        let signed = self.authority.issue(&checked, LeafLife::default(), now)?;
+        Ok(Issued {
+            chain: signed.chain,
+            roots: vec![self.authority.root_der().to_vec()],
+            bundle_version: 1,
+        })
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn tries_until_it_succeeds() {
+    let clock = clock();
+    let service = Service::new(&clock, 4);
+    let mut renewer = service.renewer();
+    let status = renewer.status();
+    let identity = renewer.obtain().await;
+    assert_eq!(identity.id(), id(WEB), "the identity asked for");
+    assert_eq!(service.calls(), 5, "four failures and a success");
+    // Half of 0.5, 1, 2 and 4 s.
+    assert_eq!(
+        clock.read().monotonic.as_millis() / 10,
+        375,
+        "waited with back-off"
+    );
+    assert_eq!(status.borrow().renewals, 1, "counted");
+    assert_eq!(status.borrow().last_error, None, "no error left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renews_at_half_of_the_life() {
+    let clock = clock();
+    let service = Service::new(&clock, 0);
+    let mut renewer = service.renewer();
+    let mut status = renewer.status();
+    let identity = renewer.obtain().await;
+    let first = identity.leaf().info().serial.clone();
+    let keeping = tokio::spawn(renewer.keep(identity.clone()));
+    status
+        .wait_for(|status| status.renewals == 2)
+        .await
+        .expect("the renewer lives");
+    let waited = clock.read().monotonic;
+    assert!(waited >= 12 * HOUR, "not before half of a day: {waited:?}");
+    assert!(
+        waited < 12 * HOUR + Duration::from_secs(1),
+        "and not after: {waited:?}"
+    );
+    assert_ne!(
+        identity.leaf().info().serial,
+        first,
+        "a new certificate is in use"
+    );
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_valid_certificate_survives_an_outage() {
+    let clock = clock();
+    let service = Service::new(&clock, 0);
+    let mut renewer = service.renewer();
+    let mut status = renewer.status();
+    let identity = renewer.obtain().await;
+    let first = identity.leaf().info().serial.clone();
+    service.failures.store(u32::MAX, Ordering::Relaxed);
+    let keeping = tokio::spawn(renewer.keep(identity.clone()));
+    tokio::time::sleep(23 * HOUR).await;
+    assert_eq!(
+        identity.leaf().info().serial,
+        first,
+        "the old certificate is still in use"
+    );
+    assert!(
+        identity.expired_at(clock.now()).is_none(),
+        "and valid, 11 h into the outage"
+    );
+    assert!(
+        matches!(status.borrow().last_error, Some(SignError::Retry(_))),
+        "the error is told"
+    );
+    tokio::time::sleep(2 * HOUR).await;
+    assert!(
+        identity.expired_at(clock.now()).is_some(),
+        "until it expires"
+    );
+    service.failures.store(0, Ordering::Relaxed);
+    status
+        .wait_for(|status| status.renewals == 2)
+        .await
+        .expect("the renewer lives");
+    assert!(
+        identity.expired_at(clock.now()).is_none(),
+        "fresh when the signer is back"
+    );
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn renews_soon_when_asked() {
+    let clock = clock();
+    let service = Service::new(&clock, 0);
+    let mut renewer = service.renewer();
+    let mut status = renewer.status();
+    let soon = renewer.renew_soon();
+    let identity = renewer.obtain().await;
+    let keeping = tokio::spawn(renewer.keep(identity));
+    soon.ask();
+    status
+        .wait_for(|status| status.renewals == 2)
+        .await
+        .expect("the renewer lives");
+    // Chance 0.5 of a tenth of a day.
+    let waited = clock.read().monotonic;
+    assert!(
+        waited <= Duration::from_secs(4321),
+        "within a tenth of its life: {waited:?}"
+    );
+    keeping.abort();
+}
