@@ -19,7 +19,7 @@ mod validate;
 
 use std::sync::Arc;
 
-use http::{Request, Response, Version, header::HOST, request::Parts};
+use http::{Method, Request, Response, Version, header::HOST, request::Parts};
 use hyper::body::Incoming;
 use weft_ir::is_grpc;
 use weft_telemetry::{
@@ -105,7 +105,9 @@ fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
 }
 
 fn protocol_of(parts: &Parts) -> Protocol {
-    if is_grpc(&parts.headers) {
+    // A CONNECT is never a gRPC call, and an error in gRPC's form, which is a 200, would tell its
+    // client that the tunnel is there.
+    if parts.method != Method::CONNECT && is_grpc(&parts.headers) {
         Protocol::Grpc
     } else if parts.version == Version::HTTP_2 {
         Protocol::Http2

@@ -27,6 +27,7 @@ const GET: Field<'_> = (":method", b"GET");
 const HTTP: Field<'_> = (":scheme", b"http");
 const ROOT: Field<'_> = (":path", b"/");
 const A: Field<'_> = (":authority", b"a");
+const CONNECT: Field<'_> = (":method", b"CONNECT");
 
 const HTTP2: &[(&str, &[Field<'_>], Fate)] = &[
     ("a plain request", &[GET, HTTP, ROOT, A], Fate::Status(200)),
@@ -89,6 +90,11 @@ const HTTP2: &[(&str, &[Field<'_>], Fate)] = &[
     (
         "CONNECT",
         &[(":method", b"CONNECT"), (":authority", b"a:443")],
+        Fate::Status(405),
+    ),
+    (
+        "CONNECT that says gRPC",
+        &[CONNECT, A, ("content-type", b"application/grpc")],
         Fate::Status(405),
     ),
     (
