@@ -9,6 +9,7 @@ mod drain;
 mod fields;
 mod filters;
 mod grpc;
+mod hops;
 mod http2;
 mod ipv6;
 mod last_answer;

@@ -4,9 +4,10 @@
 //! in origin form with a normalised path, and no framing that two parsers could read differently.
 //! The byte-level half, which hyper hides, is in [`guard`](super::guard).
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -84,18 +85,38 @@ impl Invalid {
 }
 
 /// Checks a request head and brings it into canonical form: origin-form target with a normalised
-/// path and the query as sent, exactly one `host` field with the authority as sent.
+/// path and the query as sent, exactly one `host` field with the authority as sent, and cookies in
+/// one field.
 pub(super) fn canonicalise(parts: &mut Parts) -> Result<Canonical, Invalid> {
     if parts.method == Method::CONNECT {
         return Err(Invalid::Connect);
     }
     framing(&parts.headers)?;
     if parts.version == Version::HTTP_2 {
+        cookies(&mut parts.headers);
         size(parts)?;
         edge_space(&parts.headers)?;
     }
     host(parts)?;
     target(parts)
+}
+
+/// HTTP/2 clients take cookies apart, because that compresses better. They are one field again
+/// before anything matches them or HTTP/1.1 carries them (RFC 9113 section 8.2.3).
+fn cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    // Legal values joined by a separator are a legal value.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 fn framing(headers: &HeaderMap) -> Result<(), Invalid> {
