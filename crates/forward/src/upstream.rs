@@ -3,6 +3,7 @@
 mod connect;
 mod lease;
 mod pool;
+mod stream;
 
 use std::{
     collections::HashMap,

@@ -51,6 +51,44 @@ async fn cookies_that_http2_took_apart_are_one_field_again() {
 }
 
 #[tokio::test]
+async fn an_upload_that_the_back_end_refuses_half_way_reads_its_answer() {
+    // Reads only the head, answers and closes: bytes that it did not read reset its connection.
+    let backend = Scripted::answering(
+        b"HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 8\r\n\r\ntoo much",
+    )
+    .await;
+    let weft = gateway(backend.address, "");
+    for (name, framing) in [
+        ("with a length", "content-length: 8000000"),
+        (
+            "with an invitation",
+            "content-length: 8000000\nexpect: 100-continue",
+        ),
+    ] {
+        for number in 0..10 {
+            let mut client = RawClient::connect(weft.gateway(8080)).await;
+            client
+                .send(head(&format!("POST / HTTP/1.1\nhost: a\n{framing}")))
+                .await;
+            if name == "with a length" {
+                // The client writes on without looking, as simple clients do; its pipe may break.
+                let body = vec![b'b'; 8_000_000];
+                let _broken_pipe = soon("the upload", client.try_send(&body)).await;
+            }
+            let mut answer = client.answer().await;
+            while answer.status == 100 {
+                answer = client.answer().await;
+            }
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (413, "too much"),
+                "{name}, {number}: the back-end's answer"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_wants_to_close_is_told_so_and_the_back_end_stays() {
     let backend = Scripted::start(mirror).await;
     let world = World::new().service("shop/web", &[backend.address]).route(

@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use weft_telemetry::Reason;
 
-use super::{ConnectError, Pool, UpstreamRef, connect, pool::Shared};
+use super::{ConnectError, Pool, UpstreamRef, connect, pool::Shared, stream::HeardOut};
 use crate::{body::RequestBody, limits, worker::Worker};
 
 /// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
@@ -201,7 +201,7 @@ async fn open_h1(upstream: &UpstreamRef) -> Result<http1::SendRequest<RequestBod
     let stream = connect(address).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(HeardOut::new(stream)))
         .await
         .map_err(|source| ConnectError::Handshake { address, source })?;
     // The task ends with the connection: when the sender is dropped, or the endpoint closes. Its
