@@ -6,9 +6,10 @@ use hyper::body::Incoming;
 use weft_tests::{
     backend::{Backend, Speaks},
     body::{Body, fed},
-    client::{http2, tcp, whole},
+    client::{ask2, http2, tcp, whole},
     gateway::Weft,
-    wait::{Expected, soon},
+    rawclient::RawClient,
+    wait::{Expected, PATIENCE, eventually, soon},
     world::World,
 };
 
@@ -178,4 +179,61 @@ async fn a_client_that_cancels_takes_its_stream_along() {
     soon("another stream", other)
         .await
         .expected("the connections live");
+}
+
+#[tokio::test]
+async fn calls_of_an_http_route_go_as_http2_to_a_port_that_declares_nothing() {
+    let backend = Backend::serve(Speaks::H2c, chat).await;
+    let copy = Backend::serve(Speaks::H2c, chat).await;
+    let spec = "rules: [{backendRefs: [{name: web, port: 80}], filters: [{type: RequestMirror, \
+                requestMirror: {backendRef: {name: copy, port: 80}}}]}]";
+    let world = World::new()
+        .service("shop/web", &[backend.address])
+        .service("shop/copy", &[copy.address])
+        .route("shop/web", spec);
+    let weft = Weft::start(&world);
+    let mut client = http2(tcp(weft.gateway(8080)).await).await;
+    let request = call("fail", weft_tests::body::full("\0\0\0\0\0"));
+    let response = soon("the head", client.send_request(request)).await;
+    let answer = whole(response.expected("a head")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.grpc_status()),
+        (200, Some("7")),
+        "{}",
+        answer.text()
+    );
+    eventually(PATIENCE, "the copy goes as HTTP/2 too", || {
+        copy.requests() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_only_looks_like_grpc_goes_as_http1() {
+    let backend = Backend::echo("web", Speaks::Http1).await;
+    let world = World::new().service("shop/web", &[backend.address]).route(
+        "shop/web",
+        "rules: [{backendRefs: [{name: web, port: 80}]}]",
+    );
+    let weft = Weft::start(&world);
+    let mut client = http2(tcp(weft.gateway(8080)).await).await;
+    for media in [
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/json",
+    ] {
+        let request = Request::post("http://a/s/m").header("content-type", media);
+        let request = request
+            .body(weft_tests::body::full("x"))
+            .expect("a request");
+        let seen = ask2(&mut client, request).await.text();
+        assert!(seen.contains("POST /s/m HTTP/1.1\n"), "{media}: {seen}");
+    }
+    let mut old = RawClient::connect(weft.gateway(8080)).await;
+    let asked = "POST /s/m HTTP/1.1\nhost: a\ncontent-type: application/grpc\ncontent-length: 0";
+    let seen = old.ask(asked).await.text();
+    assert!(
+        seen.contains("POST /s/m HTTP/1.1\n"),
+        "no HTTP/2 client: {seen}"
+    );
 }

@@ -6,13 +6,13 @@ use http::{Request, Response, Version, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use weft_ir::{Captured, Effect, FilterContext, Filters, UpstreamProtocol};
+use weft_ir::{Captured, Effect, FilterContext, Filters};
 use weft_telemetry::{Reason, metrics::Protocol};
 
 use super::{
     Next, attempt, headers, mirror,
     reply::{grpc_status, own_answer},
-    route::Route,
+    route::{Route, goes_as_http2},
     upgrade::{self, ClientUpgrade},
 };
 use crate::{
@@ -128,7 +128,8 @@ impl Job {
                         && let Route::Rule { rule, .. } = self.route()
                         && let Some((cluster, protocol)) = rule.mirror(&mirror.target)
                     {
-                        mirrors.push(mirror::Copy::new(cluster, protocol, parts));
+                        let http2 = goes_as_http2(protocol, parts.version, self.is_grpc());
+                        mirrors.push(mirror::Copy::new(cluster, http2, parts));
                     }
                 }
             }
@@ -142,11 +143,7 @@ impl Job {
         if backend.cluster.is_none() {
             return Err((500, Reason::BackendInvalid));
         }
-        self.http2 = match backend.protocol {
-            UpstreamProtocol::Http1 => false,
-            UpstreamProtocol::Http2 => true,
-            UpstreamProtocol::AsClient => version == Version::HTTP_2,
-        };
+        self.http2 = goes_as_http2(backend.protocol, version, self.is_grpc());
         self.deadline = self.route().timeouts().request.map(clock::deadline);
         Ok(())
     }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Uri, Version, request::Parts};
+use http::{HeaderMap, Method, Request, Uri, request::Parts};
 use http_body_util::BodyExt as _;
-use weft_ir::UpstreamProtocol;
 
 use crate::{
     body::{RequestBody, tee},
@@ -23,12 +22,7 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    pub(super) fn new(cluster: &Arc<Cluster>, protocol: UpstreamProtocol, parts: &Parts) -> Self {
-        let http2 = match protocol {
-            UpstreamProtocol::Http1 => false,
-            UpstreamProtocol::Http2 => true,
-            UpstreamProtocol::AsClient => parts.version == Version::HTTP_2,
-        };
+    pub(super) fn new(cluster: &Arc<Cluster>, http2: bool, parts: &Parts) -> Self {
         Self {
             cluster: Arc::clone(cluster),
             http2,

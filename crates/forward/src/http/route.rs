@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{header::HOST, request::Parts};
-use weft_ir::{Filters, RequestView, Retry, Timeouts, host_of};
+use http::{Version, header::HOST, request::Parts};
+use weft_ir::{Filters, RequestView, Retry, Timeouts, UpstreamProtocol, host_of};
 use weft_telemetry::{Reason, metrics::RequestHandles};
 
 use super::validate::Canonical;
@@ -51,6 +51,17 @@ pub(super) fn route(
         }),
         Decision::PassThrough(service) => Ok(Route::PassThrough(Arc::clone(service))),
         Decision::Refuse(status, reason) => Err((status, reason)),
+    }
+}
+
+/// Whether a request goes to its backend in HTTP/2. A gateway speaks HTTP/1.1 to a port that
+/// declares nothing, but not for gRPC: a call needs what only HTTP/2 has, and a client that made it
+/// in HTTP/2 means a server that speaks it ("gRPC over HTTP/2").
+pub(super) fn goes_as_http2(backend: UpstreamProtocol, version: Version, grpc: bool) -> bool {
+    match backend {
+        UpstreamProtocol::Http1 => grpc && version == Version::HTTP_2,
+        UpstreamProtocol::Http2 => true,
+        UpstreamProtocol::AsClient => version == Version::HTTP_2,
     }
 }
 
