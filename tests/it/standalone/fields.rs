@@ -75,6 +75,54 @@ async fn trailers_of_answers_arrive_where_they_are_understood() {
     assert_eq!(answer.text(), "data");
 }
 
+/// The fields of a request, what else it says in HTTP/1, and what arrives of `te` and `connection`.
+const TES: &[(&str, &str, &[&str])] = &[
+    ("trailers", "", &["connection: te", "te: trailers"]),
+    ("TRAILERS;q=1", "", &[]),
+    ("gzip, trailers", "", &["connection: te", "te: trailers"]),
+    ("gzip", "", &[]),
+    (
+        "trailers",
+        "upgrade: x-custom",
+        &["connection: upgrade", "upgrade: x-custom"],
+    ),
+];
+
+#[tokio::test]
+async fn te_is_a_matter_of_one_hop_and_says_so() {
+    let backend = Backend::echo("web", Speaks::Http1).await;
+    let weft = gateway(backend.address, "");
+    let hop = |seen: &str| {
+        let mut hop: Vec<_> = seen
+            .lines()
+            .filter(|line| {
+                ["te: ", "connection: ", "upgrade: "]
+                    .iter()
+                    .any(|name| line.starts_with(name))
+            })
+            .map(str::to_owned)
+            .collect();
+        hop.sort();
+        hop
+    };
+    for (te, more, expected) in TES {
+        let mut client = RawClient::connect(weft.gateway(8080)).await;
+        let asked = format!("GET / HTTP/1.1\nhost: a\nconnection: te, upgrade\nte: {te}\n{more}");
+        let seen = client.ask(&asked).await.text();
+        assert_eq!(hop(&seen), *expected, "{te} {more}");
+    }
+    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
+    let mut asked = get("/");
+    let fields = asked.headers_mut();
+    fields.insert("te", HeaderValue::from_static("trailers"));
+    let seen = ask2(&mut h2, asked).await.text();
+    assert_eq!(
+        hop(&seen),
+        ["connection: te", "te: trailers"],
+        "from HTTP/2"
+    );
+}
+
 #[tokio::test]
 async fn framing_fields_in_trailers_of_answers_are_dropped() {
     let script = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\n\r\n2\r\nok\r\n\

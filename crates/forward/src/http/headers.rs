@@ -5,6 +5,7 @@ use http::{
     header::{self, CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
 };
 
+use super::upgrade::ClientUpgrade;
 use crate::connection::Client;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -19,9 +20,7 @@ const OWN_PREFIX: &str = "x-weft-";
 /// Prepares a request's fields for an endpoint: hop-by-hop fields go (RFC 9110 section 7.6.1), and
 /// a gateway, being a trust boundary, replaces what the client claims about where it came from.
 pub(super) fn to_upstream(headers: &mut HeaderMap, client: &Client, gateway: bool) {
-    let trailers = headers
-        .get(TE)
-        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let trailers = takes_trailers(headers);
     strip_hop_by_hop(headers);
     headers.remove(TE);
     if trailers {
@@ -38,6 +37,28 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, client: &Client, gateway: boo
             FORWARDED_PROTO,
             HeaderValue::from_static(client.scheme.as_str()),
         );
+    }
+}
+
+/// Whether the sender of a request takes trailers in the answer (RFC 9110 section 10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(|te| te.as_bytes().split(|byte| *byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Completes a request's fields for an HTTP/1.1 connection: what means something on this hop alone
+/// is named in `connection`, which `te` has to be (RFC 9110 section 10.1.4) and an upgrade too. Who
+/// leaves HTTP gets no trailers, and servers know `connection: upgrade` best alone.
+pub(super) fn to_http1(headers: &mut HeaderMap, upgrade: Option<&ClientUpgrade>) {
+    if let Some(upgrade) = upgrade {
+        headers.remove(TE);
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade.protocol());
+    } else if headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
 }
 

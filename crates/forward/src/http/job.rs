@@ -88,8 +88,8 @@ impl Job {
             return Next::Answer(self.own(status, reason));
         }
         let body = mirror::start(&self.client.worker, mirrors, self.request_body(body));
-        if let Some(upgrade) = &self.upgrade {
-            upgrade.offer(&mut parts.headers);
+        if !self.http2 {
+            headers::to_http1(&mut parts.headers, self.upgrade.as_ref());
         }
         self.load(parts, body);
         Next::Send(self)

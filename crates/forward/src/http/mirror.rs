@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Request, Uri, request::Parts};
 use http_body_util::BodyExt as _;
 
+use super::headers;
 use crate::{
     body::{RequestBody, tee},
     limits,
@@ -23,12 +24,16 @@ pub(super) struct Copy {
 
 impl Copy {
     pub(super) fn new(cluster: &Arc<Cluster>, http2: bool, parts: &Parts) -> Self {
+        let mut headers = parts.headers.clone();
+        if !http2 {
+            headers::to_http1(&mut headers, None);
+        }
         Self {
             cluster: Arc::clone(cluster),
             http2,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
-            headers: parts.headers.clone(),
+            headers,
         }
     }
 

@@ -56,10 +56,9 @@ fn lists_upgrade(headers: &HeaderMap) -> bool {
 }
 
 impl ClientUpgrade {
-    /// Offers the upgrade to the endpoint.
-    pub(super) fn offer(&self, headers: &mut HeaderMap) {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, self.protocol.clone());
+    /// The protocol, as the endpoint is to see it.
+    pub(super) fn protocol(&self) -> HeaderValue {
+        self.protocol.clone()
     }
 
     /// The endpoint agreed: passes bytes both ways until both sides are done. `exchange` ends with
