@@ -162,6 +162,9 @@ pub(crate) enum ResponseBody {
     Full(Option<Bytes>),
     /// Straight from the endpoint.
     Stream(UpstreamBody),
+    /// The same, of a length that is not told, so that trailers can follow. Rare, and on the heap so
+    /// that no other answer grows by it.
+    Trailed(Box<UpstreamBody>),
 }
 
 /// An endpoint's answer with what has to happen when it ends: the exchange is recorded and the
@@ -245,6 +248,7 @@ impl HttpBody for ResponseBody {
             Self::Empty => Poll::Ready(None),
             Self::Full(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Self::Stream(body) => body.poll_next(cx),
+            Self::Trailed(body) => body.poll_next(cx),
         }
     }
 
@@ -253,6 +257,7 @@ impl HttpBody for ResponseBody {
             Self::Empty => true,
             Self::Full(data) => data.is_none(),
             Self::Stream(body) => body.incoming.is_end_stream(),
+            Self::Trailed(body) => body.incoming.is_end_stream(),
         }
     }
 
@@ -260,6 +265,7 @@ impl HttpBody for ResponseBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(data) => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
+            Self::Trailed(_) => SizeHint::default(),
             Self::Stream(body) => body.incoming.size_hint(),
         }
     }

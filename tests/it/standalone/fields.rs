@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use weft_tests::{
     backend::{Backend, Speaks},
-    body::{fed, with_trailers},
+    body::{Body, empty, fed, with_trailers},
     client::{ask2, http2, tcp},
     rawclient::{RawClient, head},
     scripted::Scripted,
@@ -73,6 +73,47 @@ async fn trailers_of_answers_arrive_where_they_are_understood() {
     let answer = h1.ask("GET / HTTP/1.1\nhost: a").await;
     assert_eq!(answer.trailer("x-checksum"), None, "h1 that does not");
     assert_eq!(answer.text(), "data");
+}
+
+/// Says how long the content is and that trailers follow it.
+async fn measured(request: http::Request<hyper::body::Incoming>) -> http::Response<Body> {
+    let body = if request.method() == http::Method::HEAD {
+        empty()
+    } else {
+        let (feed, body) = fed();
+        tokio::spawn(async move { feed.data("data").await && feed.trailers(trailers()).await });
+        body
+    };
+    http::Response::builder()
+        .header("content-length", "4")
+        .header("trailer", "x-checksum")
+        .body(body)
+        .expect("a response")
+}
+
+#[tokio::test]
+async fn a_length_gives_way_to_trailers_that_the_client_asks_for() {
+    let backend = Backend::serve(Speaks::H2c, measured).await;
+    let weft = gateway(backend.address, H2C);
+    let mut h1 = RawClient::connect(weft.gateway(8080)).await;
+    for te in ["trailers", "gzip;q=0.5, Trailers"] {
+        let asked = format!("GET / HTTP/1.1\nhost: a\nconnection: te\nte: {te}");
+        let answer = h1.ask(&asked).await;
+        assert_eq!(answer.text(), "data", "{te}");
+        assert_eq!(answer.trailer("x-checksum"), Some("abc"), "{te}");
+        assert_eq!(answer.field("content-length"), None, "{te}: framed once");
+    }
+    let answer = h1.ask("GET / HTTP/1.1\nhost: a").await;
+    assert_eq!(answer.field("content-length"), Some("4"), "nobody asked");
+    assert_eq!(answer.text(), "data");
+    h1.send(head("HEAD / HTTP/1.1\nhost: a\nte: trailers"))
+        .await;
+    let answer = h1.answer_to("HEAD").await;
+    assert_eq!(answer.field("content-length"), Some("4"), "no content");
+    let mut h2 = http2(tcp(weft.gateway(8080)).await).await;
+    let answer = ask2(&mut h2, get("/")).await;
+    assert_eq!(answer.headers["content-length"], "4", "HTTP/2 has both");
+    assert_eq!(answer.trailers.expect("trailers")["x-checksum"], "abc");
 }
 
 /// The fields of a request, what else it says in HTTP/1, and what arrives of `te` and `connection`.

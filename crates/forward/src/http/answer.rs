@@ -1,6 +1,11 @@
 //! Turning what an endpoint (or a filter) answered into what the client gets.
 
-use http::{Response, StatusCode, header::UPGRADE, response};
+use http::{
+    Response, StatusCode,
+    header::{CONTENT_LENGTH, TRAILER, UPGRADE},
+    response,
+};
+use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use weft_telemetry::Reason;
 
@@ -58,12 +63,20 @@ impl Job {
 
     fn stream(
         self: Box<Self>,
-        parts: response::Parts,
+        mut parts: response::Parts,
         body: Incoming,
         lease: Lease,
     ) -> Response<ResponseBody> {
+        let trailed = self.trailers && !body.is_end_stream() && parts.headers.contains_key(TRAILER);
         let body = UpstreamBody::new(body, lease, self.exchange, self.deadline);
-        let mut response = Response::new(ResponseBody::Stream(body));
+        let body = if trailed {
+            // Behind content of a stated length HTTP/1.1 has no room for trailers.
+            parts.headers.remove(CONTENT_LENGTH);
+            ResponseBody::Trailed(Box::new(body))
+        } else {
+            ResponseBody::Stream(body)
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
         response

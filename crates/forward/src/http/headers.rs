@@ -41,7 +41,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, client: &Client, gateway: boo
 }
 
 /// Whether the sender of a request takes trailers in the answer (RFC 9110 section 10.1.4).
-fn takes_trailers(headers: &HeaderMap) -> bool {
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
     headers
         .get_all(TE)
         .iter()

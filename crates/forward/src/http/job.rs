@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) http2: bool,
     pub(super) deadline: Option<Instant>,
     pub(super) upgrade: Option<ClientUpgrade>,
+    /// The client speaks HTTP/1.1 and takes trailers.
+    pub(super) trailers: bool,
     view: Arc<Held>,
 }
 
@@ -56,6 +58,7 @@ impl Job {
             http2: false,
             deadline: None,
             upgrade: None,
+            trailers: false,
             view,
         })
     }
@@ -79,6 +82,8 @@ impl Job {
         self.captured.rule = capture(self.route().filters(), &parts);
         self.captured.backend = capture(self.route().backend_filters(), &parts);
         self.upgrade = upgrade::asked_for(&mut parts);
+        self.trailers =
+            parts.version == Version::HTTP_11 && headers::takes_trailers(&parts.headers);
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
         let mut mirrors = Vec::new();
         if let Err(early) = self.filter_all(&mut parts, &mut mirrors) {
