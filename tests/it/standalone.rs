@@ -23,3 +23,4 @@ mod traffic;
 mod upgrade;
 mod upstream;
 mod validation;
+mod websocket2;

@@ -57,6 +57,40 @@ pub async fn fate_of(mut client: RawClient, fields: &[(&str, &[u8])]) -> Fate {
     }
 }
 
+/// Sends one request without an end, and `data` right behind it, on a fresh connection. Returns
+/// the status and the first content of the answer.
+///
+/// # Panics
+/// When the connection or the stream breaks, or the answer has no content.
+pub async fn ask_early(
+    mut client: RawClient,
+    fields: &[(&str, &[u8])],
+    data: &[u8],
+) -> (u16, Vec<u8>) {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    frame(&mut bytes, SETTINGS, 0, 0, &[]);
+    frame(&mut bytes, HEADERS, END_HEADERS, 1, &literals(fields));
+    frame(&mut bytes, DATA, 0, 1, data);
+    client.send(bytes).await;
+    let mut code = None;
+    loop {
+        let head = client.exactly(9).await;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let payload = client.exactly(length as usize).await;
+        match (head[3], code) {
+            (HEADERS, None) => code = Some(status(&payload)),
+            (DATA, Some(code)) if !payload.is_empty() => return (code, payload),
+            (DATA | RST_STREAM | GOAWAY, _) => panic!("the stream broke after {code:?}"),
+            (SETTINGS, _) if head[4] & ACK == 0 => {
+                let mut ack = Vec::new();
+                frame(&mut ack, SETTINGS, ACK, 0, &[]);
+                client.send(ack).await;
+            }
+            _ => {}
+        }
+    }
+}
+
 fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len())
         .expect("a short frame")

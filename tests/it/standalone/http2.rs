@@ -28,6 +28,7 @@ const HTTP: Field<'_> = (":scheme", b"http");
 const ROOT: Field<'_> = (":path", b"/");
 const A: Field<'_> = (":authority", b"a");
 const CONNECT: Field<'_> = (":method", b"CONNECT");
+const WEBSOCKET: Field<'_> = (":protocol", b"websocket");
 
 const HTTP2: &[(&str, &[Field<'_>], Fate)] = &[
     ("a plain request", &[GET, HTTP, ROOT, A], Fate::Status(200)),
@@ -96,6 +97,36 @@ const HTTP2: &[(&str, &[Field<'_>], Fate)] = &[
         "CONNECT that says gRPC",
         &[CONNECT, A, ("content-type", b"application/grpc")],
         Fate::Status(405),
+    ),
+    (
+        "a protocol outside of CONNECT",
+        &[GET, WEBSOCKET, HTTP, ROOT, A],
+        Fate::Reset,
+    ),
+    (
+        "an extended CONNECT without a path",
+        &[CONNECT, WEBSOCKET, HTTP, A],
+        Fate::Reset,
+    ),
+    (
+        "an extended CONNECT to another host",
+        &[CONNECT, WEBSOCKET, HTTP, ROOT, A, ("host", b"b")],
+        Fate::Status(400),
+    ),
+    (
+        "an extended CONNECT to the whole server",
+        &[CONNECT, WEBSOCKET, HTTP, (":path", b"*"), A],
+        Fate::Status(400),
+    ),
+    (
+        "an extended CONNECT for another protocol",
+        &[CONNECT, (":protocol", b"connect-udp"), HTTP, ROOT, A],
+        Fate::Status(501),
+    ),
+    (
+        "an extended CONNECT with content",
+        &[CONNECT, WEBSOCKET, HTTP, ROOT, A, ("content-length", b"5")],
+        Fate::Reset,
     ),
     (
         "an encoding",

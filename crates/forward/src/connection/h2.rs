@@ -41,6 +41,8 @@ where
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(limits::H2_STREAMS)
             .max_header_list_size(limits::HEAD_BYTES as u32)
+            // WebSockets (RFC 8441); every other CONNECT is refused in validation.
+            .enable_connect_protocol()
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .serve_connection(TokioIo::new(io), service)

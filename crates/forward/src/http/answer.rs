@@ -2,14 +2,14 @@
 
 use http::{
     Response, StatusCode,
-    header::{CONTENT_LENGTH, TRAILER, UPGRADE},
+    header::{CONTENT_LENGTH, TRAILER},
     response,
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use weft_telemetry::Reason;
 
-use super::{attempt::Sent, headers, job::Job, upgrade};
+use super::{attempt::Sent, headers, job::Job};
 use crate::{
     body::{ResponseBody, UpstreamBody},
     upstream::Lease,
@@ -53,6 +53,10 @@ impl Job {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(parts);
         }
+        if parts.status.is_success() && self.upgrade.as_ref().is_some_and(|it| it.is_extended()) {
+            // The endpoint knows nothing of the upgrade, and its 2xx must not look like a tunnel.
+            return self.own(502, Reason::UpstreamMalformed);
+        }
         headers::to_client(&mut parts.headers);
         if let Some(filters) = self.route().backend_filters() {
             filters.apply_response(&self.captured.backend, &mut parts.headers);
@@ -89,10 +93,12 @@ impl Job {
             // A 101 that nobody asked for (RFC 9110 section 15.2.2 forbids it).
             return self.own(502, Reason::UpstreamMalformed);
         };
-        let protocol = parts.headers.get(UPGRADE).cloned();
-        headers::to_client(&mut parts.headers);
-        upgrade::confirm(&mut parts.headers, protocol);
-        self.client.activity.tunnel();
+        if !client.confirm(&mut parts) {
+            return self.own(502, Reason::UpstreamMalformed);
+        }
+        if !client.is_extended() {
+            self.client.activity.tunnel();
+        }
         client.tunnel(upstream, self.exchange);
         let mut response = Response::new(ResponseBody::Empty);
         *response.status_mut() = parts.status;

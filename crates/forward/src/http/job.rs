@@ -81,7 +81,7 @@ impl Job {
         };
         self.captured.rule = capture(self.route().filters(), &parts);
         self.captured.backend = capture(self.route().backend_filters(), &parts);
-        self.upgrade = upgrade::asked_for(&mut parts);
+        self.upgrade = upgrade::asked_for(&mut parts, || self.client.worker.random());
         self.trailers =
             parts.version == Version::HTTP_11 && headers::takes_trailers(&parts.headers);
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
@@ -148,7 +148,15 @@ impl Job {
         if backend.cluster.is_none() {
             return Err((500, Reason::BackendInvalid));
         }
+        // An upgrade is a matter of HTTP/1.1, whatever the client speaks otherwise.
+        let version = match self.upgrade {
+            Some(_) => Version::HTTP_11,
+            None => version,
+        };
         self.http2 = goes_as_http2(backend.protocol, version, self.is_grpc());
+        if self.http2 && self.upgrade.take_if(|it| it.is_extended()).is_some() {
+            return Err((501, Reason::Unsupported));
+        }
         self.deadline = self.route().timeouts().request.map(clock::deadline);
         Ok(())
     }

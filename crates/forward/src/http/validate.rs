@@ -11,6 +11,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
+use hyper::ext::Protocol;
 use weft_ir::{PathError, normalise};
 use weft_telemetry::Reason;
 
@@ -52,6 +53,9 @@ pub(super) enum Invalid {
     /// CONNECT asks for a tunnel, which is not offered here.
     #[error("CONNECT is not offered")]
     Connect,
+    /// An extended CONNECT for something else than a WebSocket (RFC 8441 section 4).
+    #[error("the protocol of the CONNECT is not offered")]
+    Protocol,
     /// More header fields than allowed, or one that is too long.
     #[error("the request head is too large")]
     HeadTooLarge,
@@ -68,6 +72,8 @@ impl Invalid {
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Connect => 405,
+            // As RFC 9220 section 3 wants it.
+            Self::Protocol => 501,
             Self::HeadTooLarge => 431,
             Self::TargetTooLong => 414,
             _ => 400,
@@ -77,7 +83,7 @@ impl Invalid {
     /// The reason for metrics and the access log.
     pub(super) fn reason(self) -> Reason {
         match self {
-            Self::Connect => Reason::Unsupported,
+            Self::Connect | Self::Protocol => Reason::Unsupported,
             Self::HeadTooLarge | Self::TargetTooLong => Reason::HeadTooLarge,
             _ => Reason::InvalidRequest,
         }
@@ -86,10 +92,10 @@ impl Invalid {
 
 /// Checks a request head and brings it into canonical form: origin-form target with a normalised
 /// path and the query as sent, exactly one `host` field with the authority as sent, and cookies in
-/// one field.
+/// one field. A WebSocket that HTTP/2 asks for is the GET of a handshake, like that of HTTP/1.1.
 pub(super) fn canonicalise(parts: &mut Parts) -> Result<Canonical, Invalid> {
     if parts.method == Method::CONNECT {
-        return Err(Invalid::Connect);
+        connect(parts)?;
     }
     framing(&parts.headers)?;
     if parts.version == Version::HTTP_2 {
@@ -99,6 +105,20 @@ pub(super) fn canonicalise(parts: &mut Parts) -> Result<Canonical, Invalid> {
     }
     host(parts)?;
     target(parts)
+}
+
+/// Of all CONNECTs the extended one for a WebSocket passes, as a GET (RFC 8441 section 5); its
+/// [`Protocol`] stays with the request and is what tells it from others. h2 has refused `:protocol`
+/// on other methods, and an extended CONNECT without scheme or path.
+fn connect(parts: &mut Parts) -> Result<(), Invalid> {
+    match parts.extensions.get::<Protocol>() {
+        None => Err(Invalid::Connect),
+        Some(protocol) if protocol.as_ref() == b"websocket" => {
+            parts.method = Method::GET;
+            Ok(())
+        }
+        Some(_) => Err(Invalid::Protocol),
+    }
 }
 
 /// HTTP/2 clients take cookies apart, because that compresses better. They are one field again
