@@ -1,4 +1,9 @@
 //! Turning what an endpoint (or a filter) answered into what the client gets.
+//!
+//! Interim answers (1xx) do not come this far. hyper's client half skips them or hands them to a
+//! callback (`hyper::ext::on_informational`), but its server half can send none: it invites bodies
+//! with `100 Continue` by itself and has no way to say `103 Early Hints`, over HTTP/1 or HTTP/2.
+//! RFC 9110 section 15.2 asks proxies to pass them on; until hyper can, hints end here.
 
 use http::{
     Response, StatusCode,
