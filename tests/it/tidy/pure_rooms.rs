@@ -56,9 +56,18 @@ const PURE_ROOMS: &[PureRoom] = &[
         room: "crates/translate",
         packages: &["http"],
     },
+    // The last two only when it is built.
     PureRoom {
         room: "crates/wire",
-        packages: &["ciborium", "prost", "serde"],
+        packages: &[
+            "bytes",
+            "ciborium",
+            "prost",
+            "serde",
+            "thiserror",
+            "prost-build",
+            "protox",
+        ],
     },
 ];
 

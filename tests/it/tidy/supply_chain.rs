@@ -66,10 +66,12 @@ const DUPLICATES: &[(&str, usize)] = &[
     ("base64", 1),
     ("bit-vec", 1),
     ("getrandom", 1),
+    ("hashbrown", 1),
     ("syn", 1),
     ("synstructure", 1),
     ("thiserror", 1),
     ("thiserror-impl", 1),
+    ("unicode-width", 1),
     ("untrusted", 1),
     ("windows-sys", 1),
 ];

@@ -1,0 +1,108 @@
+//! The bodies of resources: `ir` values in CBOR.
+//!
+//! What a body consists of (rules, ports) is decoded part by part, so that a part a newer version
+//! wrote fails alone: it is replaced by one that refuses what reaches it, and named. A body that
+//! cannot be read at all is an error; whoever decodes keeps what they have.
+
+mod gateway;
+mod part;
+mod route;
+mod service;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ciborium::Value;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use weft_ir::EndpointSet;
+
+pub(crate) use self::{
+    gateway::{decode_gateway, encode_gateway},
+    route::{Attached, Parent, RouteParts, decode_route, encode_route},
+    service::{decode_service, encode_service},
+};
+use crate::{Certificate, Key, Resource, ResourceError, limits};
+
+/// A body, with what of it was not understood.
+pub(crate) struct Decoded<T> {
+    pub(crate) value: T,
+    /// For people; empty if all was understood.
+    pub(crate) problems: Vec<String>,
+}
+
+impl<T> Decoded<T> {
+    fn whole(value: T) -> Self {
+        Self {
+            value,
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// The endpoints of a Service, by port.
+pub(crate) type Ports = BTreeMap<u16, Arc<EndpointSet>>;
+
+#[derive(Serialize, Deserialize)]
+struct Endpoints<P> {
+    ports: P,
+}
+
+pub(crate) fn encode_endpoints(
+    key: Key,
+    ports: &BTreeMap<u16, &Arc<EndpointSet>>,
+) -> Result<Resource, ResourceError> {
+    Resource::encode(key, &Endpoints { ports })
+}
+
+pub(crate) fn decode_endpoints(body: &[u8]) -> Result<Decoded<Ports>, String> {
+    read::<Endpoints<Ports>>(body).map(|body| Decoded::whole(body.ports))
+}
+
+pub(crate) fn encode_certificate(
+    key: Key,
+    certificate: &Certificate,
+) -> Result<Resource, ResourceError> {
+    Resource::encode(key, certificate)
+}
+
+pub(crate) fn decode_certificate(body: &[u8]) -> Result<Decoded<Certificate>, String> {
+    read(body).map(Decoded::whole)
+}
+
+/// Reads a body within its limits of size and depth.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    if body.len() > limits::RESOURCE_BYTES {
+        return Err(format!(
+            "takes {} bytes, {} are allowed; split the object",
+            body.len(),
+            limits::RESOURCE_BYTES
+        ));
+    }
+    ciborium::de::from_reader_with_recursion_limit(body, limits::DEPTH).map_err(|e| said(&e))
+}
+
+/// Reads a value that is already in memory.
+fn of_value<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    value.deserialized().map_err(|error| match error {
+        ciborium::value::Error::Custom(message) => message,
+    })
+}
+
+/// The field of a map.
+fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    let fields = value.as_map()?;
+    let is_it = |(key, _): &&(Value, Value)| key.as_text() == Some(name);
+    fields.iter().find(is_it).map(|(_, value)| value)
+}
+
+/// What ciborium says, without its own type names.
+fn said<E: std::fmt::Debug>(error: &ciborium::de::Error<E>) -> String {
+    match error {
+        ciborium::de::Error::Io(_) => "the body ends too early".to_owned(),
+        ciborium::de::Error::Syntax(at) => format!("byte {at} of the body is not CBOR"),
+        ciborium::de::Error::Semantic(Some(at), message) => format!("{message} (byte {at})"),
+        ciborium::de::Error::Semantic(None, message) => message.clone(),
+        ciborium::de::Error::RecursionLimitExceeded => {
+            format!("the body nests deeper than {} levels", limits::DEPTH)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Everything a proxy runs on, in one value.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use weft_ir::{Endpoints, Name, Tables};
+
+/// What goes in at the sender and comes out at the receiver. Cloning costs three reference counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Configuration {
+    /// Gateways, Services and their routes.
+    pub tables: Arc<Tables>,
+    /// Endpoints of Service ports.
+    pub endpoints: Arc<Endpoints>,
+    /// Certificates of listeners, by Secret.
+    pub certificates: Arc<Certificates>,
+}
+
+/// Certificates of listeners, by Secret.
+pub type Certificates = BTreeMap<Name, Arc<Certificate>>;
+
+/// What a Secret of type `kubernetes.io/tls` holds. This room carries it and reads nothing into it;
+/// `Debug` shows neither half.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The chain, in PEM (`tls.crt`).
+    #[serde(with = "blob")]
+    pub chain_pem: Bytes,
+    /// The key, in PEM (`tls.key`).
+    #[serde(with = "blob")]
+    pub key_pem: Bytes,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").finish_non_exhaustive()
+    }
+}
+
+/// `Bytes` as a byte string.
+mod blob {
+    use std::fmt;
+
+    use bytes::Bytes;
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error, Visitor},
+    };
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        struct Blob;
+        impl Visitor<'_> for Blob {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a byte string")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(Bytes::from(bytes))
+            }
+        }
+        from.deserialize_byte_buf(Blob)
+    }
+}

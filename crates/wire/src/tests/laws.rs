@@ -1,0 +1,109 @@
+//! Taking apart and putting together, over generated configurations.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use proptest::{collection::vec, prelude::*};
+use weft_ir::{Name, ServicePort, Tables};
+
+use super::{
+    snapshot,
+    world::{Builder, gateway_name, worlds},
+};
+use crate::{Assembler, Configuration, Disassembler, Scope, Snapshot, diff};
+
+/// What a Gateway's scope has of a configuration, by looking at all of it.
+fn restricted(all: &Configuration, name: &Name) -> Configuration {
+    let gateway = all.tables.gateways.get(name);
+    let listeners = gateway.into_iter().flat_map(|gateway| &gateway.ports);
+    let listeners: Vec<_> = listeners.flat_map(|port| &port.listeners).collect();
+    let rules = listeners
+        .iter()
+        .flat_map(|listener| listener.routes.rules());
+    let ports: BTreeSet<&ServicePort> = rules.flat_map(|rule| rule.service_ports()).collect();
+    let secrets: BTreeSet<&Name> = listeners
+        .iter()
+        .flat_map(|listener| &listener.certificates)
+        .collect();
+    let tables = Tables {
+        gateways: gateway
+            .map(|it| (name.clone(), it.clone()))
+            .into_iter()
+            .collect(),
+        services: BTreeMap::new(),
+    };
+    let mut endpoints = (*all.endpoints).clone();
+    endpoints.retain(|port, _| ports.contains(port));
+    let mut certificates = (*all.certificates).clone();
+    certificates.retain(|name, _| secrets.contains(name));
+    Configuration {
+        tables: Arc::new(tables),
+        endpoints: Arc::new(endpoints),
+        certificates: Arc::new(certificates),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// `apply(a, diff(a, b)) == b`, step by step, for everything and for each Gateway, with parts
+    /// shared from one state to the next and without.
+    #[test]
+    fn what_is_taken_apart_and_sent_in_differences_is_put_together_again(
+        worlds in vec((worlds(), any::<bool>()), 1..6),
+    ) {
+        let scopes = [
+            Scope::Everything,
+            Scope::Gateway(gateway_name(0)),
+            Scope::Gateway(gateway_name(1)),
+        ];
+        let mut sides: Vec<_> = scopes
+            .iter()
+            .map(|scope| (Disassembler::new(scope.clone()), Assembler::default()))
+            .collect();
+        let mut builder = Builder::default();
+        for (world, shares) in &worlds {
+            if !shares {
+                builder = Builder::default();
+            }
+            let all = builder.build(world);
+            for (disassembler, assembler) in &mut sides {
+                let old = disassembler.snapshot().clone();
+                let new = disassembler.update(&all).clone();
+                let fresh = Disassembler::new(disassembler.scope().clone()).update(&all).clone();
+                prop_assert_eq!(&new, &fresh, "an update is what a fresh disassembler makes");
+                let applied = assembler.apply(&diff(&old, &new));
+                prop_assert_eq!(&applied.problems, &[], "all is of this version");
+                let expected = match disassembler.scope() {
+                    Scope::Everything => all.clone(),
+                    Scope::Gateway(name) => restricted(&all, name),
+                };
+                prop_assert_eq!(&applied.configuration, &expected);
+                let versions = new.iter().map(|it| (it.key().clone(), it.version())).collect();
+                prop_assert_eq!(assembler.versions(), &versions, "what is held is known");
+            }
+        }
+    }
+
+    /// Any two snapshots differ by their difference, whatever they were made from.
+    #[test]
+    fn differences_lead_from_any_snapshot_to_any_other(a in worlds(), b in worlds()) {
+        let (a, b) = (Builder::default().build(&a), Builder::default().build(&b));
+        let (from, to) = (snapshot(&a), snapshot(&b));
+        let (mut assembler, _) = Assembler::load(&from);
+        let difference = diff(&from, &to);
+        prop_assert_eq!(&assembler.apply(&difference).configuration, &b);
+        let have = from.iter().map(|it| (it.key().clone(), it.version())).collect();
+        let mut since = to.since(&have);
+        // Both say the same, in another order.
+        since.removed.sort();
+        let mut removed = difference.removed.clone();
+        removed.sort();
+        prop_assert_eq!(since.removed, removed);
+        prop_assert_eq!(since.upserts, difference.upserts);
+        prop_assert!(diff(&to, &to).is_empty(), "a snapshot is itself");
+        prop_assert_eq!(diff(&Snapshot::default(), &to).upserts.len(), to.len());
+    }
+}

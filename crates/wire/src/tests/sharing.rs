@@ -1,0 +1,139 @@
+//! What a change leaves alone stays the same object, at both ends.
+
+use std::sync::Arc;
+
+use weft_ir::{Listener, Name};
+
+use super::{
+    assembler,
+    world::{Builder, World, gateway_name, routes},
+};
+use crate::{Configuration, Disassembler, Key, Kind, Scope, diff};
+
+/// A Gateway with two listeners of two routes each, and endpoints.
+fn world(samples: [u8; 4]) -> World {
+    let mut world = routes(&samples);
+    world.gateways = vec![vec![(0, 80, None), (1, 8080, None)]];
+    for route in &mut world.routes[2..] {
+        route.listeners = vec![(0, 1, None)];
+    }
+    world.endpoints = vec![(0, 80, 2), (1, 80, 2)];
+    world
+}
+
+fn listener(configuration: &Configuration, port: usize) -> &Arc<Listener> {
+    &configuration.tables.gateways[&gateway_name(0)].ports[port].listeners[0]
+}
+
+#[test]
+fn one_edited_route_is_one_resource_and_one_new_set() {
+    let mut builder = Builder::default();
+    let mut disassembler = Disassembler::new(Scope::Everything);
+    let before = builder.build(&world([0, 1, 2, 3]));
+    let old = disassembler.update(&before).clone();
+    let mut receiver = assembler(&before);
+    let held = receiver.configuration().clone();
+
+    let after = builder.build(&world([0, 1, 2, 5]));
+    let new = disassembler.update(&after).clone();
+    let difference = diff(&old, &new);
+    let sent: Vec<String> = difference
+        .upserts
+        .iter()
+        .map(|it| it.key().to_string())
+        .collect();
+    assert_eq!(sent, ["HTTPRoute ns0/r3"], "only the edited route is sent");
+    assert_eq!(difference.removed, []);
+
+    let applied = receiver.apply(&difference);
+    let now = &applied.configuration;
+    assert_eq!(*now, after);
+    assert!(
+        Arc::ptr_eq(listener(&held, 0), listener(now, 0)),
+        "a listener whose routes did not change is shared"
+    );
+    assert!(
+        Arc::ptr_eq(&held.endpoints, &now.endpoints),
+        "endpoints are not touched"
+    );
+    let (set_before, set_now) = (&listener(&held, 1).routes, &listener(now, 1).routes);
+    assert!(
+        !Arc::ptr_eq(set_before, set_now),
+        "the set of the route is a new one"
+    );
+    assert!(
+        Arc::ptr_eq(&set_before.rules()[0], &set_now.rules()[0]),
+        "the rule of its neighbour is shared"
+    );
+}
+
+#[test]
+fn endpoints_that_come_and_go_resend_no_route() {
+    let mut builder = Builder::default();
+    let mut disassembler = Disassembler::new(Scope::Gateway(gateway_name(0)));
+    let mut world = world([0, 1, 2, 3]);
+    let old = disassembler.update(&builder.build(&world)).clone();
+    let mut receiver = assembler(&builder.build(&world));
+    world.endpoints = vec![(0, 80, 3), (1, 80, 2), (9, 80, 1)];
+    let new = disassembler.update(&builder.build(&world)).clone();
+    let difference = diff(&old, &new);
+    let sent: Vec<String> = difference
+        .upserts
+        .iter()
+        .map(|it| it.key().to_string())
+        .collect();
+    assert_eq!(
+        sent,
+        ["Endpoints shop/s0"],
+        "the Service that changed and is referred to"
+    );
+    let tables = receiver.configuration().tables.clone();
+    let applied = receiver.apply(&difference);
+    let ports: Vec<String> = applied.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        ports,
+        ["shop/s0:80"],
+        "the receiver says which port changed"
+    );
+    assert!(
+        Arc::ptr_eq(&tables, &applied.configuration.tables),
+        "tables are not touched"
+    );
+}
+
+#[test]
+fn nothing_new_is_the_same_snapshot() {
+    let mut disassembler = Disassembler::new(Scope::Everything);
+    let first = disassembler
+        .update(&Builder::default().build(&world([0, 1, 2, 3])))
+        .clone();
+    let again = disassembler
+        .update(&Builder::default().build(&world([0, 1, 2, 3])))
+        .clone();
+    assert!(
+        Arc::ptr_eq(&first, &again),
+        "equal bodies have equal versions, shared or not"
+    );
+}
+
+#[test]
+fn a_parent_that_comes_back_finds_its_routes() {
+    let full = Builder::default().build(&world([0, 1, 2, 3]));
+    let snapshot = super::snapshot(&full);
+    let gateway = Key::new(Kind::Gateway, gateway_name(0));
+    let mut receiver = assembler(&full);
+    let gone = crate::Difference {
+        removed: vec![
+            gateway.clone(),
+            Key::new(Kind::Service, Name::new("a", "never-sent")),
+        ],
+        ..crate::Difference::default()
+    };
+    let applied = receiver.apply(&gone);
+    assert!(applied.configuration.tables.gateways.is_empty());
+    let back = crate::Difference {
+        upserts: vec![snapshot.get(&gateway).expect("the Gateway is sent").clone()],
+        ..crate::Difference::default()
+    };
+    assert_eq!(receiver.apply(&back).configuration, full);
+}
