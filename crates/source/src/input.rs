@@ -43,7 +43,7 @@ impl Default for Options {
 pub struct Progress {
     /// Documents done.
     pub done: usize,
-    /// Documents known so far.
+    /// Documents in all, estimated by the size of files that were not read yet.
     pub total: usize,
 }
 

@@ -62,14 +62,12 @@ pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
         0
     };
     let mut documents = Vec::new();
-    let mut line = 0;
-    let mut start = Border { at, line };
+    let mut start = Border { at, line: 0 };
     // What precedes a document, as long as nothing else was seen, and whether it has directives.
     let mut prefix = Some((start, false));
-    for line_text in text[at..].split_inclusive('\n') {
+    for (line, line_text) in (0..).zip(text[at..].split_inclusive('\n')) {
         let here = Border { at, line };
         at += line_text.len();
-        line += 1;
         if is_marker(line_text, "---") {
             let end = match prefix.take() {
                 Some((begin, true)) => begin,
@@ -78,7 +76,8 @@ pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
             push(&mut documents, &text[..end.at], start);
             start = end;
         } else if is_marker(line_text, "...") {
-            prefix = Some((Border { at, line }, false));
+            let behind = Border { at, line: line + 1 };
+            prefix = Some((behind, false));
         } else if let Some((_, has_directives)) = &mut prefix {
             if line_text.starts_with('%') {
                 *has_directives = true;

@@ -1,5 +1,8 @@
 //! Reads files and judges their documents, in parallel, without changing anything.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::num::NonZeroU32;
@@ -22,8 +25,9 @@ use crate::yaml::{self, Document, YamlError};
 
 /// Largest file.
 pub(super) const FILE_MAX_BYTES: u64 = 256 << 20;
-/// Text that is held at once.
-const GROUP_BYTES: u64 = 64 << 20;
+/// Text that is held at once, if no file is larger: enough to keep all processors busy, and little
+/// beside what is made of it.
+const GROUP_BYTES: u64 = 4 << 20;
 /// Documents one thread takes at a time.
 const DOCUMENTS_PER_TASK: usize = 32;
 /// Loads that take longer show their progress.
@@ -89,20 +93,21 @@ impl<'a> Reader<'a> {
         paths: Vec<(PathBuf, Stamp)>,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Vec<(Arc<Path>, Change)> {
-        let mut meter = Meter::new(clock::now(), on_progress);
+        let bytes = paths.iter().map(|(_, stamp)| stamp.size).sum();
+        let mut meter = Meter::new(clock::now(), bytes, on_progress);
         let mut changes = Vec::new();
         let mut rest = paths.as_slice();
         while !rest.is_empty() {
-            let group = first_group(rest);
-            rest = &rest[group.len()..];
+            let sizes = rest.iter().map(|(_, stamp)| stamp.size);
+            let (group, others) = rest.split_at(group_length(sizes));
+            rest = others;
             let read = |(path, stamp): &(PathBuf, Stamp)| read_file(path, *stamp);
             let found = parallel::map(group, read, |_| {}).into_iter().flatten();
             let (known, new) = found.partition::<Vec<_>, _>(|raw| self.is_known(raw));
-            changes.extend(
-                known
-                    .into_iter()
-                    .map(|raw| (raw.path, Change::Touched(raw.stamp))),
-            );
+            changes.extend(known.into_iter().map(|raw| {
+                meter.pass(raw.stamp.size);
+                (raw.path, Change::Touched(raw.stamp))
+            }));
             changes.extend(
                 self.judge(new, &mut meter)
                     .into_iter()
@@ -122,7 +127,7 @@ impl<'a> Reader<'a> {
         };
         let text = raw.text.as_deref().ok().map(Arc::from);
         let mut silent = |_| {};
-        let mut meter = Meter::new(clock::now(), &mut silent);
+        let mut meter = Meter::new(clock::now(), 0, &mut silent);
         let mut files = self.judge(vec![raw], &mut meter);
         let (_, file) = files
             .pop()
@@ -149,7 +154,8 @@ impl<'a> Reader<'a> {
                 tasks.map(move |documents| Task { known, documents })
             })
             .collect();
-        meter.total += documents.iter().map(Vec::len).sum::<usize>();
+        let bytes = raws.iter().map(|raw| raw.stamp.size).sum();
+        meter.begin(documents.iter().map(Vec::len).sum(), bytes);
         let work = |task: &Task<'_>| -> Vec<Judged> {
             let judge = |document| self.judge_document(task, document);
             task.documents.iter().map(judge).collect()
@@ -196,15 +202,14 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// As many files as may be held at once, at least one.
-fn first_group(paths: &[(PathBuf, Stamp)]) -> &[(PathBuf, Stamp)] {
+/// How many of some files may be held at once, at least one.
+fn group_length(sizes: impl Iterator<Item = u64>) -> usize {
     let mut bytes = 0;
-    let mut fits = |(_, stamp): &(PathBuf, Stamp)| {
-        bytes += stamp.size;
+    let fits = |size: &u64| {
+        bytes += size;
         bytes <= GROUP_BYTES
     };
-    let length = paths.iter().take_while(|path| fits(path)).count();
-    &paths[..length.max(1)]
+    sizes.take_while(fits).count().max(1)
 }
 
 /// `None` when the file is gone.
@@ -287,28 +292,52 @@ fn expand(at: At, mut value: Value) -> Vec<(At, Value)> {
 struct Meter<'a> {
     next_report: Instant,
     done: usize,
-    total: usize,
+    /// Documents of the files that were read.
+    read: usize,
+    /// Bytes of those files.
+    read_bytes: u64,
+    /// Bytes of all files that have to be judged.
+    all_bytes: u64,
     report: &'a mut dyn FnMut(Progress),
 }
 
 impl<'a> Meter<'a> {
-    fn new(start: Instant, report: &'a mut dyn FnMut(Progress)) -> Self {
+    fn new(start: Instant, all_bytes: u64, report: &'a mut dyn FnMut(Progress)) -> Self {
         Self {
             next_report: start + PROGRESS_AFTER,
             done: 0,
-            total: 0,
+            read: 0,
+            read_bytes: 0,
+            all_bytes,
             report,
         }
+    }
+
+    /// Leaves out a file.
+    fn pass(&mut self, bytes: u64) {
+        self.all_bytes = self.all_bytes.saturating_sub(bytes);
+    }
+
+    fn begin(&mut self, documents: usize, bytes: u64) {
+        self.read += documents;
+        self.read_bytes += bytes;
     }
 
     fn advance(&mut self, documents: usize, now: Instant) {
         self.done += documents;
         if now >= self.next_report {
             self.next_report = now + PROGRESS_EVERY;
-            (self.report)(Progress {
-                done: self.done,
-                total: self.total,
-            });
+            let (done, total) = (self.done, self.total());
+            (self.report)(Progress { done, total });
         }
+    }
+
+    /// Documents of all files: those that are still to be read have as many for their size as
+    /// those that were.
+    fn total(&self) -> usize {
+        let to_come = self.all_bytes.saturating_sub(self.read_bytes);
+        let read = u64::try_from(self.read).unwrap_or(u64::MAX);
+        let to_come = read.saturating_mul(to_come) / self.read_bytes.max(1);
+        self.read + usize::try_from(to_come).unwrap_or(0)
     }
 }

@@ -55,7 +55,8 @@ fn only_documents_that_changed_are_judged_again() {
     let (a, b, c) = (&service("a", 1), &service("b", 2), &service("c", 3));
     let (edited, refused, longer) = (service("b", 9), service("b", 0), format!("# longer\n{c}"));
     let renamed = ANCHORED.replace("&n d", "&n e");
-    let rows: [(&str, &[&str], &[&str], &[&str]); 9] = [
+    type Names<'a> = &'a [&'a str];
+    let rows: [(&str, Names<'_>, Names<'_>, Names<'_>); 9] = [
         ("edited", &[a, &edited, c, ANCHORED], &["b"], &["+shop/b:9"]),
         (
             "put in front",
