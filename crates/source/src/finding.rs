@@ -90,6 +90,7 @@ codes! {
     TOO_LARGE = "WA127", Error, "the document is over a limit", "split it, or write it with fewer aliases and levels";
     NO_DOCUMENTS = "WA128", Warning, "there is nothing to read", "name a directory that holds *.yaml, *.yml or *.json";
     NO_OBJECTS = "WA129", Info, "file without an object", "nothing, if the file is meant to be empty";
+    UNWATCHED = "WA130", Error, "a kind cannot be read from the API server", "look whether the API server is well; what was read before stays in force";
 }
 
 /// One finding: about an object, or about a file when no object can be told.

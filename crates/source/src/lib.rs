@@ -1,13 +1,16 @@
-//! Where objects come from and where statuses go: a directory of YAML as a stream of events.
+//! Where objects come from and where statuses go: a directory of YAML, or a cluster's API server, as
+//! a stream of events.
 //!
 //! [`Loader`] reads files once or again and says what changed; [`Watch`] does so whenever files
 //! change; [`StatusFiles`] writes statuses back. What an API server would refuse is refused here,
 //! with a [`Finding`] that names file, line and cure, and never disturbs any other object.
+//! [`kube`] is the same for a cluster.
 
 mod admit;
 mod clock;
 mod finding;
 mod input;
+pub mod kube;
 mod loader;
 mod place;
 mod schema;

@@ -16,6 +16,7 @@ use thiserror::Error;
 use weft_api::meta::Time;
 use weft_api::{AnyObject, ObjectRef};
 
+pub(crate) use merge::transition_times;
 use queue::{Job, Queue};
 use writer::Writer;
 

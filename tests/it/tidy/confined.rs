@@ -56,6 +56,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "tells when a burst of file changes is over and how long a load takes",
     },
     Exception {
+        path: "crates/source/src/kube/clock.rs",
+        what: Outside::Clock,
+        reason: "dates leases and statuses, ends requests; elections take it as an argument",
+    },
+    Exception {
         path: "crates/xtask/src/bench/client.rs",
         what: Outside::Connect,
         reason: "asks the proxies under measurement; never part of a release",

@@ -13,7 +13,7 @@ const CONDITIONS: &str = "conditions";
 const IDENTITY: &[&str] = &["parentRef", "ancestorRef", "controllerName", "name"];
 
 /// Gives every condition below `wanted` its transition time, given what was written before.
-pub(super) fn transition_times(wanted: &mut Value, before: &Value, now: &Time) {
+pub(crate) fn transition_times(wanted: &mut Value, before: &Value, now: &Time) {
     match wanted {
         Value::Object(fields) => {
             for (name, field) in fields {

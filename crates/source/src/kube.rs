@@ -1,0 +1,29 @@
+//! The second front end: a cluster's API server. Watches come out as the same events a directory
+//! gives, statuses go back, and a Lease says which replica may write them.
+//!
+//! Everything is read as JSON and parsed object by object, so one that cannot be read is a finding
+//! and keeps its last good version. This file's children are the only code that talks to a cluster.
+
+mod clock;
+mod cluster;
+mod discovery;
+mod item;
+mod kind;
+mod known;
+mod lease;
+mod lines;
+mod named;
+mod pace;
+mod settings;
+mod status;
+mod trouble;
+mod watches;
+
+pub use clock::{Clock, SystemClock};
+pub use cluster::{Access, Cluster, ConnectError};
+pub use discovery::Versions;
+pub use lease::{Lease, LeaseOptions};
+pub use pace::{Jitter, Retry};
+pub use settings::{WATCHED_KINDS, WatchOptions};
+pub use status::{StatusOptions, StatusWriter, WriteCounts};
+pub use watches::{Update, Watches};
