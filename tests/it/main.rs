@@ -5,5 +5,6 @@ mod broken;
 mod coverage;
 mod generated;
 mod golden;
+mod kube_source;
 mod standalone;
 mod tidy;

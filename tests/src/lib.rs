@@ -7,6 +7,7 @@ pub mod backend;
 pub mod binary;
 pub mod body;
 pub mod client;
+pub mod fakeapi;
 pub mod fixture;
 pub mod gateway;
 pub mod outline;
