@@ -2,8 +2,11 @@
 
 mod bench;
 mod ci;
+mod cluster;
+mod conformance;
 mod docs;
 mod golden;
+mod image;
 mod test;
 
 use std::process::ExitCode;
@@ -24,6 +27,12 @@ pub(crate) enum Task {
     Golden(golden::Args),
     /// Rewrite the generated tables of the documentation
     Docs,
+    /// Make a real Kubernetes on this machine, use it, remove it
+    Cluster(cluster::Args),
+    /// Run the official suite of the Gateway API on a cluster
+    Conformance(conformance::Args),
+    /// Write OCI archives of what is deployed
+    Image(image::Args),
     /// Measure Weft beside Envoy, nginx and haproxy
     Bench(bench::Args),
     /// The back-end of `bench`
@@ -41,6 +50,9 @@ impl Task {
             Self::Ci(args) => ci::run(&args),
             Self::Golden(args) => golden::run(&args),
             Self::Docs => docs::run(),
+            Self::Cluster(args) => cluster::run(&args),
+            Self::Conformance(args) => conformance::run(&args),
+            Self::Image(args) => image::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::BenchBackend(args) => backend::run(&args),
             Self::BenchLatency(args) => latency::run(&args),

@@ -6,6 +6,7 @@
 //	bed kubectl ARG…       run kubectl as the administrator
 //	bed kubeconfig         print the path of the administrator's kubeconfig
 //	bed status             nodes and daemons, with their memory; fails when the cluster is not up
+//	bed prove              show that the cluster does what tests rely on
 //	bed down               stop everything and remove every trace
 //	bed check-clean        fail if there is a trace
 package main
@@ -61,6 +62,8 @@ func run(command string, args []string, p plan) error {
 		return cmd.Run()
 	case "status":
 		return status()
+	case "prove":
+		return prove()
 	case "down":
 		return down()
 	case "check-clean":

@@ -67,7 +67,7 @@ func up(p plan) error {
 		return err
 	}
 	log.Printf("API server ready after %.1f s", time.Since(begin).Seconds())
-	if err := errors.Join(startControllers(p.kube, all), applyAddons(p.kube), awaitNodes(api, len(all))); err != nil {
+	if err := errors.Join(startControllers(p.kube, all), applyManifest(p.kube, addons), awaitNodes(api, len(all))); err != nil {
 		return err
 	}
 	log.Printf("nodes ready after %.1f s", time.Since(begin).Seconds())
@@ -158,11 +158,11 @@ func kubectl(kube string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func applyAddons(kube string) error {
+func applyManifest(kube, manifest string) error {
 	cmd := kubectl(kube, "apply", "-f", "-")
-	cmd.Stdin = strings.NewReader(addons)
+	cmd.Stdin = strings.NewReader(manifest)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("addons: %w: %s", err, out)
+		return fmt.Errorf("kubectl apply: %w: %s", err, out)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ func TestConformance(t *testing.T) { conformance.RunConformance(t) }
 //
 //	catalogue PROFILE core|extended TEST FEATURES
 //
-// The log of a run names tests only; this is how they are counted by profile.
+// The log of a run names tests only; this is how they are counted by profile. The profile of a test
+// that counts in none is "none".
 func TestCatalogue(t *testing.T) {
 	profiles := []suite.ConformanceProfile{
 		suite.GatewayHTTPConformanceProfile,
@@ -31,16 +32,25 @@ func TestCatalogue(t *testing.T) {
 		suite.MeshHTTPConformanceProfile,
 		suite.MeshGRPCConformanceProfile,
 	}
-	for _, profile := range profiles {
-		for _, test := range tests.ConformanceTests {
-			needs := sets.New(test.Features...)
-			level := "extended"
-			if profile.CoreFeatures.IsSuperset(needs) {
-				level = "core"
+	for _, test := range tests.ConformanceTests {
+		needs := sets.New(test.Features...)
+		line := func(profile, level string) {
+			fmt.Printf("catalogue\t%s\t%s\t%s\t%s\n", profile, level, test.ShortName, names(test.Features))
+		}
+		counts := false
+		for _, profile := range profiles {
+			switch {
+			case profile.CoreFeatures.IsSuperset(needs):
+				line(string(profile.Name), "core")
+			case profile.CoreFeatures.Union(profile.ExtendedFeatures).IsSuperset(needs):
+				line(string(profile.Name), "extended")
+			default:
+				continue
 			}
-			if profile.CoreFeatures.Union(profile.ExtendedFeatures).IsSuperset(needs) {
-				fmt.Printf("catalogue\t%s\t%s\t%s\t%s\n", profile.Name, level, test.ShortName, names(test.Features))
-			}
+			counts = true
+		}
+		if !counts {
+			line("none", "extended")
 		}
 	}
 }

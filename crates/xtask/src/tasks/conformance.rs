@@ -1,0 +1,234 @@
+//! `cargo x conformance`: the official suite of the Gateway API, unmodified, on a real cluster.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+
+use self::catalogue::Catalogue;
+use self::cluster::Cluster;
+use self::log::{Log, Verdict};
+use self::ratchet::Ratchet;
+use self::summary::Run;
+use super::cluster::builds;
+use crate::clock;
+use crate::command::{self, workspace_root};
+
+mod catalogue;
+mod cluster;
+mod log;
+mod ratchet;
+mod summary;
+
+/// What Weft calls its GatewayClass; the reports of other classes are not ours to keep.
+const OWN_CLASS: &str = "weft";
+/// Where reports are kept.
+const REPORTS: &str = "tests/cluster/reports";
+/// Where the reports of other implementations go.
+const FOREIGN_REPORTS: &str = "target/xtask/reports";
+
+const PROFILES: [&str; 7] = [
+    "GATEWAY-HTTP",
+    "GATEWAY-GRPC",
+    "GATEWAY-TLS",
+    "GATEWAY-TCP",
+    "GATEWAY-UDP",
+    "MESH-HTTP",
+    "MESH-GRPC",
+];
+
+/// Options of `cargo x conformance`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Profiles to run
+    #[arg(
+        long = "profile",
+        value_name = "PROFILE,...",
+        value_delimiter = ',',
+        default_value = "GATEWAY-HTTP,GATEWAY-GRPC",
+        value_parser = PossibleValuesParser::new(PROFILES)
+    )]
+    profiles: Vec<String>,
+    /// Run only this test, whatever features are claimed; no report is written
+    #[arg(long = "run", value_name = "TEST")]
+    test: Option<String>,
+    /// Channel of the Gateway API
+    #[arg(long, value_enum, default_value_t = Channel::Standard)]
+    channel: Channel,
+    /// GatewayClass under test; its status says which features it has
+    #[arg(long, value_name = "NAME", default_value = OWN_CLASS)]
+    gateway_class: String,
+    /// Run each failed test once more, alone, and name those that pass then
+    #[arg(long, conflicts_with = "test")]
+    retry: bool,
+    /// Further flags of the suite, such as `-supported-features=...` for a class without status
+    #[arg(last = true, value_name = "FLAG")]
+    flags: Vec<String>,
+}
+
+/// Channel of the Gateway API: which kinds and fields there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Channel {
+    Standard,
+    Experimental,
+}
+
+impl Channel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Experimental => "experimental",
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let cluster = Cluster::find()?;
+    println!("    on {cluster}");
+    let suite_build = builds::ensure(&["conformance"])?;
+    let suite = suite_build.binary("conformance")?;
+    let catalogue = Catalogue::ask(suite)?;
+    if let Some(test) = &args.test {
+        catalogue.expect(test)?;
+    }
+    cluster.prepare(args.channel)?;
+
+    let started = clock::now();
+    let report = args.report()?;
+    let outcome = args.suite(suite, &cluster, args.test.as_deref(), report.as_deref())?;
+    let log = read(&outcome.log)?;
+    let flakes = if args.retry {
+        args.retry(suite, &cluster, &log)?
+    } else {
+        BTreeSet::new()
+    };
+    let run = Run {
+        catalogue: &catalogue,
+        profiles: &args.profiles,
+        only: args.test.as_deref(),
+        log: &log,
+        succeeded: outcome.succeeded,
+        flakes: &flakes,
+        took: clock::now().duration_since(started),
+    };
+    let text = run.render();
+    println!("\n{text}");
+    println!("whole output: {}", outcome.log.display());
+    let mut is_good = run.is_good();
+    if let Some(report) = report.filter(|report| report.exists()) {
+        let summary = report.with_extension("txt");
+        std::fs::write(&summary, text)
+            .with_context(|| format!("cannot write {}", summary.display()))?;
+        println!("report: {}, summary beside it", report.display());
+        if args.gateway_class == OWN_CLASS {
+            is_good &= Ratchet::read(args.channel)?.judge(&args.profiles, &run)?;
+        }
+    }
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl Args {
+    /// Where the suite writes its report; a single test has none.
+    fn report(&self) -> Result<Option<PathBuf>> {
+        if self.test.is_some() {
+            return Ok(None);
+        }
+        let is_own = self.gateway_class == OWN_CLASS;
+        let directory = workspace_root().join(if is_own { REPORTS } else { FOREIGN_REPORTS });
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let profiles = self.profiles.join("_").to_lowercase();
+        let name = format!(
+            "{}-{}-{profiles}.yaml",
+            self.channel.name(),
+            self.gateway_class
+        );
+        let report = directory.join(name);
+        // A suite that does not come to its end writes none, and the old one would pass for it.
+        match std::fs::remove_file(&report) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", report.display()))
+            }
+            _ => Ok(Some(report)),
+        }
+    }
+
+    /// Runs the suite, or one test of it.
+    fn suite(
+        &self,
+        suite: &Path,
+        cluster: &Cluster,
+        test: Option<&str>,
+        report: Option<&Path>,
+    ) -> Result<command::Outcome> {
+        let mut run = Command::new(suite);
+        run.args([
+            "-test.v",
+            "-test.run=^TestConformance$",
+            "-test.timeout=60m",
+            &format!("-gateway-class={}", self.gateway_class),
+            &format!("-conformance-profiles={}", self.profiles.join(",")),
+        ]);
+        run.args(cluster.flags());
+        if let Some(test) = test {
+            run.arg(format!("-run-test={test}"));
+        }
+        if let Some(report) = report {
+            run.arg(format!("-report-output={}", report.display()));
+            run.args([
+                "-organization=weft-mesh",
+                "-project=weft",
+                "-url=https://github.com/weft-mesh/weft",
+                "-contact=https://github.com/weft-mesh/weft/issues",
+                concat!("-version=v", env!("CARGO_PKG_VERSION")),
+            ]);
+        }
+        run.args(&self.flags).envs(cluster.env());
+        let name = test.map_or("conformance".to_owned(), |test| {
+            format!("conformance-{test}")
+        });
+        command::run(&name, &mut run)
+    }
+
+    /// Runs each test that failed once more, alone, and gives those that pass then.
+    fn retry(&self, suite: &Path, cluster: &Cluster, log: &Log) -> Result<BTreeSet<String>> {
+        let mut flakes = BTreeSet::new();
+        for (name, verdict) in &log.tests {
+            if !matches!(verdict, Verdict::Failed(_) | Verdict::Unfinished) {
+                continue;
+            }
+            println!("    {name} failed; once more, alone");
+            let outcome = self.suite(suite, cluster, Some(name), None)?;
+            let again = read(&outcome.log)?;
+            if outcome.succeeded && again.tests.get(name) == Some(&Verdict::Passed) {
+                flakes.insert(name.clone());
+            }
+        }
+        Ok(flakes)
+    }
+}
+
+fn read(path: &Path) -> Result<Log> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Log::parse(&String::from_utf8_lossy(&text)))
+}
+
+/// Runs a command to its end.
+fn succeed(command: &mut Command) -> Result<String> {
+    let program = command.get_program().display().to_string();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    bail!("{program} failed: {}", told.trim())
+}

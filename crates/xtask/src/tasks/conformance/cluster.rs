@@ -1,0 +1,163 @@
+//! The cluster under the suite: the bed of this machine, or the one that KUBECONFIG names.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::{Channel, succeed};
+use crate::command::workspace_root;
+use crate::tasks::cluster as bed;
+use crate::tasks::cluster::builds;
+
+/// A kind that both channels have, and the annotation that says from which one it came.
+const KIND: &str = "gatewayclasses.gateway.networking.k8s.io";
+const CHANNEL_OF_KIND: &str =
+    r"jsonpath={.metadata.annotations.gateway\.networking\.k8s\.io/channel}";
+
+/// Addresses for the test of static addresses: one of the bed's load balancer, and one of the
+/// networks that are for documentation (RFC 5737).
+const ADDRESSES: [&str; 2] = [
+    "-usable-address=10.89.1.200",
+    "-unusable-address=192.0.2.250",
+];
+
+/// Where the suite runs.
+pub(super) enum Cluster {
+    Bed,
+    Users(OsString),
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bed => f.write_str("the bed of this machine"),
+            Self::Users(path) => write!(f, "the cluster of KUBECONFIG={}", path.display()),
+        }
+    }
+}
+
+impl Cluster {
+    /// The cluster of KUBECONFIG where that is set, otherwise the bed, which must be up.
+    pub(super) fn find() -> Result<Self> {
+        match std::env::var_os("KUBECONFIG") {
+            Some(path) if path != bed::KUBECONFIG && !path.is_empty() => Ok(Self::Users(path)),
+            _ if bed::is_up()? => Ok(Self::Bed),
+            _ => bail!("no cluster: run `cargo x cluster up`, or set KUBECONFIG to one you have"),
+        }
+    }
+
+    /// The environment of programs that talk to it.
+    pub(super) fn env(&self) -> [(&'static str, OsString); 1] {
+        let path = match self {
+            Self::Bed => bed::KUBECONFIG.into(),
+            Self::Users(path) => path.clone(),
+        };
+        [("KUBECONFIG", path)]
+    }
+
+    /// Flags of the suite that depend on the cluster.
+    pub(super) fn flags(&self) -> &'static [&'static str] {
+        match self {
+            Self::Bed => &ADDRESSES,
+            Self::Users(_) => &[],
+        }
+    }
+
+    /// Brings the kinds of `channel`, and on the bed the images of the suite, which it could not
+    /// pull.
+    pub(super) fn prepare(&self, channel: Channel) -> Result<()> {
+        match self {
+            Self::Bed => {
+                let images = builds::ensure(&["echo-basic", "echo-advanced"])?;
+                bed::load(&Vec::from_iter(images.images().cloned()))?;
+                self.remove_kinds_beyond(channel)?;
+                self.apply_kinds(channel)
+            }
+            Self::Users(_) => self.require_kinds(channel),
+        }
+    }
+
+    /// Installs the kinds in a user's cluster when there are none; others are not replaced.
+    fn require_kinds(&self, channel: Channel) -> Result<()> {
+        let mut get = self.kubectl()?;
+        get.args([
+            "get",
+            "crd",
+            KIND,
+            "--ignore-not-found",
+            "-o",
+            CHANNEL_OF_KIND,
+        ]);
+        let present = succeed(&mut get)?;
+        if present.is_empty() {
+            return self.apply_kinds(channel);
+        }
+        if present.trim() == channel.name() {
+            return Ok(());
+        }
+        bail!(
+            "the cluster has the Gateway API of the {} channel; run with --channel {0}, or replace \
+             its CRDs yourself",
+            present.trim()
+        )
+    }
+
+    fn apply_kinds(&self, channel: Channel) -> Result<()> {
+        let directory = kinds(channel);
+        let mut apply = self.kubectl()?;
+        apply.args(["apply", "--server-side", "--force-conflicts", "-f"]);
+        succeed(apply.arg(&directory))?;
+        let mut wait = self.kubectl()?;
+        wait.args(["wait", "--for=condition=Established", "--timeout=60s", "-f"]);
+        succeed(wait.arg(&directory))?;
+        Ok(())
+    }
+
+    /// Kinds that only the other channel has would make the suite refuse a mixture.
+    fn remove_kinds_beyond(&self, channel: Channel) -> Result<()> {
+        let other = match channel {
+            Channel::Standard => Channel::Experimental,
+            Channel::Experimental => Channel::Standard,
+        };
+        let mut delete = self.kubectl()?;
+        delete.args(["delete", "--ignore-not-found"]);
+        let mut any = false;
+        for entry in std::fs::read_dir(kinds(other))? {
+            let path = entry?.path();
+            let is_shared = path
+                .file_name()
+                .is_some_and(|name| kinds(channel).join(name).exists());
+            if !is_shared {
+                delete.arg("-f").arg(path);
+                any = true;
+            }
+        }
+        if any {
+            succeed(&mut delete)?;
+        }
+        Ok(())
+    }
+
+    fn kubectl(&self) -> Result<Command> {
+        let mut command = match self {
+            Self::Bed => {
+                let mut command = bed::command()?;
+                command.arg("kubectl");
+                command
+            }
+            Self::Users(_) => Command::new("kubectl"),
+        };
+        command.envs(self.env());
+        Ok(command)
+    }
+}
+
+/// The CRDs of a channel, as upstream published them.
+fn kinds(channel: Channel) -> PathBuf {
+    workspace_root()
+        .join(Path::new("crates/api/crds"))
+        .join(channel.name())
+}

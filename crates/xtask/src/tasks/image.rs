@@ -1,0 +1,139 @@
+//! `cargo x image`: OCI archives of the programs that are deployed, without a Docker daemon.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use super::cluster::builds;
+use crate::command::{self, workspace_root};
+
+/// Static, so that an image needs no file but the program.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Apart from what contributors build, because these flags would rebuild all of it.
+const TARGET_DIR: &str = "target/image";
+const FLAGS: &str = "-C target-feature=+crt-static";
+/// The user `nonroot` of the usual images without a shell.
+const USER: &str = "65532:65532";
+const SOURCE: &str = "https://github.com/weft-mesh/weft";
+
+/// An image: one program and nothing else.
+struct Image {
+    /// Of the archive, of the reference and of the binary.
+    name: &'static str,
+    package: &'static str,
+    title: &'static str,
+}
+
+const IMAGES: &[Image] = &[Image {
+    name: "weft",
+    package: "weft-cli",
+    title: "Weft: control plane and command line",
+}];
+
+/// Options of `cargo x image`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these images
+    #[arg(value_name = "IMAGE", value_parser = clap::builder::PossibleValuesParser::new(IMAGES.iter().map(|image| image.name)))]
+    only: Vec<String>,
+    /// Directory the archives are written to
+    #[arg(long, value_name = "DIR", default_value = "target/image")]
+    out: PathBuf,
+    /// Registry and project in front of the name
+    #[arg(long, value_name = "PREFIX", default_value = "ghcr.io/weft-mesh")]
+    repository: String,
+    /// Tag; several give the image several names
+    #[arg(long = "tag", value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
+    tags: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let chosen: Vec<&Image> = IMAGES
+        .iter()
+        .filter(|image| args.only.is_empty() || args.only.iter().any(|name| name == image.name))
+        .collect();
+    compile(&chosen)?;
+    let out = workspace_root().join(&args.out);
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    for image in chosen {
+        let archive = out.join(format!("{}.tar", image.name));
+        image.pack(args, &archive)?;
+        let size_mib = |path: &Path| -> Result<f64> {
+            let bytes = std::fs::metadata(path)?.len();
+            Ok(f64::from(u32::try_from(bytes >> 10)?) / 1024.0)
+        };
+        println!(
+            "{}: {:.1} MiB, as {}",
+            archive.display(),
+            size_mib(&archive)?,
+            args.references(image).join(", ")
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn references(&self, image: &Image) -> Vec<String> {
+        let reference = |tag| format!("{}/{}:{tag}", self.repository, image.name);
+        self.tags.iter().map(reference).collect()
+    }
+}
+
+fn compile(images: &[&Image]) -> Result<()> {
+    let mut args = vec![
+        "build",
+        "--locked",
+        "--release",
+        "--target",
+        TARGET,
+        "--target-dir",
+        TARGET_DIR,
+    ];
+    for image in images {
+        args.extend(["--package", image.package, "--bin", image.name]);
+    }
+    let outcome = command::cargo("image-build", &args, &[("RUSTFLAGS", FLAGS)])?;
+    if outcome.succeeded {
+        return Ok(());
+    }
+    outcome
+        .excerpt
+        .iter()
+        .for_each(|line| println!("    | {line}"));
+    bail!(
+        "the programs could not be built; whole output in {}",
+        outcome.log.display()
+    )
+}
+
+impl Image {
+    fn pack(&self, args: &Args, archive: &Path) -> Result<()> {
+        let binary = workspace_root()
+            .join(TARGET_DIR)
+            .join(TARGET)
+            .join("release")
+            .join(self.name);
+        let mut pack = builds::go("./pack");
+        pack.arg("-out").arg(archive).args(["-user", USER]);
+        for reference in args.references(self) {
+            pack.args(["-ref", &reference]);
+        }
+        for (key, value) in [
+            ("title", self.title),
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("source", SOURCE),
+            ("licenses", "Apache-2.0"),
+        ] {
+            let label = format!("org.opencontainers.image.{key}={value}");
+            pack.args(["-label", &label]);
+        }
+        let status = pack.arg(binary).status();
+        let status =
+            status.context("cannot start `go`; install Go 1.26 or later from https://go.dev/dl")?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!("{} could not be packed; the reason stands above", self.name)
+    }
+}
