@@ -21,8 +21,10 @@ use crate::secret::SecretPem;
 use crate::signer::SignError;
 
 mod import;
+mod stored;
 
 pub use self::import::ImportError;
+pub use self::stored::AuthorityPem;
 
 /// Least life of a leaf: below, back-dating and clock skew would be most of it.
 const MIN_LEAF_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -76,22 +78,6 @@ pub enum AuthorityError {
     /// Only an authority that holds its root's key can make intermediates.
     #[error("the root's key is not here; issue a new intermediate where it is kept, and import it")]
     NoRootKey,
-}
-
-/// An authority as it is stored: one Secret, four items.
-///
-/// All texts are PEM. The keys are wiped when dropped and not shown by `Debug`.
-#[derive(Debug)]
-pub struct AuthorityPem {
-    /// The root certificate, the trust anchor of the domain.
-    pub root_cert: String,
-    /// Its key; `None` where it is kept offline, which rules out new intermediates from here.
-    pub root_key: Option<SecretPem>,
-    /// The certificate that issues leaves, then those between it and the root, if any. May be the root
-    /// itself.
-    pub issuer_chain: String,
-    /// The issuing key.
-    pub issuer_key: SecretPem,
 }
 
 /// A certificate authority of one trust domain.

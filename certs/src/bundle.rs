@@ -166,6 +166,12 @@ impl TrustBundle {
         self.0.roots.iter().map(|root| root.der.as_ref())
     }
 
+    /// Each root in a bundle of its own.
+    pub(crate) fn each_root(&self) -> impl Iterator<Item = Self> {
+        let roots = self.0.roots.iter().cloned();
+        roots.map(|root| Self::of(self.domain().clone(), vec![root], Vec::new()))
+    }
+
     /// The roots as one PEM text, for ConfigMaps and files.
     #[must_use]
     pub fn to_pem(&self) -> String {

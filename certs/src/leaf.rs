@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use thiserror::Error;
 use weft_spiffe::SpiffeId;
 
-use crate::bundle::Bundles;
+use crate::bundle::{Bundles, TrustBundle};
 use crate::clock::{from_unix_s, unix_s};
 use crate::peer::PeerError;
 use crate::pem::fingerprint;
@@ -63,8 +63,8 @@ pub struct LeafInfo {
     pub id: SpiffeId,
     /// Serial number in lower-case hexadecimal.
     pub serial: String,
-    /// Fingerprint of the issuer's certificate, or of the leaf itself where a root issued it directly:
-    /// what a node counts when it reports leaves of an old issuer.
+    /// Fingerprint of the issuer's certificate, see [`crate::Authority::issuer_fingerprint`]: what a node
+    /// goes by when it counts leaves of an old issuer.
     pub issuer: String,
     /// When it was received, seconds since 1970. Life is counted from here, not from the back-dated
     /// start of validity.
@@ -112,7 +112,10 @@ impl KeyAndRequest {
         let info = LeafInfo {
             id: verified.id,
             serial: verified.serial,
-            issuer: fingerprint(issuers.first().unwrap_or(first)),
+            issuer: issuers.first().map_or_else(
+                || issuing_root(first, bundles, time),
+                |issuer| fingerprint(issuer),
+            ),
             issued_at_unix_s: unix_s(now),
             not_after_unix_s: verified.not_after_unix_s,
         };
@@ -127,6 +130,19 @@ impl KeyAndRequest {
             info: Arc::new(info),
         })
     }
+}
+
+/// The fingerprint of the root that has issued a verified leaf directly.
+fn issuing_root(leaf: &CertificateDer<'_>, bundles: &Bundles, now: UnixTime) -> String {
+    let vouches = |alone: &TrustBundle| {
+        verify::verify(leaf, &[], &Bundles::new(alone.clone(), 0), now).is_ok()
+    };
+    let own = bundles.get(bundles.own_domain());
+    let root = own.and_then(|own| own.each_root().find(vouches));
+    // Found, because the leaf has been verified.
+    root.map_or_else(String::new, |root| {
+        root.roots_der().map(fingerprint).collect()
+    })
 }
 
 impl Leaf {

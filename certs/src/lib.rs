@@ -87,7 +87,7 @@ pub use mesh::{
 };
 pub use peer::{Expected, PeerError, PeerIdentity};
 pub use renewal::{Backoff, Due};
-pub use renewer::{Issuance, Issued, RenewSoon, RenewalStatus, Renewer};
+pub use renewer::{InProcess, Issuance, Issued, RenewSoon, RenewalStatus, Renewer};
 pub use request::{CheckedRequest, CsrError, KeyAndRequest, MAX_REQUEST_BYTES, RequestError};
 pub use rotation::{
     IssuerRef, Lag, Laggard, NodeReport, Rotation, Step, StepInput, is_rotation_due,

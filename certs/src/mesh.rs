@@ -319,4 +319,4 @@ impl fmt::Debug for BootstrapConnector {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use weft_spiffe::{SpiffeId, TrustDomain};
 
+use crate::authority::LeafLife;
 use crate::bundle::{Bundles, TrustBundle};
 use crate::clock::Clock;
 use crate::identity::{Identity, Trust};
 use crate::leaf::Leaf;
 use crate::renewal::{Backoff, Due};
-use crate::request::KeyAndRequest;
-use crate::signer::SignError;
+use crate::request::{CheckedRequest, KeyAndRequest};
+use crate::signer::{SignError, Signer, SignerRoots};
 
 /// Longest uninterrupted wait: a wall clock that was set is noticed after this time at the latest.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
@@ -42,6 +43,37 @@ pub trait Issuance: Send + Sync {
         &self,
         request: &KeyAndRequest,
     ) -> impl Future<Output = Result<Issued, SignError>> + Send;
+}
+
+/// A signer in this process: how the control plane gets its own certificate, and everybody in standalone
+/// mode.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    /// Signs.
+    pub signer: Arc<dyn Signer>,
+    /// Life of the certificates.
+    pub life: LeafLife,
+    /// Dates them.
+    pub clock: Clock,
+}
+
+impl Issuance for InProcess {
+    async fn issue(&self, request: &KeyAndRequest) -> Result<Issued, SignError> {
+        let checked = CheckedRequest::parse(request.der(), request.id())
+            .map_err(|error| SignError::Denied(error.to_string()))?;
+        // Before signing: a chain to a root that is only announced afterwards is asked for again, one to
+        // a root that has just been removed is not accepted.
+        let SignerRoots { roots, version } = self.signer.roots().borrow().clone();
+        let signed = self
+            .signer
+            .sign(&checked, self.life, self.clock.now())
+            .await?;
+        Ok(Issued {
+            chain: signed.chain,
+            roots,
+            bundle_version: version,
+        })
+    }
 }
 
 /// How renewal goes, for metrics and readiness.

@@ -16,6 +16,12 @@ use crate::profile::is_p256;
 /// Largest request that is read.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
+/// ecdsa-with-SHA256 and -SHA384 as algorithm identifiers in DER (RFC 5758 section 3.2).
+const ECDSA_SHA2: [[u8; 12]; 2] = [
+    [48, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
+    [48, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
+];
+
 /// No key or request could be made.
 #[derive(Debug, Error)]
 #[error("cannot make a key and request for {id}: {source}")]
@@ -179,6 +185,11 @@ impl CheckedRequest {
         if !is_p256(&info.subject_pki) {
             return Err(CsrError::KeyType);
         }
+        if !is_canonical(der, &request) {
+            return Err(malformed(
+                &"it is not DER, or signed by something else than ECDSA",
+            ));
+        }
         request
             .verify_signature()
             .map_err(|_| CsrError::Signature)?;
@@ -214,6 +225,26 @@ impl CheckedRequest {
     pub(crate) fn key(&self) -> &impl PublicKeyData {
         &self.key
     }
+}
+
+/// Whether what surrounds the signed part is written the one way there is: the parser takes tags of any
+/// class there, and no signature covers it.
+fn is_canonical(der: &[u8], request: &X509CertificationRequest<'_>) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const BIT_STRING: u8 = 3;
+    let info = request.certification_request_info.raw;
+    let signature = &*request.signature_value.data;
+    // Short form: a signature by P-256 has at most 72 bytes.
+    let Ok(length) = u8::try_from(signature.len() + 1) else {
+        return false;
+    };
+    let body =
+        |algorithm: &[u8; 12]| [info, algorithm, &[BIT_STRING, length, 0], signature].concat();
+    der.first() == Some(&SEQUENCE)
+        && length < 0x80
+        && ECDSA_SHA2
+            .iter()
+            .any(|algorithm| der.ends_with(&body(algorithm)))
 }
 
 /// The one name asked for. Extensions beyond the profile are ignored, except CA:true.

@@ -47,7 +47,8 @@ pub(crate) fn verify(
         check_issuer(issuer, index + 2)?;
     }
     let unknown = || PeerError::UnknownDomain(domain.to_string());
-    let bundle = bundles.get(&domain).ok_or_else(unknown)?;
+    let bundle = bundles.get(&domain).filter(|bundle| !bundle.is_empty());
+    let bundle = bundle.ok_or_else(unknown)?;
     bundle
         .with_anchors(now_unix_s, |anchors| {
             build_path(leaf, issuers, anchors, bundle.crls(), now)

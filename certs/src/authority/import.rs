@@ -24,17 +24,22 @@ const MIN_REMAINING: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
+    /// An item is not there.
+    #[error(
+        "{0} is missing; an authority is stored as root.crt, issuer.crt, issuer.key and root.key"
+    )]
+    Missing(&'static str),
     /// A certificate item is no PEM, or empty.
     #[error("{0} holds no readable PEM certificate; store it again, complete")]
     Pem(&'static str),
     /// The root may not be one.
-    #[error("the root certificate cannot be trusted: {0}")]
+    #[error("root.crt cannot be trusted: {0}")]
     Root(#[source] RootError),
     /// More than one root.
-    #[error("the root item holds {0} certificates; exactly one is allowed")]
+    #[error("root.crt holds {0} certificates; exactly one is allowed")]
     SeveralRoots(usize),
     /// A certificate of the issuer's chain cannot be read.
-    #[error("certificate {position} of the issuer's chain cannot be read: {detail}")]
+    #[error("certificate {position} of issuer.crt cannot be read: {detail}")]
     Malformed {
         /// Counted from 1, the issuer's own.
         position: usize,
@@ -43,22 +48,22 @@ pub enum ImportError {
     },
     /// The issuer is no CA.
     #[error(
-        "the issuing certificate is no CA's; it needs critical basic constraints with CA:true and \
+        "issuer.crt is no CA's; it needs critical basic constraints with CA:true and \
          keyCertSign"
     )]
     NotCa,
     /// A key cannot be read.
-    #[error("the {0}'s key cannot be read; it has to be PKCS#8 or SEC1 in PEM, not encrypted")]
+    #[error("{0} cannot be read; it has to be PKCS#8 or SEC1 in PEM, not encrypted")]
     Key(&'static str),
     /// A key of a kind an authority may not have.
-    #[error("the {0}'s key is neither ECDSA P-256 nor P-384; issue it again with such a key")]
+    #[error("{0} is neither ECDSA P-256 nor P-384; issue it again with such a key")]
     KeyKind(&'static str),
     /// Certificate and key do not belong together.
-    #[error("the {0}'s key does not belong to its certificate; store both from the same issuance")]
+    #[error("{0} does not belong to its certificate; store both from the same issuance")]
     KeyMismatch(&'static str),
     /// The issuer has expired, or nearly.
     #[error(
-        "the issuing certificate ends at {not_after_unix_s} (seconds since 1970), less than a day \
+        "issuer.crt ends at {not_after_unix_s} (seconds since 1970), less than a day \
          from now; renew it"
     )]
     EndsTooSoon {
@@ -66,14 +71,12 @@ pub enum ImportError {
         not_after_unix_s: i64,
     },
     /// The issuer is not valid yet.
-    #[error(
-        "the issuing certificate is valid from {0} (seconds since 1970); are the clocks right?"
-    )]
+    #[error("issuer.crt is valid from {0} (seconds since 1970); are the clocks right?")]
     NotYetValid(i64),
     /// What it would sign would be refused by peers.
     #[error(
-        "a certificate signed for a trial is refused ({0}); check that the issuer's chain leads to \
-         the root and that its subject repeats no attribute"
+        "a certificate signed for a trial is refused ({0}); check that issuer.crt leads to \
+         root.crt and that its subject repeats no attribute"
     )]
     Trial(String),
 }
@@ -93,16 +96,16 @@ impl Authority {
         now: SystemTime,
     ) -> Result<Self, ImportError> {
         let bundle = read_root(domain, &pem.root_cert, now)?;
-        let root = certificates("the root item", &pem.root_cert)?.swap_remove(0);
+        let root = certificates("root.crt", &pem.root_cert)?.swap_remove(0);
         let root_not_after_unix_s = bundle.earliest_expiry_unix_s().unwrap_or(0);
         let root_key = pem
             .root_key
             .as_ref()
-            .map(|key| read_matching_key("root", key, &root))
+            .map(|key| read_matching_key("root.key", key, &root))
             .transpose()?;
-        let mut chain = certificates("the issuer's chain", &pem.issuer_chain)?;
+        let mut chain = certificates("issuer.crt", &pem.issuer_chain)?;
         let (not_before_unix_s, not_after_unix_s) = check_chain(&chain, now)?;
-        let key = read_matching_key("issuer", &pem.issuer_key, &chain[0])?;
+        let key = read_matching_key("issuer.key", &pem.issuer_key, &chain[0])?;
         let issuer = Issuer::from_ca_cert_der(&chain[0], key)
             .map_err(|error| ImportError::Trial(error.to_string()))?;
         // Peers have the root; sending it along would only make chains longer.
@@ -149,7 +152,7 @@ fn certificates(
 }
 
 fn read_root(domain: &TrustDomain, pem: &str, now: SystemTime) -> Result<TrustBundle, ImportError> {
-    let count = certificates("the root item", pem)?.len();
+    let count = certificates("root.crt", pem)?.len();
     if count > 1 {
         return Err(ImportError::SeveralRoots(count));
     }

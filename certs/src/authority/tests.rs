@@ -155,6 +155,12 @@ fn stored_and_read_again() {
     let first = authority();
     let again = Authority::import(&domain(OWN), &first.export(), now()).expect("our own export");
     assert_eq!(again.root_der(), first.root_der(), "the root");
+    let issuer = leaf_of(&first, WEB).info().issuer.clone();
+    assert_eq!(
+        issuer,
+        first.issuer_fingerprint(),
+        "nodes can tell who issued a leaf"
+    );
     assert_eq!(
         again.issuer_fingerprint(),
         first.issuer_fingerprint(),
@@ -180,6 +186,30 @@ fn stored_and_read_again() {
     );
 }
 
+#[test]
+fn items_by_name() {
+    let exported = authority().export();
+    let stored = exported
+        .items()
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect::<std::collections::HashMap<_, _>>();
+    assert_eq!(stored.len(), 4, "four items");
+    let read = |but: &str| {
+        AuthorityPem::from_items(|name| stored.get(name).filter(|_| name != but).cloned())
+    };
+    let again = read("").and_then(|pem| Authority::import(&domain(OWN), &pem, now()));
+    assert!(again.is_ok(), "what was stored is read: {again:?}");
+    let offline = read("root.key").expect("the root's key may be elsewhere");
+    assert!(offline.root_key.is_none(), "no key of the root");
+    for name in ["root.crt", "issuer.crt", "issuer.key"] {
+        let refused = read(name).map(|_| ());
+        assert!(
+            matches!(refused, Err(ImportError::Missing(missing)) if missing == name),
+            "without {name}: {refused:?}"
+        );
+    }
+}
+
 /// What an operator brings: a root and an issuer.
 fn brought(root: &Ca, issuer: &Ca) -> AuthorityPem {
     AuthorityPem {
@@ -202,7 +232,13 @@ fn authorities_that_operators_bring() {
         "leaf and issuer"
     );
     let flat = import(&brought(&root, &root)).expect("the root itself issues");
-    assert_eq!(leaf_of(&flat, WEB).chain_der().count(), 1, "only the leaf");
+    let leaf = leaf_of(&flat, WEB);
+    assert_eq!(leaf.chain_der().count(), 1, "only the leaf");
+    assert_eq!(
+        leaf.info().issuer,
+        flat.issuer_fingerprint(),
+        "nodes can tell who issued it"
+    );
     let mut whole = brought(&root, &issuer);
     whole.issuer_chain.push_str(&whole.root_cert);
     let whole = import(&whole).expect("the root at the end of the chain");
@@ -242,7 +278,7 @@ fn authorities_that_are_refused() {
     check(
         "no PEM",
         &with(&|pem| pem.issuer_chain = "?".to_owned()),
-        |error| matches!(error, ImportError::Pem("the issuer's chain")),
+        |error| matches!(error, ImportError::Pem("issuer.crt")),
     );
     check(
         "two roots",
@@ -252,21 +288,21 @@ fn authorities_that_are_refused() {
     check(
         "another key",
         &with(&|pem| pem.issuer_key = key(&other)),
-        |error| matches!(error, ImportError::KeyMismatch("issuer")),
+        |error| matches!(error, ImportError::KeyMismatch("issuer.key")),
     );
     check(
         "another root key",
         &with(&|pem| pem.root_key = Some(key(&other))),
-        |error| matches!(error, ImportError::KeyMismatch("root")),
+        |error| matches!(error, ImportError::KeyMismatch("root.key")),
     );
     check("no key", &with(&|pem| pem.issuer_key = key("?")), |error| {
-        matches!(error, ImportError::Key("issuer"))
+        matches!(error, ImportError::Key("issuer.key"))
     });
     let rsa = include_str!("../../testdata/rsa2048.key");
     check(
         "an RSA key",
         &with(&|pem| pem.issuer_key = key(rsa)),
-        |error| matches!(error, ImportError::KeyKind("issuer")),
+        |error| matches!(error, ImportError::KeyKind("issuer.key")),
     );
     let stranger = Ca::root(OWN);
     check(

@@ -39,6 +39,16 @@ fn reason(outcome: &Outcome) -> &'static str {
         .map_or_else(IdentityError::reason, |_| "ok")
 }
 
+/// Connects two members in both directions.
+pub(crate) async fn check_both_ways(one: &Identity, other: &Identity) {
+    for (client, server) in [(one, other), (other, one)] {
+        let expected = Expected::exactly(server.id());
+        let (connected, accepted) = meet(client, server, &expected).await;
+        let reasons = (reason(&connected), reason(&accepted));
+        assert_eq!(reasons, ("ok", "ok"), "{} to {}", client.id(), server.id());
+    }
+}
+
 #[tokio::test]
 async fn members_know_each_other() {
     let authority = authority();

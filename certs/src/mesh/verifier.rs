@@ -5,8 +5,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError,
-    PeerIncompatible, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -124,7 +123,7 @@ fn refused(error: PeerError) -> Error {
 
 /// Cannot happen, because no configuration enables TLS 1.2; refused in case one ever does.
 fn only_tls13() -> Error {
-    PeerIncompatible::Tls13RequiredForQuic.into()
+    Error::General("TLS 1.2 is not enabled between members of the mesh".to_owned())
 }
 
 fn verify_signature(

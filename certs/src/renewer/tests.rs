@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Issuance, Issued, Renewer};
-use crate::mint::{WEB, authority, id};
+use super::{InProcess, Issuance, Issued, RenewalStatus, Renewer};
+use crate::mint::{DB, WEB, authority, id};
 use crate::tests::now;
-use crate::{Authority, CheckedRequest, Clock, KeyAndRequest, LeafLife, Reading, SignError};
+use crate::{
+    Authority, BuiltIn, CheckedRequest, Clock, Issuers, KeyAndRequest, LeafLife, Reading, SignError,
+};
 
 /// The wall clock of the tests goes with tokio's, which stands until everybody waits.
 fn clock() -> Clock {
@@ -178,4 +180,52 @@ async fn renews_soon_when_asked() {
         "within a tenth of its life: {waited:?}"
     );
     keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_without_a_gap() {
+    let clock = clock();
+    let (old, new) = (Arc::new(authority()), Arc::new(authority()));
+    let phase = |signing: &Arc<Authority>, also: &[&Arc<Authority>], bundle_version| Issuers {
+        signing: signing.clone(),
+        also_trusted: also.iter().map(|other| other.root_der().to_vec()).collect(),
+        bundle_version,
+    };
+    let signer = Arc::new(BuiltIn::new(phase(&old, &[], 1)));
+    let source = InProcess {
+        signer: signer.clone(),
+        life: LeafLife::default(),
+        clock: clock.clone(),
+    };
+    let mut members = Vec::new();
+    for uri in [WEB, DB] {
+        let mut renewer =
+            Renewer::new(&id(uri), source.clone(), clock.clone(), || 0.5).expect("a workload");
+        let (soon, status) = (renewer.renew_soon(), renewer.status());
+        let identity = renewer.obtain().await;
+        let keeping = tokio::spawn(renewer.keep(identity.clone()));
+        members.push((identity, soon, status, keeping));
+    }
+    let phases = [
+        phase(&old, &[&new], 2),
+        phase(&new, &[&old], 2),
+        phase(&new, &[], 3),
+    ];
+    for (number, issuers) in (1..).zip(phases) {
+        signer.replace(issuers);
+        // One after the other, so that both kinds of leaves meet in each phase.
+        for at in 0..members.len() {
+            let (_, soon, status, _) = &mut members[at];
+            soon.ask();
+            let renewed = |status: &RenewalStatus| status.renewals == number + 1;
+            status.wait_for(renewed).await.expect("the renewer lives");
+            let [(web, ..), (db, ..)] = &members[..] else {
+                panic!("two members");
+            };
+            crate::mesh::tests::check_both_ways(web, db).await;
+        }
+    }
+    let issuer = members[0].0.leaf().info().issuer.clone();
+    assert_eq!(issuer, new.issuer_fingerprint(), "all of the new issuer");
+    members.iter().for_each(|(.., keeping)| keeping.abort());
 }

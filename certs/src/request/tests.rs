@@ -148,3 +148,24 @@ fn a_replayed_request_helps_nobody() {
         "the key stays with whoever made the request"
     );
 }
+
+/// Nothing of a request may be changed without it being refused.
+#[test]
+fn every_byte_of_a_request_counts() {
+    let good = request(|_| ());
+    let mut overlooked = Vec::new();
+    for at in 0..good.len() {
+        for flip in [0x01, 0x80] {
+            let mut der = good.clone();
+            der[at] ^= flip;
+            if CheckedRequest::parse(&der, &id(WEB)).is_ok() {
+                overlooked.push((at, flip));
+            }
+        }
+    }
+    assert_eq!(
+        overlooked,
+        [],
+        "changed bytes (and bits) that were overlooked"
+    );
+}

@@ -280,3 +280,30 @@ fn the_last_second_counts() {
         WEB,
     );
 }
+
+/// Nothing of a chain may be changed without it being refused; a parser that overlooks a byte, or panics
+/// at one, shows here.
+#[test]
+fn every_byte_of_a_chain_counts() {
+    let world = World::new();
+    let leaf = world.issuer.leaf(WEB).der;
+    let issuer = &world.issuer.der;
+    for (name, changed) in [("leaf", &leaf), ("issuer", issuer)] {
+        for at in 0..changed.len() {
+            for flip in [0x01, 0x80] {
+                let mut bytes = changed.to_vec();
+                bytes[at] ^= flip;
+                let other = CertificateDer::from(bytes);
+                let chain = match name {
+                    "leaf" => [&other, issuer],
+                    _ => [&leaf, &other],
+                };
+                let outcome = world.verify(&chain);
+                assert!(
+                    outcome.is_err(),
+                    "{name}, byte {at} ^ {flip:#x}: {outcome:?}"
+                );
+            }
+        }
+    }
+}
