@@ -71,13 +71,9 @@ impl DataPath {
         let workers = Workers::start(count, Clock::start(), config.seed)?;
         let live = Arc::new(Live::new(config.registry.clone(), count, config.seed));
         let shared = Shared::new(config.access_log, &config.registry, Arc::clone(&live));
-        let listeners = Mutex::new(Listeners::new(
-            Arc::clone(&live),
-            shared,
-            workers.dispatch(),
-        ));
+        let listeners = Listeners::new(Arc::clone(&live), shared, workers.dispatch())?;
         Ok(Self {
-            listeners,
+            listeners: Mutex::new(listeners),
             live,
             workers,
             tables: ArcSwap::default(),

@@ -94,31 +94,20 @@ impl Client {
     }
 }
 
-/// Serves an accepted connection on `handle`'s worker until it ends; called on the first worker.
+/// Serves an accepted connection, a socket that does not block, on `handle`'s worker until it ends.
 /// Returns at once.
-pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: TcpStream) {
+pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: StdStream) {
     let worker = Arc::clone(&handle.worker);
     let shared = shared.clone();
     // Counted here and not in the task, so that the next choice of a worker sees it.
     worker.connections.fetch_add(1, Relaxed);
     let open = OpenConnection(Arc::clone(&worker));
-    // A stream is tied to the event queue of the thread that accepted it.
-    let stream = match worker.index {
-        0 => Stream::Here(stream),
-        _ => Stream::Elsewhere(stream.into_std()),
-    };
     let task = handle.runtime.spawn(async move {
         let _open = open;
         serve(worker, shared, inlet, stream).await;
     });
     // Nobody waits for a connection: it ends with its peer, its limits or the drain.
     drop(task);
-}
-
-/// An accepted stream on its way to its worker.
-enum Stream {
-    Here(TcpStream),
-    Elsewhere(io::Result<StdStream>),
 }
 
 /// Counts a connection while it lives, a panic included.
@@ -130,7 +119,7 @@ impl Drop for OpenConnection {
     }
 }
 
-async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: Stream) {
+async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: StdStream) {
     let Some(view) = inlet.view().or_else(|| shared.live.activate(&inlet)) else {
         return;
     };
@@ -160,11 +149,9 @@ async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: S
     connections.closed(reason, tls);
 }
 
-fn prepare(stream: Stream) -> io::Result<(TcpStream, SocketAddr)> {
-    let stream = match stream {
-        Stream::Here(stream) => stream,
-        Stream::Elsewhere(stream) => TcpStream::from_std(stream?)?,
-    };
+/// The stream as its worker's event queue knows it.
+fn prepare(stream: StdStream) -> io::Result<(TcpStream, SocketAddr)> {
+    let stream = TcpStream::from_std(stream)?;
     let peer = stream.peer_addr()?;
     stream.set_nodelay(true)?;
     Ok((stream, peer))

@@ -188,11 +188,20 @@ impl Dispatch {
             .expect("there is at least one worker")
     }
 
-    /// Runs a task on the first worker, until it ends or the workers do.
-    pub fn spawn_on_first(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task on the first worker, until it ends or the workers do. `make` prepares it in reach
+    /// of the worker's event queue.
+    ///
+    /// # Errors
+    /// Those of `make`; nothing runs then.
+    pub fn spawn_on_first<T>(&self, make: impl FnOnce() -> io::Result<T>) -> io::Result<()>
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
         if let Some(first) = self.0.first() {
-            drop(first.runtime.spawn(task));
+            let _in_reach = first.runtime.enter();
+            drop(first.runtime.spawn(make()?));
         }
+        Ok(())
     }
 }
 
