@@ -1,9 +1,10 @@
 //! YAML as `kubectl` reads it: documents cut at their separators, scalars resolved by the rules of
 //! YAML 1.1 as go-yaml has them, values as JSON. Budgets bound what a document can cost.
 //!
-//! It is built on the event parser of serde-saphyr instead of its deserializer, because a load of
-//! ten thousand objects is three times faster that way and because the resolution of scalars must
-//! be the one that decides what reaches an API server: `on` is a truth value there.
+//! Usual forms are read by a small reader of our own, everything else through the event parser of
+//! serde-saphyr. Its deserializer is not used, because a load of ten thousand objects is three times
+//! faster that way and because the resolution of scalars must be the one that decides what reaches
+//! an API server: `on` is a truth value there.
 
 mod build;
 mod cure;
@@ -11,6 +12,7 @@ mod locate;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use serde_saphyr::granit_parser::{self, Parser, StrInput};
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, ScalarStyle, ScanError, Tag};
 
-use super::{DEPTH_MAX, VALUES_MAX, YamlError, cure, parser, scalar};
+use super::{DEPTH_MAX, VALUES_MAX, YamlError, cure, parser, scalar, usual};
 
 /// The value of a document; `None` when it has none, as a document of comments.
 ///
@@ -14,6 +14,14 @@ use super::{DEPTH_MAX, VALUES_MAX, YamlError, cure, parser, scalar};
 ///
 /// When it is not YAML, repeats a key, has a key that is a collection, or is over a budget.
 pub(crate) fn parse(text: &str) -> Result<Option<Value>, YamlError> {
+    match usual::parse(text) {
+        Some(value) => Ok(Some(value)),
+        None => parse_all(text),
+    }
+}
+
+/// The same for all YAML there is.
+pub(super) fn parse_all(text: &str) -> Result<Option<Value>, YamlError> {
     let mut builder = Builder::default();
     for next in parser(text) {
         let (event, span) = next.map_err(|error| refusal(text, &error))?;
@@ -45,7 +53,7 @@ fn error_at(text: &str, marker: &Marker, fault: Fault) -> YamlError {
 }
 
 /// Why an event cannot be taken.
-struct Fault {
+pub(super) struct Fault {
     message: Cow<'static, str>,
     over_budget: bool,
 }
@@ -107,7 +115,8 @@ struct Size {
     height: usize,
 }
 
-enum Key {
+/// A key of a map.
+pub(super) enum Key {
     Field(String),
     Merge,
 }
@@ -319,7 +328,12 @@ fn merge(fields: &mut Map<String, Value>, value: Value) -> Result<(), Fault> {
     }
 }
 
-fn key_of(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Key, Fault> {
+/// The key that a scalar is; an error says why it can be none.
+pub(super) fn key_of(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+) -> Result<Key, Fault> {
     if tag.is_none() {
         if style != ScalarStyle::Plain {
             return Ok(Key::Field(text.into_owned()));
