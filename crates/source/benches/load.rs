@@ -95,7 +95,8 @@ fn edits(criterion: &mut Criterion) {
         edited.replacen("/cart/7\n", prefix, 1)
     });
     fs::write(&path, &texts[0]).expect("the file can be written");
-    let mut loader = Loader::new(&[path.clone()], Options::default()).expect("it can be read");
+    let mut loader =
+        Loader::new(std::slice::from_ref(&path), Options::default()).expect("it can be read");
     loader.load(&mut |_| {}).expect("it can be loaded");
     let mut turn = 0;
     let mut group = criterion.benchmark_group("edit 1 of 10,000 documents");
