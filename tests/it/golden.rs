@@ -35,7 +35,7 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// Every fixture with its name.
-fn fixtures() -> impl Iterator<Item = (String, Fixture)> {
+pub(crate) fn fixtures() -> impl Iterator<Item = (String, Fixture)> {
     let base = directory().join("base.yaml");
     names().into_iter().map(move |name| {
         let fixture = Fixture::load(&base, &directory().join(format!("{name}.in.yaml")))

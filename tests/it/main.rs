@@ -8,3 +8,4 @@ mod golden;
 mod kube_source;
 mod standalone;
 mod tidy;
+mod wire_compat;
