@@ -21,8 +21,10 @@ pub use error::ConnectError;
 
 /// So long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Credentials are read again at most so often.
-const RENEW_INTERVAL: Duration = Duration::from_secs(1);
+/// Credentials are read again at most so often when they are refused.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
+/// And so often when there is no connection, which mostly has other reasons.
+const UNREACHABLE_INTERVAL: Duration = Duration::from_secs(5);
 /// Most bytes of an error that are read.
 const ERROR_MAX_BYTES: usize = 64 * 1024;
 
@@ -102,7 +104,7 @@ impl Cluster {
             Ok(response) => response,
             Err(error) => {
                 // Perhaps the server has a new certificate, and a file its issuer.
-                self.renew(generation).await;
+                self.renew(generation, UNREACHABLE_INTERVAL).await;
                 return Err(ApiError::unreachable(error));
             }
         };
@@ -111,7 +113,7 @@ impl Cluster {
             return Ok(response);
         }
         if code == http::StatusCode::UNAUTHORIZED {
-            self.renew(generation).await;
+            self.renew(generation, REFUSED_INTERVAL).await;
         }
         let (parts, body) = response.into_parts();
         let text = collect(body, ERROR_MAX_BYTES).await.unwrap_or_default();
@@ -146,9 +148,9 @@ impl Cluster {
 
     /// Makes a new client from the files as they are now, unless somebody has done so meanwhile.
     /// Tokens and certificates change under a running process.
-    async fn renew(&self, failed: u64) {
+    async fn renew(&self, failed: u64, interval: Duration) {
         let is_due = |current: &Current| {
-            current.generation == failed && current.since + RENEW_INTERVAL <= instant()
+            current.generation == failed && current.since + interval <= instant()
         };
         if !is_due(&self.current()) {
             return;
