@@ -242,25 +242,7 @@ fn list(shared: &Arc<Shared>, target: &Target, query: &Query) -> Response<Body> 
     };
     let window = (offset.unwrap_or(0), limit);
     let ((mut items, next), version) = state.page(&target.resource, window);
-    let doomed: Vec<_> = state
-        .faults
-        .iter()
-        .filter_map(|fault| match fault {
-            Fault::DeletedAfterList(name) => Some(name.clone()),
-            _ => None,
-        })
-        .collect();
-    for item in &items {
-        let text = |path| {
-            item.pointer(path)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        if doomed.iter().any(|doomed| doomed == text("/metadata/name")) {
-            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-            state.delete(&target.resource, namespace, name);
-        }
-    }
+    delete_doomed(&mut state, &target.resource, &items);
     for item in &mut items {
         as_served(item, &target.resource);
         if let (true, Value::Object(fields)) = (target.resource.is_built_in(), item) {
@@ -279,19 +261,42 @@ fn list(shared: &Arc<Shared>, target: &Target, query: &Query) -> Response<Body> 
     drop(state);
     match pace {
         None => json_answer(&document),
-        Some(pace) => {
-            let (feed, body) = fed();
-            tokio::spawn(async move {
-                for byte in document.to_string().into_bytes() {
-                    tokio::time::sleep(pace).await;
-                    if !feed.data(vec![byte]).await {
-                        return;
-                    }
-                }
-            });
-            Response::new(body)
+        Some(pace) => trickle(document.to_string().into_bytes(), pace),
+    }
+}
+
+/// Deletes what was just listed and is not to live until it is watched.
+fn delete_doomed(state: &mut State, resource: &Resource, listed: &[Value]) {
+    let doomed = |fault: &Fault| match fault {
+        Fault::DeletedAfterList(name) => Some(name.clone()),
+        _ => None,
+    };
+    let doomed: Vec<_> = state.faults.iter().filter_map(doomed).collect();
+    for item in listed {
+        let text = |path| {
+            item.pointer(path)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        if doomed.iter().any(|doomed| doomed == text("/metadata/name")) {
+            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+            state.delete(resource, namespace, name);
         }
     }
+}
+
+/// An answer that comes one byte at a time.
+fn trickle(bytes: Vec<u8>, pace: std::time::Duration) -> Response<Body> {
+    let (feed, body) = fed();
+    tokio::spawn(async move {
+        for byte in bytes {
+            tokio::time::sleep(pace).await;
+            if !feed.data(vec![byte]).await {
+                return;
+            }
+        }
+    });
+    Response::new(body)
 }
 
 /// How late answers come.
