@@ -101,7 +101,7 @@ impl Backoff {
 }
 
 /// Keeps a number within `0.0..=1.0`, whatever it was.
-fn unit(chance: f64) -> f64 {
+pub(crate) fn unit(chance: f64) -> f64 {
     if chance.is_nan() {
         0.5
     } else {

@@ -13,7 +13,7 @@ use crate::bundle::{Bundles, TrustBundle};
 use crate::clock::Clock;
 use crate::identity::{Identity, Trust};
 use crate::leaf::Leaf;
-use crate::renewal::{Backoff, Due};
+use crate::renewal::{Backoff, Due, unit};
 use crate::request::{CheckedRequest, KeyAndRequest};
 use crate::signer::{SignError, Signer, SignerRoots};
 
@@ -202,7 +202,7 @@ impl<S: Issuance> Renewer<S> {
             tokio::select! {
                 () = tokio::time::sleep(wait.min(LOOK_AT_CLOCK)) => {}
                 () = self.soon.notified() => {
-                    let within = life.mul_f64(SPREAD * (self.chance)().clamp(0.0, 1.0));
+                    let within = life.mul_f64(SPREAD * unit((self.chance)()));
                     *due = due.or_within(self.clock.read(), within);
                 }
             }
