@@ -115,11 +115,11 @@ impl Groups {
                     routes: self.set(&parent, before.map(|old| &old.routes)),
                     ..Listener::clone(listener)
                 };
-                *listener = shared(before, new);
+                *listener = shared(before, new, |a, b| Arc::ptr_eq(&a.routes, &b.routes));
             }
-            *port = shared(before, filled);
+            *port = shared(before, filled, |a, b| same(&a.listeners, &b.listeners));
         }
-        shared(old, gateway)
+        shared(old, gateway, |a, b| same(&a.ports, &b.ports))
     }
 
     /// A Service with the routes of its groups, likewise.
@@ -144,9 +144,9 @@ impl Groups {
                 let before = before.and_then(|old| old.consumers.get(namespace));
                 *set = self.set(&parent(Some(namespace)), before);
             }
-            *port = shared(before, filled);
+            *port = shared(before, filled, |_, _| true);
         }
-        shared(old, service)
+        shared(old, service, |a, b| same(&a.ports, &b.ports))
     }
 
     /// The set of a parent; an empty one stays the empty one it was.
@@ -159,13 +159,21 @@ impl Groups {
     }
 }
 
-/// The old value if the new one is equal. Sets of routes compare by pointer first, and those of an
-/// unchanged parent are the same.
-fn shared<T: PartialEq>(old: Option<&Arc<T>>, new: T) -> Arc<T> {
+/// The old value if the new one is equal. `alike` looks at the pointers of their parts first: a part
+/// that changed is a new one, and comparing two sets of 5,000 routes would find out late.
+fn shared<T: PartialEq>(
+    old: Option<&Arc<T>>,
+    new: T,
+    alike: impl FnOnce(&T, &T) -> bool,
+) -> Arc<T> {
     match old {
-        Some(old) if **old == new => old.clone(),
+        Some(old) if alike(old, &new) && **old == new => old.clone(),
         _ => Arc::new(new),
     }
+}
+
+fn same<T>(old: &[Arc<T>], new: &[Arc<T>]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
 }
 
 /// Replaces rules by known ones that are equal: pointer equality means "unchanged" to everything that
