@@ -153,18 +153,22 @@ fn step(replica: &mut Replica, server: &mut Server, jitter: &Jitter) {
         replica.at = now + jitter.up_to(2_000 * MS);
         return;
     }
-    let claim = match replica.election.renewal(now) {
-        Some(claim) => claim,
-        None => replica.election.read(server.record.as_ref(), now),
-    };
-    let answer = server.write(&claim, replica.election.spec(&TestClock.wall()));
-    // Every third answer is very late; every tenth is lost.
+    // Every third request never arrives, every third answer is very late, every tenth is lost.
+    let arrives = jitter.up_to(3 * MS) >= MS;
     let late = if jitter.up_to(3 * MS) < MS {
         6_000
     } else {
         200
     };
     let is_lost = jitter.up_to(10 * MS) < MS;
+    let answer = arrives.then(|| {
+        let claim = match replica.election.renewal(now) {
+            Some(claim) => claim,
+            None => replica.election.read(server.record.as_ref(), now),
+        };
+        server.write(&claim, replica.election.spec(&TestClock.wall()))
+    });
+    let answer = answer.flatten();
     replica.at = now + jitter.up_to(late * MS);
     replica.under_way = Some((now, answer.filter(|_| !is_lost)));
 }
