@@ -2,6 +2,7 @@
 
 mod assemble;
 mod book;
+mod entries;
 mod file;
 mod known;
 mod parallel;

@@ -1,9 +1,12 @@
 //! From judged documents to what is remembered of their file, with a place for every finding.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{At, Entry, File, Foreign, Mark, Wholeness, dense};
+use weft_api::ObjectRef;
+
+use super::file::{At, Entry, File, Foreign, Mark, Wholeness};
 use super::places::{place_in, place_of_line};
 use super::read::{Judged, Piece, Raw, Unreadable};
 use crate::admit::Verdict;
@@ -38,12 +41,13 @@ pub(super) fn assemble(raw: &Raw, judged: Vec<Judged>) -> File {
         path: &raw.path,
         text,
     };
+    let mut entries = BTreeMap::new();
     for Judged { at, mark, pieces } in judged {
         file.documents += 1;
         match pieces {
             Ok(pieces) => {
                 for piece in pieces {
-                    source.add(&mut file, piece, mark);
+                    source.add(&mut file, &mut entries, (piece, mark));
                 }
             }
             Err(error) => {
@@ -53,7 +57,7 @@ pub(super) fn assemble(raw: &Raw, judged: Vec<Judged>) -> File {
         }
     }
     file.findings.truncate(FINDINGS_MAX);
-    file.entries = dense(file.entries);
+    file.entries = entries.into();
     file
 }
 
@@ -63,7 +67,12 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn add(&self, file: &mut File, piece: Piece, mark: Mark) {
+    fn add(
+        &self,
+        file: &mut File,
+        entries: &mut BTreeMap<ObjectRef, Entry>,
+        (piece, mark): (Piece, Mark),
+    ) {
         let at = piece.at;
         let (reference, object) = match piece.verdict {
             Verdict::Good(object) => (object.reference(), Some(object)),
@@ -91,7 +100,7 @@ impl Source<'_> {
                 (reference, None)
             }
         };
-        if let Some(first) = file.entries.get(&reference) {
+        if let Some(first) = entries.get(&reference) {
             let place = |at, field| {
                 let about = (Some(reference.kind), field, Part::Value);
                 place_in(self.path, self.text, at, about)
@@ -104,7 +113,7 @@ impl Source<'_> {
             return;
         }
         let refused = object.is_none();
-        file.entries.insert(
+        entries.insert(
             reference,
             Entry {
                 at,

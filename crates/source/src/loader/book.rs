@@ -312,9 +312,10 @@ fn keep_last_good(file: &mut File, old: &File) {
     };
     if file.wholeness == Wholeness::Broken && !old.entries.is_empty() {
         let entries = old.entries.iter();
-        file.entries = entries
+        let kept: BTreeMap<_, _> = entries
             .map(|(object, entry)| (object.clone(), kept(entry)))
             .collect();
+        file.entries = kept.into();
         // The file counts as one thing: of a half-finished edit nothing is taken.
         for finding in &mut file.findings {
             finding.message += "; everything in this file keeps its last good version";
@@ -324,7 +325,8 @@ fn keep_last_good(file: &mut File, old: &File) {
     if file.wholeness == Wholeness::Whole && !file.entries.values().any(|entry| entry.refused) {
         return;
     }
-    for (object, before) in &old.entries {
+    let mut missing = BTreeMap::new();
+    for (object, before) in old.entries.iter() {
         match file.entries.get_mut(object) {
             Some(entry) if entry.refused && before.object.is_some() => {
                 entry.object.clone_from(&before.object);
@@ -337,9 +339,12 @@ fn keep_last_good(file: &mut File, old: &File) {
             Some(_) => {}
             // It may be the object of a document that does not say which one it is.
             None if file.wholeness == Wholeness::Nameless => {
-                file.entries.insert(object.clone(), kept(before));
+                missing.insert(object.clone(), kept(before));
             }
             None => {}
         }
+    }
+    if !missing.is_empty() {
+        file.entries.extend(missing);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use weft_api::{AnyObject, ObjectRef};
 
+use super::entries::Entries;
 use super::walk::Stamp;
 use crate::finding::Finding;
 
@@ -44,9 +45,6 @@ impl Mark {
         Self(hasher.finish())
     }
 }
-
-/// The objects of a file.
-pub(crate) type Entries = BTreeMap<ObjectRef, Entry>;
 
 /// How much of a file could be understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
