@@ -3,7 +3,7 @@
 //! The suite's own report counts tests that call `t.Parallel` as passed before they have run, so
 //! results are taken from the lines `--- PASS`, `--- FAIL` and `--- SKIP` alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ const ROOT: &str = "TestConformance";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Passed,
-    /// With the first error it told, if it told one.
+    /// With the first error it told, or else the parts of it that failed.
     Failed(Option<String>),
     /// It has begun and there is no result: a panic or the time limit ended the run.
     Unfinished,
@@ -51,9 +51,12 @@ struct Reader {
     /// The name of the Go test that the lines belong to.
     speaker: String,
     results: BTreeMap<String, Outcome>,
-    started: Vec<String>,
+    /// Tests that have begun; each of their parts begins them again.
+    started: BTreeSet<String>,
     /// First error of each test, and of the suite itself under [`ROOT`].
     errors: BTreeMap<String, String>,
+    /// Subtests that failed, by the test they are part of.
+    parts: BTreeMap<String, Vec<String>>,
     /// Whether the line continues an error.
     in_error: bool,
     skips: BTreeMap<String, Verdict>,
@@ -118,7 +121,13 @@ impl Reader {
             Some(short) if !short.contains('/') => {
                 self.results.insert(short.to_owned(), outcome);
             }
-            // Its parts decide about a test through the result of the whole.
+            // Its parts decide about a test through the result of the whole; they only explain it.
+            Some(short) if matches!(outcome, Outcome::Fail) => {
+                if let Some((test, part)) = short.split_once('/') {
+                    let parts = self.parts.entry(test.to_owned()).or_default();
+                    parts.push(part.to_owned());
+                }
+            }
             _ => {}
         }
     }
@@ -155,17 +164,23 @@ impl Reader {
         }
     }
 
+    /// Why a test failed.
+    fn reason(&mut self, test: &str) -> Option<String> {
+        let parts = self.parts.remove(test).map(|parts| parts.join(", "));
+        self.errors.remove(test).or(parts)
+    }
+
     fn finish(mut self) -> Log {
         let root = self.results.remove(ROOT);
         let mut tests = BTreeMap::new();
-        for name in &self.started {
-            let verdict = match self.results.get(name) {
+        for name in std::mem::take(&mut self.started) {
+            let verdict = match self.results.get(&name) {
                 Some(Outcome::Pass) => Verdict::Passed,
-                Some(Outcome::Fail) => Verdict::Failed(self.errors.remove(name)),
-                Some(Outcome::Skip) => self.skips.remove(name).unwrap_or(Verdict::Skipped),
+                Some(Outcome::Fail) => Verdict::Failed(self.reason(&name)),
+                Some(Outcome::Skip) => self.skips.remove(&name).unwrap_or(Verdict::Skipped),
                 None => Verdict::Unfinished,
             };
-            tests.insert(name.clone(), verdict);
+            tests.insert(name, verdict);
         }
         let is_explained = tests
             .values()

@@ -98,6 +98,27 @@ FAIL
 }
 
 #[test]
+fn a_test_that_tells_no_error_is_explained_by_its_parts() {
+    check(
+        "\
+=== RUN   TestConformance
+=== RUN   TestConformance/MeshHTTPRouteRedirectHostAndStatus
+=== RUN   TestConformance/MeshHTTPRouteRedirectHostAndStatus/0_request_to_'echo/hostname-redirect'
+    pod.go:72: 2026-11-21T19:14:57.6Z: Response expectation failed for request: [client ...]
+--- FAIL: TestConformance (235.79s)
+    --- FAIL: TestConformance/MeshHTTPRouteRedirectHostAndStatus (0.03s)
+        --- FAIL: TestConformance/MeshHTTPRouteRedirectHostAndStatus/0_request_to_'echo/hostname-redirect' (30.00s)
+FAIL
+",
+        &[(
+            "MeshHTTPRouteRedirectHostAndStatus",
+            Verdict::Failed(Some("0_request_to_'echo/hostname-redirect'".to_owned())),
+        )],
+        None,
+    );
+}
+
+#[test]
 fn a_parallel_test_that_was_only_paused_has_not_passed() {
     check(
         "\
