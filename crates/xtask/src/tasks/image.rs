@@ -93,7 +93,12 @@ fn compile(images: &[&Image]) -> Result<()> {
     for image in images {
         args.extend(["--package", image.package, "--bin", image.name]);
     }
-    let outcome = command::cargo("image-build", &args, &[("RUSTFLAGS", FLAGS)])?;
+    // The names of functions stay, for backtraces; what only a debugger reads is more than half.
+    let env = [
+        ("RUSTFLAGS", FLAGS),
+        ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ];
+    let outcome = command::cargo("image-build", &args, &env)?;
     if outcome.succeeded {
         return Ok(());
     }
