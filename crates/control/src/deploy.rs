@@ -5,13 +5,11 @@
 //! Objects are JSON values because they are written by server-side apply, where a field that is
 //! absent is a field somebody else may own.
 
-mod addresses;
 mod deployment;
 mod metadata;
 mod name;
 mod parameters;
 mod quantity;
-mod roots;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -24,11 +22,9 @@ use thiserror::Error;
 use weft_api::{Gateway, ObjectKey};
 use weft_spiffe::TrustDomain;
 
-pub use addresses::{Addresses, addresses};
 pub use metadata::{CLASS_LABEL, GATEWAY_LABEL, is_ours};
 pub use name::{deployed_name, label_value};
 pub use parameters::{LogLevel, ParameterError, Parameters, Resources};
-pub use roots::{ROOTS_KEY, ROOTS_NAME, roots};
 pub use service::{Port, ports};
 
 use metadata::Owned;
@@ -36,6 +32,11 @@ use metadata::Owned;
 /// Port of every gateway pod for probes and metrics. No Service leads to it, and no listener can
 /// have it.
 pub const ADMIN_PORT: u16 = 15021;
+/// ConfigMap with the roots of the mesh, which the control plane publishes in every namespace that
+/// has Gateways. Pods wait for it.
+pub const ROOTS_NAME: &str = "weft-root";
+/// Its key, in PEM.
+pub const ROOTS_KEY: &str = "root.pem";
 /// Whom the tokens of gateways are meant for; no API server takes them.
 pub const TOKEN_AUDIENCE: &str = "weft-identity";
 /// Beyond its drain, a pod has so long to end before it is killed.
@@ -46,9 +47,10 @@ const GRACE: Duration = Duration::from_secs(30);
 pub struct Settings {
     /// Image of `weft-proxy`.
     pub image: String,
-    /// Where configuration and certificates come from, as `HOST:PORT`; the host is also the name
-    /// its certificate must have.
+    /// Host where configuration and certificates come from.
     pub control_plane: String,
+    /// Namespace of the control plane, which its identity names.
+    pub control_namespace: String,
     /// Whose identities the gateways have.
     pub trust_domain: TrustDomain,
     /// From the signal to end, new connections are accepted for so long, until the last client has

@@ -1,20 +1,17 @@
 //! The pods of a Gateway. They are admitted under the Pod Security Standard `restricted`: nothing
 //! here needs root, a capability, a writable root or a token for the API server.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::metadata::Owned;
 use super::parameters::Parameters;
-use super::roots::{ROOTS_KEY, ROOTS_NAME};
-use super::{ADMIN_PORT, GRACE, Settings, TOKEN_AUDIENCE};
+use super::{ADMIN_PORT, GRACE, ROOTS_KEY, ROOTS_NAME, Settings, TOKEN_AUDIENCE};
 
 /// The user `nonroot` of the usual images without a shell.
 const USER: u32 = 65532;
 const CONTAINER: &str = "gateway";
-const ROOTS_DIRECTORY: &str = "/etc/weft/root";
-const TOKEN_DIRECTORY: &str = "/var/run/secrets/weft";
+const ROOTS_DIRECTORY: &str = "/var/run/secrets/weft/root";
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/weft/token";
 const TOKEN_FILE: &str = "token";
 const TOKEN_SECONDS: u32 = 3600;
 const STATE_DIRECTORY: &str = "/var/lib/weft";
@@ -91,6 +88,10 @@ fn container(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Val
         "name": CONTAINER,
         "image": settings.image,
         "args": arguments(owned, parameters, settings),
+        "env": [{
+            "name": "WEFT_INSTANCE",
+            "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } },
+        }],
         "ports": [{ "name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP" }],
         "resources": parameters.resources.rendered(),
         "securityContext": {
@@ -110,6 +111,7 @@ fn container(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Val
     })
 }
 
+/// All that the proxy is told, what it would take by default as well: a page shows it whole.
 fn arguments(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Vec<String> {
     let options = [
         ("name", owned.gateway.clone()),
@@ -117,20 +119,17 @@ fn arguments(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Vec
         ("service-account", owned.name.clone()),
         ("trust-domain", settings.trust_domain.to_string()),
         ("control-plane", settings.control_plane.clone()),
+        ("control-namespace", settings.control_namespace.clone()),
         ("root-file", format!("{ROOTS_DIRECTORY}/{ROOTS_KEY}")),
         ("token-file", format!("{TOKEN_DIRECTORY}/{TOKEN_FILE}")),
         ("state-dir", STATE_DIRECTORY.to_owned()),
         ("admin", format!("[::]:{ADMIN_PORT}")),
-        ("drain-delay", seconds(settings.drain_delay)),
-        ("drain-limit", seconds(settings.drain_limit)),
-        ("log-level", parameters.log_level.as_str().to_owned()),
+        ("drain-delay", settings.drain_delay.as_secs().to_string()),
+        ("drain-limit", settings.drain_limit.as_secs().to_string()),
+        ("log", parameters.log_level.as_str().to_owned()),
     ];
     let given = options.map(|(option, value)| format!("--{option}={value}"));
     ["gateway".to_owned()].into_iter().chain(given).collect()
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{}s", duration.as_secs())
 }
 
 fn probe(path: &str, period_seconds: u32, failures: u32) -> Value {

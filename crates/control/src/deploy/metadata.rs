@@ -52,7 +52,7 @@ impl Owned {
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );
         Ok(Self {
-            owner: owner(gateway, true)?,
+            owner: owner(gateway)?,
             name: deployed,
             gateway: name.to_owned(),
             namespace: namespace.to_owned(),
@@ -96,23 +96,20 @@ impl Owned {
 ///
 /// It does not block the deletion of the Gateway: that would need the right to change its
 /// finalizers, and buys nothing.
-pub(super) fn owner(gateway: &Gateway, controller: bool) -> Result<Value, RenderError> {
+fn owner(gateway: &Gateway) -> Result<Value, RenderError> {
     let metadata = &gateway.metadata;
     let name = metadata.name.as_deref().unwrap_or_default();
     let Some(uid) = metadata.uid.as_deref().filter(|uid| !uid.is_empty()) else {
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         return Err(RenderError::NoUid(ObjectKey::new(namespace, name)));
     };
-    let mut reference = json!({
+    Ok(json!({
         "apiVersion": format!("{GATEWAY_GROUP}/v1"),
         "kind": "Gateway",
         "name": name,
         "uid": uid,
-    });
-    if controller {
-        reference["controller"] = json!(true);
-    }
-    Ok(reference)
+        "controller": true,
+    }))
 }
 
 /// Whether an object of the cluster was generated for this incarnation of the Gateway. One that

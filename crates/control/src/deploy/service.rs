@@ -84,7 +84,7 @@ impl Port {
 /// there is none.
 ///
 /// A Service can ask a load balancer for one address; of several the first is asked for, and
-/// [`super::addresses`] says of which ones it does not have. An address fixes the family as well:
+/// the status names those it does not have. An address fixes the family as well:
 /// a second address of the other family was not asked for.
 fn addressed(gateway: &Gateway, service_type: &ServiceType) -> Map<String, Value> {
     let asked = asked(gateway);

@@ -5,17 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weft_api::{AnyObject, ConfigMap, Gateway, ListenerSet, Reason, Service};
+use weft_api::{AnyObject, ConfigMap, Gateway, ListenerSet};
 use weft_spiffe::TrustDomain;
 
-use super::{
-    ADMIN_PORT, Addresses, Deployed, Parameters, Settings, addresses, is_ours, ports, render, roots,
-};
+use super::{ADMIN_PORT, Deployed, Parameters, Settings, is_ours, ports, render};
 
 fn settings() -> Settings {
     Settings {
         image: "ghcr.io/weft-mesh/weft-proxy:0.1.0".to_owned(),
-        control_plane: "weft-controller.weft-system.svc:15012".to_owned(),
+        control_plane: "weft-controller.weft-system.svc".to_owned(),
+        control_namespace: "weft-system".to_owned(),
         trust_domain: TrustDomain::parse("cluster.local").expect("a trust domain"),
         drain_delay: Duration::from_secs(5),
         drain_limit: Duration::from_secs(300),
@@ -87,17 +86,6 @@ fn everything_a_gateway_can_say_is_in_its_service_as_reviewed() {
     let deployed = deployed(&gateway, &Parameters::default());
     let service = deployed.service.expect("a Service");
     check_page("service", &[&service]);
-}
-
-#[test]
-fn roots_belong_to_all_gateways_of_a_namespace() {
-    let (one, mut other) = (gateway(ONE_PORT), gateway(ONE_PORT));
-    other.metadata.name = Some("another".into());
-    other.metadata.uid = Some("77aa".into());
-    let map = |gateways: [&Gateway; 2]| roots("infra", gateways, "PEM\n").expect("both have a uid");
-    let rendered = map([&one, &other]);
-    assert_eq!(rendered, map([&other, &one]), "the order of Gateways shows");
-    check_page("roots", &[&rendered]);
 }
 
 #[test]
@@ -220,10 +208,7 @@ fn parameters_are_where_they_belong() {
     });
     assert_eq!(container["resources"], resources);
     let arguments = container["args"].as_array().expect("arguments");
-    assert!(
-        arguments.contains(&json!("--log-level=debug")),
-        "{arguments:?}"
-    );
+    assert!(arguments.contains(&json!("--log=debug")), "{arguments:?}");
     let service = deployed.service.expect("a Service");
     assert_eq!(service["spec"]["type"], "ClusterIP");
 }
@@ -306,96 +291,6 @@ fn parameters_of_other_kinds_and_missing_ones_are_refused() {
         missing.contains("ConfigMap infra/gone does not exist"),
         "{missing}"
     );
-}
-
-/// Each case: addresses of the Gateway, the Service's type, its load balancer's ingress; what is
-/// assigned; the reason and a part of the message when something is missing.
-type AddressCase = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    Option<(Reason, &'static str)>,
-);
-
-const ADDRESSES: &[AddressCase] = &[
-    (
-        "",
-        "LoadBalancer",
-        "",
-        &[],
-        Some((Reason::AddressNotAssigned, "load balancer")),
-    ),
-    ("", "LoadBalancer", "{ip: 192.0.2.1}", &["192.0.2.1"], None),
-    (
-        "",
-        "LoadBalancer",
-        "{hostname: lb.example}",
-        &["lb.example"],
-        None,
-    ),
-    ("", "ClusterIP", "", &["10.96.0.9"], None),
-    (
-        "{type: IPAddress}",
-        "LoadBalancer",
-        "{ip: 192.0.2.1}",
-        &["192.0.2.1"],
-        None,
-    ),
-    (
-        "{type: IPAddress}",
-        "LoadBalancer",
-        "{hostname: lb.example}",
-        &["lb.example"],
-        Some((Reason::AddressNotUsable, "any address of type IPAddress")),
-    ),
-    (
-        "{value: 192.0.2.1}",
-        "LoadBalancer",
-        "{ip: 192.0.2.1}",
-        &["192.0.2.1"],
-        None,
-    ),
-    (
-        "{value: \"2001:db8:0::1\"}",
-        "LoadBalancer",
-        "{ip: \"2001:db8::1\"}",
-        &["2001:db8::1"],
-        None,
-    ),
-    (
-        "{value: 192.0.2.9}, {value: 192.0.2.1}",
-        "LoadBalancer",
-        "{ip: 192.0.2.1}",
-        &["192.0.2.1"],
-        Some((Reason::AddressNotUsable, "not given 192.0.2.9;")),
-    ),
-    ("{value: 10.96.0.9}", "ClusterIP", "", &["10.96.0.9"], None),
-];
-
-#[test]
-fn addresses_are_those_of_the_service_and_missing_ones_are_named() {
-    for (asked, service_type, ingress, expected, problem) in ADDRESSES {
-        let gateway = gateway(&format!("addresses: [{asked}]"));
-        let service: Service = object(&format!(
-            "{{spec: {{type: {service_type}, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9]}}, \
-             status: {{loadBalancer: {{ingress: [{ingress}]}}}}}}"
-        ));
-        let found = addresses(&gateway, Some(&service));
-        let row = format!("[{asked}] by {service_type} [{ingress}]");
-        let values = found.assigned.iter().filter_map(|it| it.value.as_deref());
-        assert_eq!(values.collect::<Vec<_>>(), *expected, "{row}");
-        match (found.problem(), problem) {
-            (None, None) => {}
-            (Some((reason, message)), Some((wanted, part))) => {
-                assert_eq!(reason, *wanted, "{row}");
-                assert!(message.contains(part), "{row}: {message}");
-            }
-            (found, _) => panic!("{row}: {found:?}"),
-        }
-    }
-    let nothing = addresses(&gateway(""), None);
-    assert_eq!(nothing, Addresses::default(), "without a Service");
 }
 
 #[test]
