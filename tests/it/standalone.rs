@@ -3,6 +3,7 @@
 
 mod admin;
 mod answers;
+mod backend_tls;
 mod bodies;
 mod change;
 mod drain;

@@ -66,7 +66,10 @@ fn table<'t>(tables: &'t Tables, ask: &Ask) -> Result<(&'t RouteSet, FilterConte
                         format!("grpc UNAVAILABLE {}, not passed through", fault.as_str())
                     }
                     Some(fault) => format!("500 {}, not passed through", fault.as_str()),
-                    None => format!("passed through to {service}:{port}"),
+                    None => match &frontend.tls {
+                        Some(_) => format!("passed through to {service}:{port} in TLS"),
+                        None => format!("passed through to {service}:{port}"),
+                    },
                 }),
             }
         }

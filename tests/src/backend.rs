@@ -14,10 +14,16 @@ use http_body_util::BodyExt;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
-    service::service_fn,
+    service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpListener, task::JoinSet};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     body::{Body, full},
@@ -29,8 +35,34 @@ use crate::{
 pub enum Speaks {
     /// HTTP/1.
     Http1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2 with prior knowledge, or inside TLS.
     H2c,
+}
+
+impl Speaks {
+    /// Serves one connection to its end, whatever that is.
+    pub async fn serve<IO, S>(self, stream: IO, service: S)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send + 'static,
+    {
+        let io = TokioIo::new(stream);
+        let _ended = match self {
+            Self::Http1 => {
+                http1::Builder::new()
+                    .max_headers(200)
+                    .serve_connection(io, service)
+                    .with_upgrades()
+                    .await
+            }
+            Self::H2c => {
+                http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(io, service)
+                    .await
+            }
+        };
+    }
 }
 
 /// A back-end. Dropping it closes its socket and its connections.
@@ -83,6 +115,27 @@ impl Backend {
         H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        Self::serve_in(speaks, None, handler).await
+    }
+
+    /// A back-end that does as `handler` says, inside TLS. Connections that come without TLS, or that
+    /// it refuses, are counted and closed.
+    ///
+    /// # Panics
+    /// When the system gives no socket.
+    pub async fn serve_tls<H, F>(speaks: Speaks, tls: Arc<ServerConfig>, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::serve_in(speaks, Some(TlsAcceptor::from(tls)), handler).await
+    }
+
+    async fn serve_in<H, F>(speaks: Speaks, tls: Option<TlsAcceptor>, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expected("a back-end's socket");
@@ -96,6 +149,7 @@ impl Backend {
                 let (stream, _peer) = listener.accept().await.expected("accept");
                 counted.connections.fetch_add(1, Relaxed);
                 let (handler, counted) = (handler.clone(), Arc::clone(&counted));
+                let tls = tls.clone();
                 connections.spawn(async move {
                     counted.open.fetch_add(1, Relaxed);
                     let of_requests = Arc::clone(&counted);
@@ -104,22 +158,14 @@ impl Backend {
                         let answer = handler(request);
                         async move { Ok::<_, Infallible>(answer.await) }
                     });
-                    let io = TokioIo::new(stream);
                     // However a connection ends, the test sees it at the client.
-                    let _ended = match speaks {
-                        Speaks::Http1 => {
-                            http1::Builder::new()
-                                .max_headers(200)
-                                .serve_connection(io, service)
-                                .with_upgrades()
-                                .await
-                        }
-                        Speaks::H2c => {
-                            http2::Builder::new(TokioExecutor::new())
-                                .serve_connection(io, service)
-                                .await
-                        }
-                    };
+                    match tls {
+                        None => speaks.serve(stream, service).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => speaks.serve(stream, service).await,
+                            Err(_refused) => {}
+                        },
+                    }
                     counted.open.fetch_sub(1, Relaxed);
                 });
             }
@@ -150,7 +196,11 @@ impl Backend {
     }
 }
 
-async fn echo(name: &'static str, request: Request<Incoming>) -> Response<Body> {
+/// Answers a request with what it saw, see [`Backend::echo`].
+///
+/// # Panics
+/// Never; whatever arrives has a form in text.
+pub async fn echo(name: &'static str, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let mut said = format!(
         "backend: {name}\n{} {} {:?}\n",

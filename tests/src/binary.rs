@@ -121,6 +121,17 @@ impl Run {
         }
     }
 
+    /// Replaces a file that is served, as an editor does.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: &str) {
+        let manifests = self.directory.path().join("yaml");
+        let written = self.directory.path().join("written");
+        fs::write(&written, content).expect("a manifest");
+        fs::rename(written, manifests.join(name)).expect("its place");
+    }
+
     /// Content of a file of the state directory; `None` when it is not there.
     #[must_use]
     pub fn state(&self, file: impl AsRef<Path>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The data path under test: manifests in, listening sockets on loopback out, all in one process.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,6 @@ use std::{
 
 use serde_json::Value;
 use weft_api::AnyObject;
-use weft_certs::ServerCert;
 use weft_forward::{Configuration, InletKey};
 use weft_ir::{Name, ServicePort};
 use weft_proxy::{
@@ -26,7 +25,7 @@ use weft_telemetry::{
 };
 use weft_translate::{EndpointTable, GatewayFacts, Scope, Translator};
 
-use crate::{wait::Expected, world::World};
+use crate::{trust::Trust, wait::Expected, world::World};
 
 /// First port of the sockets that stand for ClusterIPs.
 const MESH_PORTS: u16 = 20_000;
@@ -42,6 +41,7 @@ pub struct Weft {
 struct State {
     translator: Translator,
     endpoints: EndpointTable,
+    trust: Trust,
     generation: u64,
     binds: BTreeSet<Bind>,
     configuration: Configuration,
@@ -88,6 +88,7 @@ impl Weft {
         let state = State {
             translator: Translator::default(),
             endpoints: EndpointTable::default(),
+            trust: Trust::default(),
             generation: 0,
             binds: BTreeSet::new(),
             configuration: Configuration::default(),
@@ -118,7 +119,8 @@ impl Weft {
         state.configuration = Configuration {
             tables: Arc::clone(&output.tables),
             endpoints: Arc::clone(state.endpoints.table()),
-            certificates: Arc::new(certificates(&store)),
+            certificates: Arc::new(state.trust.certificates(&store)),
+            roots: Arc::new(state.trust.roots(&store)),
         };
         state
             .binds
@@ -241,17 +243,4 @@ fn scope(store: &Store) -> Scope {
         })
         .collect::<BTreeMap<_, _>>();
     scope
-}
-
-fn certificates(store: &Store) -> HashMap<Name, ServerCert> {
-    let secrets = store.secrets().entries();
-    let certificate = |(key, secret): (&weft_api::ObjectKey, &Arc<weft_api::Secret>)| {
-        let pem = |name: &str| secret.string_data.get(name).map(String::as_bytes);
-        let cert = ServerCert::from_pem(pem("tls.crt")?, pem("tls.key")?);
-        Some((
-            Name::new(key.namespace(), key.name()),
-            cert.expected("a certificate of the world"),
-        ))
-    };
-    secrets.filter_map(certificate).collect()
 }

@@ -66,6 +66,9 @@ fn tables(tables: &Tables, own: &BTreeSet<ObjectRef>) -> String {
 
 /// A Gateway of the fixture with all its listeners; another one with those that have routes.
 fn gateway_table(text: &mut String, gateway: &Gateway, is_own: bool) {
+    if let Some(secret) = &gateway.client_certificate {
+        let _ = writeln!(text, "Gateway {} shows backends {secret}", gateway.name);
+    }
     for port in &gateway.ports {
         for listener in &port.listeners {
             if listener.routes.is_empty() && !is_own {
@@ -98,7 +101,8 @@ fn service_table(text: &mut String, service: &Service, is_own: bool) {
             consumers,
             ..
         } = &**port;
-        if producer.is_none() && consumers.is_empty() && port.fault.is_none() && !is_own {
+        let is_plain = port.fault.is_none() && port.tls.is_none();
+        if producer.is_none() && consumers.is_empty() && is_plain && !is_own {
             continue;
         }
         let addresses: Vec<String> = service
@@ -115,6 +119,9 @@ fn service_table(text: &mut String, service: &Service, is_own: bool) {
             port.protocol,
             port.upstream
         );
+        if let Some(tls) = &port.tls {
+            let _ = writeln!(text, "  when no route takes it: {tls}");
+        }
         if let Some(fault) = port.fault {
             let _ = writeln!(text, "  refused when no route takes it: {}", fault.as_str());
         }

@@ -152,6 +152,29 @@ impl World {
         ))
     }
 
+    /// A ConfigMap with certification authorities in PEM.
+    #[must_use]
+    pub fn authorities(self, name: &str, pem: &str) -> Self {
+        let (namespace, name) = split(name);
+        let pem = pem.trim_end().replace('\n', "\n    ");
+        self.with(&format!(
+            "apiVersion: v1\nkind: ConfigMap\n\
+             metadata: {{name: {name}, namespace: {namespace}}}\n\
+             data:\n  ca.crt: |\n    {pem}"
+        ))
+    }
+
+    /// A BackendTLSPolicy for a Service of its namespace.
+    #[must_use]
+    pub fn backend_tls(self, name: &str, service: &str, validation: &str) -> Self {
+        let spec = format!(
+            "targetRefs: [{{group: \"\", kind: Service, name: {service}}}], \
+             validation: {{{validation}}}"
+        );
+        let version = "gateway.networking.k8s.io/v1";
+        self.object(version, "BackendTLSPolicy", name, &spec)
+    }
+
     fn attached(self, kind: &str, name: &str, parent: &str, spec: &str) -> Self {
         let spec = format!("parentRefs: [{parent}], {spec}");
         self.object("gateway.networking.k8s.io/v1", kind, name, &spec)

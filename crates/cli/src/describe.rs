@@ -77,10 +77,17 @@ fn comparison(value: &StringMatch) -> String {
     }
 }
 
-/// `shop/web-stable:80`, or the reference and why it cannot be used.
+/// `shop/web-stable:80`, with the TLS it gets, or the reference and why it cannot be used.
 pub(crate) fn target(target: &Target) -> String {
     match target {
-        Target::Service { port, .. } => port.to_string(),
+        Target::Service {
+            port, tls: None, ..
+        } => port.to_string(),
+        Target::Service {
+            port,
+            tls: Some(tls),
+            ..
+        } => format!("{port} in TLS as {}", tls.hostname),
         Target::Fault { fault, reference } => format!("{reference} ({})", fault.as_str()),
     }
 }

@@ -8,7 +8,12 @@ use weft_source::{Event, Finding, Loader, Options, Places};
 use weft_store::Store;
 use weft_translate::{ClassPolicy, GatewayFacts, Output, Scope, translate};
 
-use crate::{args::Global, exit::Failure, progress, run::Certificates};
+use crate::{
+    args::Global,
+    exit::Failure,
+    progress,
+    run::{Authorities, Certificates},
+};
 
 /// What files say.
 pub(crate) struct Loaded {
@@ -63,6 +68,8 @@ pub(crate) fn once(
 fn scope(store: &Store, classes: ClassPolicy) -> Scope {
     let mut certificates = Certificates::default();
     certificates.update(store);
+    let mut authorities = Authorities::default();
+    authorities.update(store);
     let facts = |gateway: &Arc<weft_api::Gateway>| {
         let key = gateway.key();
         let asked = gateway.spec.addresses.iter();
@@ -80,6 +87,7 @@ fn scope(store: &Store, classes: ClassPolicy) -> Scope {
         classes,
         gateways,
         unusable_certificates: certificates.unusable(),
+        unusable_authorities: authorities.unusable(),
         ..Scope::standalone()
     }
 }

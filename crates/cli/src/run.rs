@@ -6,6 +6,7 @@
 mod addresses;
 mod admin;
 mod assemble;
+mod authorities;
 mod certificates;
 mod control;
 mod engine;
@@ -25,6 +26,7 @@ use weft_proxy::admin::Admin;
 use weft_telemetry::{access_log, logging};
 
 pub(crate) use self::{
+    authorities::Authorities,
     certificates::Certificates,
     control::View,
     engine::{Engine, Settings},

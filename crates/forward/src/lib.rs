@@ -8,6 +8,7 @@ mod body;
 mod clock;
 mod connection;
 mod exchange;
+mod handshake;
 mod http;
 pub mod limits;
 mod live;
@@ -18,6 +19,6 @@ mod worker;
 pub use self::{
     clock::Clock,
     connection::{Shared, accept},
-    live::{Configuration, Inlet, InletKey, Live},
+    live::{Configuration, Inlet, InletKey, Live, Roots},
     worker::{Dispatch, WorkerHandle, Workers},
 };

@@ -6,6 +6,7 @@
 //! once and keeps it to its last byte.
 
 mod build;
+mod cluster_key;
 mod state;
 
 use std::sync::{
@@ -18,15 +19,18 @@ use tokio_util::sync::CancellationToken;
 use weft_balance::WeightedSplit;
 use weft_certs::Acceptor;
 use weft_ir::{
-    Frontend, ListenerChoice, NoRecord, Port, RequestView, RouteKind, RouteSet, Rule, Scheme,
-    ServicePort, Target, UpstreamProtocol,
+    Frontend, ListenerChoice, Name, NoRecord, Port, RequestView, RouteKind, RouteSet, Rule, Scheme,
+    Target, UpstreamProtocol,
 };
 use weft_telemetry::{
     Reason,
     metrics::{ConnectionMetrics, RequestHandles},
 };
 
-pub use self::state::{Configuration, InletKey, Live};
+pub use self::{
+    cluster_key::Roots,
+    state::{Configuration, InletKey, Live},
+};
 use crate::upstream::Cluster;
 
 /// One place where connections come in.
@@ -138,6 +142,8 @@ pub(crate) enum ViewKind {
     /// A Gateway's port, with the live routes of each of its listeners.
     Gateway {
         port: Arc<Port>,
+        /// Secret with the certificate that backends are shown.
+        client_certificate: Option<Name>,
         listeners: Vec<Arc<LiveRoutes>>,
     },
     /// A Service's port for clients of one namespace.
@@ -182,7 +188,7 @@ pub(crate) struct LiveBackend {
 /// The cluster of a mirror filter.
 #[derive(Debug)]
 pub(crate) struct LiveMirror {
-    pub(crate) port: ServicePort,
+    pub(crate) target: Target,
     pub(crate) cluster: Arc<Cluster>,
 }
 
@@ -230,7 +236,9 @@ impl View {
         encoded_separator: bool,
     ) -> Decision<'_> {
         match &self.kind {
-            ViewKind::Gateway { port, listeners } => match port.listener_for(sni, request.host) {
+            ViewKind::Gateway {
+                port, listeners, ..
+            } => match port.listener_for(sni, request.host) {
                 ListenerChoice::Serve(index) => match listeners.get(index) {
                     Some(routes) => routes.decide(request, encoded_separator),
                     None => Decision::Refuse(404, Reason::NoRoute),
@@ -277,10 +285,13 @@ impl View {
 impl LiveRule {
     /// The cluster of a mirror target.
     pub(crate) fn mirror(&self, target: &Target) -> Option<(&Arc<Cluster>, UpstreamProtocol)> {
-        let Target::Service { port, protocol } = target else {
+        let Target::Service { protocol, .. } = target else {
             return None;
         };
-        let mirror = self.mirrors.iter().find(|mirror| mirror.port == *port)?;
+        let mirror = self
+            .mirrors
+            .iter()
+            .find(|mirror| mirror.target == *target)?;
         Some((&mirror.cluster, *protocol))
     }
 }

@@ -4,6 +4,7 @@ mod connect;
 mod lease;
 mod pool;
 mod stream;
+mod transport;
 
 use std::{
     collections::HashMap,
@@ -17,26 +18,31 @@ use weft_ir::{EndpointSet, EndpointState as Readiness, ServicePort};
 use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
 
 pub(crate) use self::{
-    connect::{ConnectError, connect},
+    connect::ConnectError,
     lease::{Lease, SendError, send},
     pool::Pool,
+    transport::{Connectors, Speaks, Transport, UpstreamIo, connect, connect_plain},
 };
 
-/// The endpoints of one Service port. Rules hold it; endpoint churn only swaps its members.
+/// The endpoints of one Service port, reached in one way. Rules hold it; endpoint churn and new
+/// certificates only swap its members.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     /// The Service port.
     pub(crate) key: ServicePort,
     /// Its gauges and ejection counters.
     pub(crate) metrics: Arc<BackendMetrics>,
+    /// Whether requests get TLS, or nothing.
+    pub(crate) is_secured: bool,
     members: ArcSwap<Members>,
 }
 
 /// The endpoints of a Service port at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Members {
     /// Those that take new requests.
     eligible: Box<[UpstreamRef]>,
+    transport: Transport,
     ready: usize,
     terminating: usize,
 }
@@ -46,6 +52,8 @@ pub(crate) struct Members {
 pub(crate) struct Upstream {
     /// Address and target port.
     pub(crate) address: SocketAddr,
+    /// How connections to it are secured; with another way it is another endpoint.
+    transport: Transport,
     state: EndpointState,
     /// One pool per worker thread, made at the first request.
     pools: Box<[OnceLock<Box<Pool>>]>,
@@ -70,10 +78,11 @@ impl AsRef<EndpointState> for UpstreamRef {
 }
 
 impl Upstream {
-    fn new(address: SocketAddr, workers: usize) -> Self {
+    fn new(address: SocketAddr, transport: Transport, workers: usize) -> Self {
         let pools = (0..workers).map(|_| OnceLock::new()).collect();
         Self {
             address,
+            transport,
             state: EndpointState::new(),
             pools,
         }
@@ -95,12 +104,46 @@ impl Upstream {
 
 impl Cluster {
     /// A Service port without endpoints.
-    pub(crate) fn new(key: ServicePort, metrics: Arc<BackendMetrics>) -> Self {
+    pub(crate) fn new(
+        key: ServicePort,
+        metrics: Arc<BackendMetrics>,
+        transport: Transport,
+    ) -> Self {
+        let is_secured = transport.is_secure();
+        let members = Members {
+            eligible: Box::default(),
+            transport,
+            ready: 0,
+            terminating: 0,
+        };
         Self {
             key,
             metrics,
-            members: ArcSwap::default(),
+            is_secured,
+            members: ArcSwap::from_pointee(members),
         }
+    }
+
+    /// Whether its endpoints can be connected to, as far as that is up to us.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.is_secured || !matches!(self.members.load().transport, Transport::Unusable)
+    }
+
+    /// Secures connections in another way from now on. Requests under way finish on theirs; no new
+    /// one gets a connection that was made before.
+    pub(crate) fn set_transport(&self, transport: Transport, workers: usize) {
+        let old = self.members.load_full();
+        let upstream = |old: &UpstreamRef| {
+            let fresh = Upstream::new(old.address, transport.clone(), workers);
+            UpstreamRef(Arc::new(fresh))
+        };
+        self.members.store(Arc::new(Members {
+            eligible: old.eligible.iter().map(upstream).collect(),
+            transport: transport.clone(),
+            ready: old.ready,
+            terminating: old.terminating,
+        }));
+        self.publish();
     }
 
     /// Calls `f` with the endpoints that take new requests now.
@@ -146,7 +189,14 @@ impl Cluster {
             .eligible()
             .map(|endpoint| match known.get(&endpoint.address) {
                 Some(upstream) => UpstreamRef::clone(upstream),
-                None => UpstreamRef(Arc::new(Upstream::new(endpoint.address, workers))),
+                None => {
+                    let transport = old.transport.clone();
+                    UpstreamRef(Arc::new(Upstream::new(
+                        endpoint.address,
+                        transport,
+                        workers,
+                    )))
+                }
             })
             .collect();
         let ready = set
@@ -157,6 +207,7 @@ impl Cluster {
         let terminating = set.all().len() - ready;
         self.members.store(Arc::new(Members {
             eligible,
+            transport: old.transport.clone(),
             ready,
             terminating,
         }));

@@ -1,8 +1,14 @@
 //! Backends of a rule: where requests go, and what answers when they cannot.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Filters, ServicePort};
+
+mod tls;
+
+pub use self::tls::{Authorities, BackendTls, SubjectAltName};
 
 /// One `backendRef` of a rule.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub enum Target {
         port: ServicePort,
         /// What the endpoints speak.
         protocol: UpstreamProtocol,
+        /// TLS below that; `None` sends in plaintext.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<Arc<BackendTls>>,
     },
     /// The reference cannot be used: its share of the requests answers 500 (gRPC: UNAVAILABLE).
     Fault {

@@ -25,7 +25,9 @@ mod serde_http;
 mod service;
 mod tables;
 
-pub use crate::backend::{Backend, BackendFault, Target, UpstreamProtocol};
+pub use crate::backend::{
+    Authorities, Backend, BackendFault, BackendTls, SubjectAltName, Target, UpstreamProtocol,
+};
 pub use crate::endpoint::{Endpoint, EndpointSet, EndpointState, Endpoints};
 pub use crate::explain::{Explanation, Miss, NoRecord, Outcome, Recorder, Tried};
 pub use crate::filter::{

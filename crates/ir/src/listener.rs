@@ -13,6 +13,10 @@ pub struct Gateway {
     pub name: Name,
     /// Its ports, in ascending order.
     pub ports: Vec<Arc<Port>>,
+    /// Secret with the certificate that is shown to backends whose [`Target`](crate::Target) asks for
+    /// TLS (`spec.tls.backend.clientCertificateRef`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Name>,
 }
 
 /// The protocol that all listeners of a port share.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendFault, Name, RouteSet, UpstreamProtocol};
+use crate::{BackendFault, BackendTls, Name, RouteSet, UpstreamProtocol};
 
 /// A Service with a ClusterIP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub struct Frontend {
     pub protocol: FrontendProtocol,
     /// What the Service's own endpoints speak, for requests that are passed through.
     pub upstream: UpstreamProtocol,
+    /// TLS below that for what no route takes; a client that speaks TLS itself is passed through as
+    /// it is. `None` passes everything through as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Arc<BackendTls>>,
     /// Why the endpoints cannot be reached by what no route takes, which is refused then: requests
     /// with 500 (gRPC: UNAVAILABLE), connections that are not HTTP with a reset. `None` passes it
     /// through. Rules are not concerned: the targets of their backends say the same for themselves.

@@ -10,7 +10,7 @@ use weft_api::{
     reference::BackendRef,
     service::{ServicePort, ServiceType, Transport},
 };
-use weft_ir::{Backend, BackendFault, Filters, Name, Target};
+use weft_ir::{Backend, BackendFault, BackendTls, Filters, Name, Target};
 
 use crate::{
     context::ParentMode,
@@ -18,6 +18,7 @@ use crate::{
     filter,
     grants::Reference,
     notes::{self, Code},
+    policy::backend_tls::Dishonoured,
     service_protocol,
     verdict::{Judge, Refusal, Unresolved},
 };
@@ -99,7 +100,7 @@ impl Broken {
             BackendFault::BackendNotFound => Unresolved::BackendNotFound,
             // A backend is invalid, and ResolvedRefs False, when the "implementation is unable to
             // meet the requirement" of a BackendTLSPolicy (HTTPBackendRef); no reason is reserved
-            // for it, and TLS is the protocol that is not spoken.
+            // for it, and TLS is the protocol that cannot be spoken.
             BackendFault::UnsupportedProtocol
             | BackendFault::BackendTls
             | BackendFault::InvalidFilter => Unresolved::UnsupportedProtocol,
@@ -124,11 +125,11 @@ fn resolve(
         message: format!("Service {name} does not exist"),
     })?;
     let port = port(service, reference, &name)?;
-    check_tls(judge, &name, port)?;
+    let tls = tls(judge, &name, port)?;
     let (kind, parent) = (judge.kind(), judge.context().parent);
     let app_protocol = port.app_protocol.as_deref();
     match (
-        service_protocol::backend(app_protocol, kind, parent),
+        service_protocol::backend(app_protocol, tls.is_some(), kind, parent),
         u16::try_from(port.port),
     ) {
         (Some(protocol), Ok(port)) => {
@@ -136,7 +137,11 @@ fn resolve(
                 service: name,
                 port,
             };
-            Ok(Target::Service { port, protocol })
+            Ok(Target::Service {
+                port,
+                protocol,
+                tls,
+            })
         }
         _ => Err(Broken {
             fault: BackendFault::UnsupportedProtocol,
@@ -275,22 +280,25 @@ fn port<'s>(
     }
 }
 
-/// "Requests to its target answer 5xx; plaintext never", as long as the policy cannot be honoured.
-fn check_tls(judge: &mut Judge<'_, '_>, name: &Name, port: &ServicePort) -> Result<(), Broken> {
-    let Some(policy) = judge.context().backend_tls_policy(name, port) else {
-        return Ok(());
-    };
-    let policy = policy.metadata.name.as_deref().unwrap_or_default();
-    let message = format!(
-        "BackendTLSPolicy {}/{policy} asks for TLS to Service {name}, which is not built yet",
-        name.namespace
-    );
-    Err(Broken {
-        fault: BackendFault::BackendTls,
-        code: &notes::BACKEND_TLS,
-        key: "name",
-        message,
-    })
+/// The TLS that a BackendTLSPolicy asks for. "Requests to its target answer 5xx; plaintext never" when
+/// the policy cannot be honoured.
+fn tls(
+    judge: &mut Judge<'_, '_>,
+    name: &Name,
+    port: &ServicePort,
+) -> Result<Option<Arc<BackendTls>>, Broken> {
+    match judge.context().backend_tls(name, port) {
+        None => Ok(None),
+        Some(Ok(tls)) => Ok(Some(tls)),
+        Some(Err(Dishonoured { policy, why })) => Err(Broken {
+            fault: BackendFault::BackendTls,
+            code: &notes::BACKEND_TLS,
+            key: "name",
+            message: format!(
+                "BackendTLSPolicy {policy} asks for TLS to Service {name} and cannot be honoured: {why}"
+            ),
+        }),
+    }
 }
 
 /// Strings are shared: one rule more is not one namespace more.

@@ -6,15 +6,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use weft_api::{
-    BackendTlsPolicy, Kind, ObjectKey, ObjectRef, ReferenceGrant, Service, service::ServicePort,
-};
-use weft_ir::{Name, RouteId, RouteKind};
-use weft_store::Store;
+use weft_api::{Kind, ObjectKey, ObjectRef, ReferenceGrant, Service, service::ServicePort};
+use weft_ir::{BackendTls, Name, RouteId, RouteKind};
 
 use crate::{
+    Input,
     notes::{Code, Findings, Note},
-    policy::backend_tls,
+    policy::backend_tls::{self, Dishonoured},
 };
 
 /// The two ways to be a parent. They differ in what a reference may reach and in what a hostname
@@ -32,8 +30,8 @@ pub(crate) enum ParentMode {
 /// these are lists: a tree of one takes ten times the memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Uses {
-    /// Services that were looked up, whether they exist or not. A BackendTLSPolicy counts as part of
-    /// the Service it targets.
+    /// Services that were looked up, whether they exist or not. A BackendTLSPolicy, with the
+    /// authorities it refers to, counts as part of the Service it targets.
     pub(crate) services: Box<[Name]>,
     /// Namespaces whose ReferenceGrants were consulted.
     pub(crate) grants: Box<[Arc<str>]>,
@@ -45,20 +43,20 @@ pub(crate) struct CompileContext<'a> {
     pub(crate) parent: ParentMode,
     /// The route, as rules name it. Share it, do not copy it.
     pub(crate) route: Arc<RouteId>,
-    store: &'a Store,
+    input: Input<'a>,
     findings: Findings,
     services: BTreeSet<Name>,
     grants: BTreeSet<Arc<str>>,
 }
 
 impl<'a> CompileContext<'a> {
-    /// The surroundings of `route` in `store`.
-    pub(crate) fn new(store: &'a Store, parent: ParentMode, route: Arc<RouteId>) -> Self {
+    /// The surroundings of `route`.
+    pub(crate) fn new(input: Input<'a>, parent: ParentMode, route: Arc<RouteId>) -> Self {
         let findings = Findings::new(object_ref(&route));
         Self {
             parent,
             route,
-            store,
+            input,
             findings,
             services: BTreeSet::new(),
             grants: BTreeSet::new(),
@@ -68,7 +66,7 @@ impl<'a> CompileContext<'a> {
     /// The Service of that name.
     pub(crate) fn service(&mut self, name: &Name) -> Option<&'a Arc<Service>> {
         self.services.insert(name.clone());
-        self.store.service(&name.namespace, &name.name)
+        self.input.store.service(&name.namespace, &name.name)
     }
 
     /// The ReferenceGrants that live in `namespace`, which is the namespace of the *referent*.
@@ -80,23 +78,18 @@ impl<'a> CompileContext<'a> {
         'a: 'n,
     {
         self.grants.insert(namespace.clone());
-        self.store
-            .reference_grants()
-            .in_namespace(namespace)
-            .map(AsRef::as_ref)
+        let grants = self.input.store.reference_grants();
+        grants.in_namespace(namespace).map(AsRef::as_ref)
     }
 
-    /// The BackendTLSPolicy that covers the port of the Service.
-    pub(crate) fn backend_tls_policy<'n>(
+    /// What to speak TLS with the endpoints of the port by; `None` when no policy asks for it.
+    pub(crate) fn backend_tls(
         &mut self,
-        service: &'n Name,
+        service: &Name,
         port: &ServicePort,
-    ) -> Option<&'n BackendTlsPolicy>
-    where
-        'a: 'n,
-    {
+    ) -> Option<Result<Arc<BackendTls>, Dishonoured>> {
         self.services.insert(service.clone());
-        backend_tls::covering(self.store, service, port)
+        backend_tls::of_port(self.input, service, port)
     }
 
     /// Adds a finding about the route. `field` is the path from the object's root, for example

@@ -52,15 +52,15 @@ macro_rules! features {
 
 features! {
     BackendTLSPolicy:
-        BackendTLSPolicy Standard extended no,
-        BackendTLSPolicySANValidation Standard extended no;
+        BackendTLSPolicy Standard extended yes,
+        BackendTLSPolicySANValidation Standard extended yes;
     GRPCRoute:
         GRPCRoute Standard core yes,
         GRPCRouteNamedRouteRule Standard extended yes;
     Gateway:
         Gateway Standard core yes,
         GatewayAddressEmpty Standard extended yes,
-        GatewayBackendClientCertificate Standard extended no,
+        GatewayBackendClientCertificate Standard extended yes,
         GatewayFrontendClientCertificateValidation Standard extended no,
         GatewayFrontendClientCertificateValidationInsecureFallback Standard extended no,
         GatewayHTTPListenerIsolation Standard extended yes,

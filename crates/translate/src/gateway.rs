@@ -12,7 +12,7 @@ use weft_ir::{Name, PortProtocol};
 use crate::{
     Input,
     conflict::{mark_conflicts, mark_overlaps},
-    listener::{self, ListenerPlan},
+    listener::{self, ListenerPlan, certificate},
     notes::{self, Findings, Note},
     route::Rejection,
     scope::GatewayFacts,
@@ -41,6 +41,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) state: GatewayState,
     /// Its listeners, in list order and with distinct names.
     pub(crate) listeners: Vec<ListenerPlan>,
+    /// The Secret with the certificate that backends are shown, or why the one named is none.
+    pub(crate) client_certificate: Option<Result<Name, Rejection>>,
     /// Findings about the Gateway.
     pub(crate) notes: Vec<Note>,
 }
@@ -91,7 +93,7 @@ impl GatewayPlan {
         }
         mark_conflicts(&mut listeners, &mut findings);
         mark_overlaps(&mut listeners, &mut findings);
-        note_client_certificate(object, &mut findings);
+        let client_certificate = client_certificate(input, object, &mut findings);
         note_client_validation(object, &listeners, &mut findings);
         let name = Name::new(key.namespace(), key.name());
         if let Some(facts) = input.scope.gateways.get(&name) {
@@ -102,6 +104,7 @@ impl GatewayPlan {
             object: object.clone(),
             state,
             listeners,
+            client_certificate,
             notes: findings.into_vec(),
         })
     }
@@ -214,12 +217,28 @@ fn note_facts(
     }
 }
 
-/// The certificate would only be shown to backends under a BackendTLSPolicy, and those are refused.
-fn note_client_certificate(gateway: &Gateway, findings: &mut Findings) {
-    if client_certificate(gateway) {
+/// The certificate that is shown to backends under a BackendTLSPolicy
+/// (GatewayBackendTLS.clientCertificateRef). Without a usable one none is shown, and a backend that
+/// asks for one refuses.
+fn client_certificate(
+    input: Input<'_>,
+    gateway: &Gateway,
+    findings: &mut Findings,
+) -> Option<Result<Name, Rejection>> {
+    let tls = gateway.spec.tls.as_deref();
+    let backend = tls.and_then(|tls| tls.backend.as_ref())?;
+    let reference = backend.client_certificate_ref.as_ref()?;
+    let resolved = certificate::resolve(input, gateway, reference).map_err(|problem| {
         let field = "spec.tls.backend.clientCertificateRef";
-        findings.add(&notes::CLIENT_VALIDATION, field, CLIENT_CERTIFICATE);
-    }
+        findings.add(&notes::CLIENT_CERTIFICATE, field, problem.message.as_str());
+        let reason = match problem.reason {
+            "RefNotPermitted" => Reason::RefNotPermitted,
+            _ => Reason::InvalidClientCertificateRef,
+        };
+        let message = format!("{field}: {}", problem.message);
+        Rejection::new(reason.as_str(), message)
+    });
+    Some(resolved)
 }
 
 /// Listeners that were to check client certificates say so themselves. Where there is none, the
@@ -251,16 +270,4 @@ fn note_client_validation(gateway: &Gateway, listeners: &[ListenerPlan], finding
             findings.add(&notes::CLIENT_VALIDATION, field, message);
         }
     }
-}
-
-const CLIENT_CERTIFICATE: &str = "client certificates towards backends are not supported by this \
-                                  version; no backend is called that needs one";
-
-fn client_certificate(gateway: &Gateway) -> bool {
-    let tls = gateway
-        .spec
-        .tls
-        .as_deref()
-        .and_then(|tls| tls.backend.as_ref());
-    tls.is_some_and(|backend| backend.client_certificate_ref.is_some())
 }

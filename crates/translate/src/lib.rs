@@ -42,7 +42,7 @@ pub use crate::{
     endpoints::{EndpointTable, endpoints},
     notes::{Code, Note, Severity},
     output::Output,
-    scope::{ClassPolicy, GatewayFacts, Programming, Scope},
+    scope::{ClassPolicy, GatewayFacts, Programming, Scope, UnusableAuthorities},
     status::Status,
     translator::Translator,
 };

@@ -16,7 +16,7 @@ use crate::{
     route::Rejection,
 };
 
-mod certificate;
+pub(crate) mod certificate;
 #[cfg(test)]
 mod tests;
 

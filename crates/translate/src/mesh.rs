@@ -12,6 +12,7 @@ use weft_ir::{BackendFault, Frontend, FrontendProtocol, Name, RouteKind, RouteSe
 use weft_store::Store;
 
 use crate::{
+    Input,
     attach::{Detached, detached, wanted},
     group::Groups,
     notes,
@@ -99,12 +100,12 @@ pub(crate) fn undeclared(store: &Store, name: &Name, ports: &[u16]) -> Option<St
 /// The Service as its mesh clients see it; `None` when they cannot see it. Parts that are as in
 /// `old` are shared with it.
 pub(crate) fn service(
-    store: &Store,
+    input: Input<'_>,
     name: &Name,
     groups: &Groups,
     old: Option<&Arc<weft_ir::Service>>,
 ) -> Option<Arc<weft_ir::Service>> {
-    let service = store.service(&name.namespace, &name.name)?;
+    let service = input.store.service(&name.namespace, &name.name)?;
     if !has_frontend(service) {
         return None;
     }
@@ -112,9 +113,10 @@ pub(crate) fn service(
     let ports: Vec<_> = ports
         .into_iter()
         .map(|(number, port)| {
-            let fault = backend_tls::covering(store, name, port).map(|_| BackendFault::BackendTls);
+            let tls = backend_tls::of_port(input, name, port).transpose();
             let built = Frontend {
-                fault,
+                fault: tls.is_err().then_some(BackendFault::BackendTls),
+                tls: tls.unwrap_or_default(),
                 ..frontend(name, number, port, groups)
             };
             let before = old.and_then(|old| old.port(number));
@@ -202,6 +204,7 @@ fn frontend(name: &Name, number: u16, port: &ServicePort, groups: &Groups) -> Fr
         port: number,
         protocol: service_protocol::frontend(app_protocol, routed),
         upstream: service_protocol::pass_through(app_protocol),
+        tls: None,
         fault: None,
         producer,
         consumers,
@@ -218,7 +221,7 @@ fn same_frontend(old: &Frontend, new: &Frontend) -> bool {
     };
     producer
         && (old.port, old.protocol) == (new.port, new.protocol)
-        && (old.upstream, old.fault) == (new.upstream, new.fault)
+        && (old.upstream, &old.tls, old.fault) == (new.upstream, &new.tls, new.fault)
         && old.consumers.keys().eq(new.consumers.keys())
         && old.consumers.values().zip(new.consumers.values()).all(same)
 }

@@ -162,9 +162,13 @@ codes! {
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";
     CONSUMER_OVERRIDES = "WA303", Info, "consumer routes replace the producer's here", "nothing, if clients of that namespace are meant to use their own routes";
     // WA4xx: policy and TLS.
-    BACKEND_TLS = "WA401", Error, "BackendTLSPolicy that cannot be honoured", "remove the policy if plaintext will do; until then requests to its target are refused";
+    BACKEND_TLS = "WA401", Error, "BackendTLSPolicy that cannot be honoured", "correct the policy; until then requests to its target are refused, because plaintext is no substitute";
     OVERLAPPING_TLS = "WA402", Warning, "listeners with overlapping hostnames behind TLS", "give overlapping hostnames one certificate, or separate ports";
     CLIENT_VALIDATION = "WA403", Error, "client certificates, which are not built yet", "remove the tls field of the Gateway";
+    CLIENT_CERTIFICATE = "WA404", Error, "client certificate of a Gateway that cannot be used", "refer to a Secret of type kubernetes.io/tls with tls.crt and tls.key in PEM; backends are shown no certificate until then";
+    POLICY_CONFLICT = "WA405", Warning, "policy whose target another policy decides for", "remove one of the policies, or name a port each by sectionName";
+    POLICY_TARGET = "WA406", Warning, "policy target that does not exist", "name a Service of the namespace of the policy, and one of its ports in sectionName";
+    CA_REF = "WA407", Error, "certification authorities that cannot be used, beside others that can", "refer to ConfigMaps with certificates in PEM under ca.crt; backends that need these are refused until then";
     // WA5xx: mesh enrolment.
     PROTOCOL_UNDECLARED = "WA501", Info, "routed Service port without appProtocol", "declare appProtocol so that no detection is needed";
     OPAQUE_ROUTED = "WA502", Warning, "route on a Service port that is declared opaque", "correct appProtocol of the Service port";

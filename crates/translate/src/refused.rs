@@ -1,30 +1,23 @@
 //! Kinds that parse but are not built: their statuses say so, and what they protect is not served
 //! without them.
 
-use std::collections::BTreeSet;
-
 use weft_api::{
-    BackendTlsPolicy, Condition, ConditionType, GATEWAY_GROUP, Kind, ListenerSet, Object,
-    ObjectKey, Reason, Route, XBackendTrafficPolicy,
+    ConditionType, GATEWAY_GROUP, Kind, ListenerSet, Object, ObjectKey, Reason, Route,
+    XBackendTrafficPolicy,
     gateway::{FromNamespaces, ListenerSetStatus, ListenerStatus},
     meta::selects,
-    policy::{AncestorStatus, PolicyStatus},
+    policy::PolicyStatus,
     reference::{ParentReference, PolicyTargetReference},
     route::{ParentStatus, RouteStatus},
-    service::ServicePort,
 };
-use weft_ir::Name;
-use weft_store::Store;
 
 use crate::{
     Input,
     gateway::Plans,
-    mesh,
     notes::{self, Findings},
-    policy::backend_tls,
     route::Rejection,
     scope::{ClassPolicy, Scope},
-    status::{keep_foreign, merge_parents, negative},
+    status::{Ancestor, ancestors, keep_foreign, merge_parents, negative},
 };
 
 #[cfg(test)]
@@ -208,95 +201,6 @@ fn barred(
     }
 }
 
-/// Who would use the targets of a BackendTLSPolicy.
-#[derive(Default)]
-pub(crate) struct Senders {
-    /// Gateways with a route to a target.
-    pub(crate) gateways: BTreeSet<Name>,
-    /// Targets that mesh routes send to.
-    pub(crate) services: BTreeSet<Name>,
-}
-
-/// The status of a BackendTLSPolicy: refused under every Gateway with a route to its targets, and for
-/// every target that mesh clients reach, itself or by a route. Requests to the targets answer 5xx;
-/// plaintext is never sent.
-pub(crate) fn tls_policy(
-    input: Input<'_>,
-    policy: &BackendTlsPolicy,
-    senders: Senders,
-    findings: &mut Findings,
-) -> Option<PolicyStatus> {
-    let message = "TLS to backends is not built yet: requests to the target are refused, because \
-                   plaintext is no substitute";
-    let Senders {
-        gateways,
-        mut services,
-    } = senders;
-    let dialled = note_dialled(input.store, policy, findings);
-    if dialled.is_empty() {
-        findings.add(&notes::BACKEND_TLS, "kind", message);
-    }
-    services.extend(dialled);
-    let ancestor = |group: &str, kind: Kind, name: &Name| ParentReference {
-        group: Some(group.to_owned()),
-        kind: Some(kind.as_str().to_owned()),
-        namespace: Some(name.namespace.to_string()),
-        name: name.name.to_string(),
-        ..ParentReference::default()
-    };
-    let scope = input.scope;
-    let gateways = gateways.iter().map(|gateway| {
-        let ancestor = ancestor(GATEWAY_GROUP, Kind::Gateway, gateway);
-        (ancestor, scope.gateway_controller.as_str())
-    });
-    // "Ancestors refer to objects that are either the Target of a policy or above it": above the
-    // Service there is nothing in a mesh.
-    let services = services.iter().map(|service| {
-        let ancestor = ancestor("", Kind::Service, service);
-        (ancestor, scope.mesh_controller.as_str())
-    });
-    let ancestors = gateways.chain(services).collect();
-    let condition = refused(policy, message);
-    ancestors_status(&policy.status, ancestors, condition, &controllers(scope))
-}
-
-/// The targets that mesh clients dial, each with a finding: what no route takes would be passed
-/// through to them, and is refused.
-fn note_dialled(
-    store: &Store,
-    policy: &BackendTlsPolicy,
-    findings: &mut Findings,
-) -> BTreeSet<Name> {
-    let mut services = BTreeSet::new();
-    for (at, target) in policy.spec.target_refs.iter().enumerate() {
-        let field = format!("spec.targetRefs[{at}]");
-        if (target.group.as_str(), target.kind.as_str()) == ("core", "Service") {
-            let message = "\"core\" is read as \"\"";
-            findings.add(&notes::CORE_GROUP_ALIAS, format!("{field}.group"), message);
-        }
-        let name = Name::new(policy.namespace(), target.name.as_str());
-        let Some(service) = store.service(&name.namespace, &name.name) else {
-            continue;
-        };
-        let covered = |(_, port): &(u16, &ServicePort)| backend_tls::names(target, &name, port);
-        let ports: BTreeSet<u16> = mesh::dialled(service)
-            .filter(covered)
-            .map(|(number, _)| number)
-            .collect();
-        if ports.is_empty() {
-            continue;
-        }
-        let message = format!(
-            "TLS to Service {name} is not built yet: mesh requests to {} that no route takes are \
-             answered 500, other connections reset",
-            mesh::list(ports.iter()),
-        );
-        findings.add(&notes::BACKEND_TLS, field, message);
-        services.insert(name);
-    }
-    services
-}
-
 /// The status of an XBackendTrafficPolicy: refused for each of its targets.
 pub(crate) fn traffic_policy(
     scope: &Scope,
@@ -314,63 +218,14 @@ pub(crate) fn traffic_policy(
         ..ParentReference::default()
     };
     let controller = scope.mesh_controller.as_str();
-    let ancestors = policy.spec.target_refs.iter().map(ancestor);
-    let ancestors = ancestors.map(|ancestor| (ancestor, controller)).collect();
-    let condition = refused(policy, &message);
-    ancestors_status(&policy.status, ancestors, condition, &[controller])
-}
-
-fn refused(policy: &impl Object, message: &str) -> Condition {
     let rejection = Rejection::new(Reason::UnsupportedValue.as_str(), message);
-    negative(ConditionType::Accepted, &rejection, policy.generation())
-}
-
-/// Entries of other controllers as they are, then one of ours per ancestor and controller. The list
-/// holds 16.
-fn ancestors_status(
-    old: &PolicyStatus,
-    references: Vec<(ParentReference, &str)>,
-    condition: Condition,
-    controllers: &[&str],
-) -> Option<PolicyStatus> {
-    const MAX_ANCESTORS: usize = 16;
-    let own = |entry: &&AncestorStatus| controllers.contains(&entry.controller_name.as_str());
-    if references.is_empty() && !old.ancestors.iter().any(|entry| own(&entry)) {
-        return None;
-    }
-    let mut ancestors: Vec<_> = old
-        .ancestors
-        .iter()
-        .filter(|it| !own(it))
-        .cloned()
-        .collect();
-    let room = MAX_ANCESTORS.saturating_sub(ancestors.len());
-    let references = references.into_iter().take(room);
-    ancestors.extend(references.map(|(reference, controller)| {
-        let before = old.ancestors.iter().find(|before| {
-            before.controller_name == controller && before.ancestor_ref == reference
-        });
-        let before = before
-            .map(|before| before.conditions.as_slice())
-            .unwrap_or_default();
-        AncestorStatus {
-            ancestor_ref: reference,
-            controller_name: controller.to_owned(),
-            conditions: keep_foreign(vec![condition.clone()], before),
-        }
-    }));
-    Some(PolicyStatus { ancestors })
-}
-
-/// The Services of a policy's namespace that it targets.
-pub(crate) fn targets(policy: &BackendTlsPolicy) -> impl Iterator<Item = Name> {
-    let namespace = policy.namespace();
-    let services = policy
-        .spec
-        .target_refs
-        .iter()
-        .filter(|target| target.kind == "Service");
-    services.map(move |target| Name::new(namespace, target.name.as_str()))
+    let condition = negative(ConditionType::Accepted, &rejection, policy.generation());
+    let ours = policy.spec.target_refs.iter().map(|target| Ancestor {
+        reference: ancestor(target),
+        controller,
+        conditions: vec![condition.clone()],
+    });
+    ancestors(&policy.status, ours.collect(), &[controller])
 }
 
 /// An XBackend has nobody who would refer to it: routes that name one are told InvalidKind.

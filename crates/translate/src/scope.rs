@@ -33,6 +33,18 @@ pub struct Scope {
     /// Secrets whose certificate or key a TLS stack refused, with its words. Secrets that are not
     /// here are judged by their form alone.
     pub unusable_certificates: BTreeMap<Name, String>,
+    /// Certification authorities that a TLS stack refused. Others are judged by their form alone.
+    pub unusable_authorities: UnusableAuthorities,
+}
+
+/// Certification authorities that cannot be used, with the words of a TLS stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnusableAuthorities {
+    /// Those of ConfigMaps.
+    pub config_maps: BTreeMap<Name, String>,
+    /// Those of the platform that connects to backends, if it has none. `None` where nothing is known
+    /// of it.
+    pub platform: Option<String>,
 }
 
 /// Which Gateways are served.
@@ -98,6 +110,7 @@ impl Scope {
             programming: Programming::Immediate,
             gateways: BTreeMap::new(),
             unusable_certificates: BTreeMap::new(),
+            unusable_authorities: UnusableAuthorities::default(),
         }
     }
 
@@ -113,7 +126,8 @@ impl Scope {
     }
 
     /// Whether routes attach in the same way under both. Facts that concern only Gateways do not
-    /// matter here; Gateways are judged anew in any case.
+    /// matter here, since Gateways are judged anew in any case, nor do authorities, of which a change
+    /// is found where changes of objects are.
     pub(crate) fn attaches_like(&self, other: &Self) -> bool {
         self.gateway_controller == other.gateway_controller
             && self.mesh_controller == other.mesh_controller

@@ -18,18 +18,24 @@ enum Declared {
     Http2,
     /// `kubernetes.io/ws` (KEP-3726): HTTP/1.1 that upgrades.
     WebSocket,
-    /// TLS in any form, `tcp`, and every name not listed here.
+    /// `https`: HTTP that the endpoints expect inside TLS.
+    Https,
+    /// `kubernetes.io/wss` (KEP-3726): WebSocket inside TLS.
+    SecureWebSocket,
+    /// Other forms of TLS, `tcp`, and every name not listed here.
     Other,
 }
 
 impl Declared {
     fn new(app_protocol: Option<&str>) -> Self {
-        const NAMES: [(&str, Declared); 5] = [
+        const NAMES: [(&str, Declared); 7] = [
             ("", Declared::Nothing),
             ("http", Declared::Http),
             ("kubernetes.io/h2c", Declared::Http2),
             ("grpc", Declared::Http2),
             ("kubernetes.io/ws", Declared::WebSocket),
+            ("https", Declared::Https),
+            ("kubernetes.io/wss", Declared::SecureWebSocket),
         ];
         let name = app_protocol.unwrap_or_default();
         let known = NAMES
@@ -37,20 +43,34 @@ impl Declared {
             .find(|(known, _)| name.eq_ignore_ascii_case(known));
         known.map_or(Self::Other, |(_, declared)| *declared)
     }
+
+    /// What is left to declare once something else sees to TLS.
+    fn inside_tls(self) -> Self {
+        match self {
+            Self::Https => Self::Http,
+            Self::SecureWebSocket => Self::WebSocket,
+            other => other,
+        }
+    }
 }
 
 /// What to speak to a backend of a rule, or `None` when a route of this kind cannot send to it
 /// (`ResolvedRefs=False/UnsupportedProtocol`).
 ///
 /// A gateway speaks HTTP/1.1 unless told otherwise; in the mesh both ends are the user's, so the
-/// backend gets what the client speaks. A GRPCRoute always sends HTTP/2.
+/// backend gets what the client speaks. A GRPCRoute always sends HTTP/2. What declares TLS can be sent
+/// to where a BackendTLSPolicy says how (`tls`).
 pub(crate) fn backend(
     app_protocol: Option<&str>,
+    tls: bool,
     kind: RouteKind,
     parent: ParentMode,
 ) -> Option<UpstreamProtocol> {
-    match (Declared::new(app_protocol), kind) {
-        (Declared::Other, _) | (Declared::WebSocket, RouteKind::Grpc) => None,
+    let declared = Declared::new(app_protocol);
+    let declared = if tls { declared.inside_tls() } else { declared };
+    match (declared, kind) {
+        (Declared::Https | Declared::SecureWebSocket | Declared::Other, _)
+        | (Declared::WebSocket, RouteKind::Grpc) => None,
         (Declared::Http2, _) | (_, RouteKind::Grpc) => Some(UpstreamProtocol::Http2),
         (Declared::WebSocket, _) => Some(UpstreamProtocol::Http1),
         (Declared::Nothing | Declared::Http, _) => Some(match parent {
@@ -66,7 +86,8 @@ pub(crate) fn frontend(app_protocol: Option<&str>, routed: Option<RouteKind>) ->
     match (Declared::new(app_protocol), routed) {
         (Declared::Http | Declared::WebSocket, _) => FrontendProtocol::Http,
         (Declared::Http2, _) => FrontendProtocol::Http2,
-        (Declared::Other, _) | (Declared::Nothing, None) => FrontendProtocol::Opaque,
+        (Declared::Https | Declared::SecureWebSocket | Declared::Other, _)
+        | (Declared::Nothing, None) => FrontendProtocol::Opaque,
         (Declared::Nothing, Some(RouteKind::Grpc)) => FrontendProtocol::Http2,
         (Declared::Nothing, Some(_)) => FrontendProtocol::Http,
     }
@@ -77,7 +98,12 @@ pub(crate) fn pass_through(app_protocol: Option<&str>) -> UpstreamProtocol {
     match Declared::new(app_protocol) {
         Declared::Http2 => UpstreamProtocol::Http2,
         Declared::WebSocket => UpstreamProtocol::Http1,
-        Declared::Nothing | Declared::Http | Declared::Other => UpstreamProtocol::AsClient,
+        // What declares TLS is never parsed (see `frontend`).
+        Declared::Nothing
+        | Declared::Http
+        | Declared::Https
+        | Declared::SecureWebSocket
+        | Declared::Other => UpstreamProtocol::AsClient,
     }
 }
 
@@ -126,9 +152,9 @@ mod tests {
             let declared = Some(name).filter(|name| !name.is_empty());
             let (http, grpc) = (RouteKind::Http, RouteKind::Grpc);
             let seen = [
-                super::backend(declared, http, ParentMode::Gateway),
-                super::backend(declared, grpc, ParentMode::Gateway),
-                super::backend(declared, http, ParentMode::Mesh),
+                super::backend(declared, false, http, ParentMode::Gateway),
+                super::backend(declared, false, grpc, ParentMode::Gateway),
+                super::backend(declared, false, http, ParentMode::Mesh),
             ];
             assert_eq!(
                 seen, backends,
@@ -140,6 +166,24 @@ mod tests {
                 seen, frontends,
                 "how a frontend with appProtocol {name:?} is read"
             );
+        }
+    }
+
+    /// Under a BackendTLSPolicy TLS is seen to, and what is inside is declared or HTTP.
+    #[test]
+    fn a_port_that_declares_tls_is_spoken_to_under_a_policy() {
+        for (name, http, grpc) in [
+            ("https", Some(Up::Http1), Some(Up::Http2)),
+            ("HTTPS", Some(Up::Http1), Some(Up::Http2)),
+            ("kubernetes.io/wss", Some(Up::Http1), None),
+            ("kubernetes.io/h2c", Some(Up::Http2), Some(Up::Http2)),
+            ("http", Some(Up::Http1), Some(Up::Http2)),
+            ("tls", None, None),
+            ("mysql", None, None),
+        ] {
+            let seen = [RouteKind::Http, RouteKind::Grpc]
+                .map(|kind| super::backend(Some(name), true, kind, ParentMode::Gateway));
+            assert_eq!(seen, [http, grpc], "appProtocol {name}");
         }
     }
 

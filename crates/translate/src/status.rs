@@ -6,7 +6,8 @@
 use weft_api::{
     Condition, ConditionStatus, ConditionType, Reason,
     gateway::{ClassStatus, GatewayStatus, ListenerSetStatus},
-    policy::PolicyStatus,
+    policy::{AncestorStatus, PolicyStatus},
+    reference::ParentReference,
     route::{ParentStatus, RouteStatus},
 };
 
@@ -107,4 +108,46 @@ pub(crate) fn merge_parents(
         parents.push(entry);
     }
     RouteStatus { parents }
+}
+
+/// Most entries that the status of a policy holds (PolicyStatus.ancestors).
+const MAX_ANCESTORS: usize = 16;
+
+/// What is said of a policy under one ancestor.
+pub(crate) struct Ancestor<'c> {
+    /// The ancestor.
+    pub(crate) reference: ParentReference,
+    /// Which of our controllers says it.
+    pub(crate) controller: &'c str,
+    /// The verdict.
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// The status of a policy: entries of other controllers as they are, then ours, as many as there is
+/// room for. `None` when there is nothing to say and nothing of ours to take back.
+pub(crate) fn ancestors(
+    old: &PolicyStatus,
+    ours: Vec<Ancestor<'_>>,
+    controllers: &[&str],
+) -> Option<PolicyStatus> {
+    let own = |entry: &&AncestorStatus| controllers.contains(&entry.controller_name.as_str());
+    if ours.is_empty() && !old.ancestors.iter().any(|entry| own(&entry)) {
+        return None;
+    }
+    let foreign = old.ancestors.iter().filter(|entry| !own(entry));
+    let mut ancestors: Vec<_> = foreign.cloned().collect();
+    let room = MAX_ANCESTORS.saturating_sub(ancestors.len());
+    for ancestor in ours.into_iter().take(room) {
+        let before = old.ancestors.iter().find(|before| {
+            before.controller_name == ancestor.controller
+                && before.ancestor_ref == ancestor.reference
+        });
+        let before = before.map(|before| before.conditions.as_slice());
+        ancestors.push(AncestorStatus {
+            ancestor_ref: ancestor.reference,
+            controller_name: ancestor.controller.to_owned(),
+            conditions: keep_foreign(ancestor.conditions, before.unwrap_or_default()),
+        });
+    }
+    Some(PolicyStatus { ancestors })
 }

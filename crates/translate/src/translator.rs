@@ -65,7 +65,7 @@ impl Translator {
         }
         self.scope = Some(scope.clone());
         let input = Input { store, scope };
-        let mut changes = self.observed.update(store);
+        let mut changes = self.observed.update(input);
         self.judge_gateways(input, &mut changes);
         let Self {
             http,
@@ -83,7 +83,7 @@ impl Translator {
         let grpc = grpc.update(around, store.grpc_routes(), groups);
         let settled = groups.settle();
         self.build_gateways();
-        self.build_services(store, &settled, &changes);
+        self.build_services(input, &settled, &changes);
         state_routes(
             &mut self.output,
             &self.http,
@@ -153,7 +153,7 @@ impl Translator {
         }
     }
 
-    fn build_services(&mut self, store: &Store, settled: &Settled, changes: &Changes) {
+    fn build_services(&mut self, input: Input<'_>, settled: &Settled, changes: &Changes) {
         let old = &self.output.tables.services;
         let routed = settled.groups.iter().filter_map(|key| match key {
             GroupKey::Frontend { service, .. } => Some(service),
@@ -163,7 +163,7 @@ impl Translator {
         let mut parts = Vec::new();
         for name in touched {
             let before = old.get(name);
-            let part = mesh::service(store, name, &self.groups, before);
+            let part = mesh::service(input, name, &self.groups, before);
             if !same(before, part.as_ref()) {
                 parts.push((name.clone(), part));
             }

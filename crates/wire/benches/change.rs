@@ -34,6 +34,7 @@ fn entry(at: usize, weight: u32) -> RouteEntry {
         let target = Target::Service {
             port: port(at),
             protocol: UpstreamProtocol::Http1,
+            tls: None,
         };
         Arc::new(Rule {
             route: route.clone(),
@@ -73,6 +74,7 @@ fn configuration(entries: &[RouteEntry]) -> Configuration {
             PortProtocol::Http,
             vec![Arc::new(listener)],
         ))],
+        client_certificate: None,
     };
     let endpoint = |at: usize, number: usize| Endpoint {
         address: ([10, (at >> 8) as u8, at as u8, number as u8], 8080).into(),

@@ -108,11 +108,12 @@ impl Disassembler {
             };
             places.replace(sets(before), sets(after), routes);
             let certificates = |gateway: Option<&Arc<Gateway>>| -> Vec<Name> {
-                let listeners = gateway.into_iter().flat_map(|gateway| &gateway.ports);
+                let gateways = || gateway.into_iter();
+                let listeners = gateways().flat_map(|gateway| &gateway.ports);
                 let listeners = listeners.flat_map(|port| &port.listeners);
-                listeners
-                    .flat_map(|it| it.certificates.iter().cloned())
-                    .collect()
+                let towards_clients = listeners.flat_map(|it| &it.certificates);
+                let towards_backends = gateways().filter_map(|it| it.client_certificate.as_ref());
+                towards_clients.chain(towards_backends).cloned().collect()
             };
             uses.replace_secrets(
                 &certificates(before),

@@ -100,8 +100,13 @@ fn limits(text: &mut String, timeouts: &Timeouts, retry: Option<&Retry>) {
 
 fn backend_page(text: &mut String, backend: &Backend) {
     let _ = match &backend.target {
-        Target::Service { port, protocol } => {
-            writeln!(text, "  to {} of {port} {protocol:?}", backend.weight)
+        Target::Service {
+            port,
+            protocol,
+            tls,
+        } => {
+            let _ = writeln!(text, "  to {} of {port} {protocol:?}", backend.weight);
+            tls.iter().try_for_each(|tls| writeln!(text, "    {tls}"))
         }
         Target::Fault { fault, reference } => {
             writeln!(

@@ -15,6 +15,7 @@ fn backend(weight: u32, name: &str) -> Backend {
         target: Target::Service {
             port,
             protocol: UpstreamProtocol::Http1,
+            tls: None,
         },
     }
 }

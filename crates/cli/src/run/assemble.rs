@@ -19,6 +19,7 @@ use weft_telemetry::metrics::ConfigMetrics;
 use weft_translate::{ClassPolicy, EndpointTable, Note, Output, Scope, Status, Translator};
 
 use super::{
+    authorities::Authorities,
     certificates::Certificates,
     sockets::{Sockets, asked_address},
 };
@@ -48,6 +49,7 @@ pub(crate) struct Assembly {
     translator: Translator,
     endpoints: EndpointTable,
     certificates: Certificates,
+    authorities: Authorities,
     sockets: Sockets,
     scope: Scope,
     output: Output,
@@ -70,6 +72,7 @@ impl Assembly {
             translator: Translator::default(),
             endpoints: EndpointTable::default(),
             certificates: Certificates::default(),
+            authorities: Authorities::default(),
             sockets,
             scope: Scope {
                 classes,
@@ -147,6 +150,9 @@ impl Assembly {
         }
         self.update.configuration.certificates = self.certificates.usable();
         self.scope.unusable_certificates = self.certificates.unusable();
+        self.authorities.update(&self.store);
+        self.update.configuration.roots = self.authorities.usable();
+        self.scope.unusable_authorities = self.authorities.unusable();
         for _ in 0..ATTEMPTS {
             self.translate();
             self.update.generation += 1;

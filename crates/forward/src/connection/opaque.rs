@@ -22,11 +22,31 @@ use crate::{
     limits,
     live::{View, ViewKind},
     relay::{Relayed, relay},
-    upstream::{Cluster, ConnectError, UpstreamRef, connect},
+    upstream::{Cluster, ConnectError, Speaks, UpstreamIo, UpstreamRef, connect, connect_plain},
 };
 
 /// A connection to an endpoint, which counts there while it is open.
-type Opened = (TcpStream, InFlight<UpstreamRef>);
+type Opened = (UpstreamIo, InFlight<UpstreamRef>);
+
+/// What the bytes of a client are to a Service that is to get TLS.
+#[derive(Clone, Copy)]
+enum Said {
+    /// Plaintext, which gets the TLS that is asked for.
+    Plaintext,
+    /// TLS of the client's own: the Service gets what it asks for, and there is no policy of ours in
+    /// what is between those two.
+    Tls,
+}
+
+impl Said {
+    /// A record of a handshake comes first (RFC 8446 section 5.1).
+    fn by(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x16] | [0x16, 0x03, ..] => Self::Tls,
+            _ => Self::Plaintext,
+        }
+    }
+}
 
 /// What is known of a mesh connection before its first decision.
 enum First {
@@ -71,7 +91,8 @@ impl Accepted {
                     let tls = matches!(other, Detection::Tls { .. });
                     view.connections
                         .detected(if tls { Detected::Tls } else { Detected::Opaque });
-                    return self.relay_from(view, client, seen).await;
+                    let said = if tls { Said::Tls } else { Said::Plaintext };
+                    return self.relay_from(view, client, (seen, said)).await;
                 }
             }
             let more = tokio::select! {
@@ -100,7 +121,7 @@ impl Accepted {
         // Without a Service to connect, and on failure, the client may still speak HTTP, and then its
         // request gets the error.
         let mut upstream = match service_cluster(view) {
-            Some(cluster) => self.open(cluster).await.ok(),
+            Some(cluster) => self.open(cluster, Said::Plaintext).await.ok(),
             None => None,
         };
         loop {
@@ -129,16 +150,35 @@ impl Accepted {
         }
     }
 
-    /// Passes bytes between the client and one endpoint of the Service.
-    pub(super) async fn relay(self, view: &Arc<View>, client: TcpStream) -> CloseReason {
-        self.relay_from(view, client, Bytes::new()).await
+    /// Passes bytes between the client and one endpoint of the Service. Towards one that is to get TLS
+    /// the first of them are looked at, since TLS of the client's own is not wrapped in another.
+    pub(super) async fn relay(self, view: &Arc<View>, mut client: TcpStream) -> CloseReason {
+        if !service_cluster(view).is_some_and(|cluster| cluster.is_secured) {
+            let nothing = (Bytes::new(), Said::Plaintext);
+            return self.relay_from(view, client, nothing).await;
+        }
+        match self.first_bytes(view, &mut client).await {
+            First::Client(bytes) => {
+                let said = Said::by(&bytes);
+                self.relay_from(view, client, (bytes, said)).await
+            }
+            First::Server(opened, bytes) => self.relay_started(view, client, opened, bytes).await,
+            First::Gone => CloseReason::Client,
+            First::Silent => CloseReason::Idle,
+            First::Closed => CloseReason::Drain,
+        }
     }
 
-    async fn relay_from(self, view: &Arc<View>, client: TcpStream, seen: Bytes) -> CloseReason {
+    async fn relay_from(
+        self,
+        view: &Arc<View>,
+        client: TcpStream,
+        (seen, said): (Bytes, Said),
+    ) -> CloseReason {
         let Some(cluster) = service_cluster(view) else {
             return refuse(client, Reason::BackendInvalid);
         };
-        let (mut upstream, in_flight) = match self.open(cluster).await {
+        let (mut upstream, in_flight) = match self.open(cluster, said).await {
             Ok(opened) => opened,
             Err(reason) => return refuse(client, reason),
         };
@@ -169,7 +209,7 @@ impl Accepted {
     }
 
     /// Opens a connection to an endpoint, another one if the first refuses.
-    async fn open(&self, cluster: &Cluster) -> Result<Opened, Reason> {
+    async fn open(&self, cluster: &Cluster, said: Said) -> Result<Opened, Reason> {
         let mut tried = Vec::new();
         let mut reason = Reason::NoReadyEndpoint;
         for _ in 0..=limits::CONNECT_RETRIES {
@@ -183,7 +223,10 @@ impl Accepted {
                 return Err(reason);
             };
             let mut in_flight = InFlight::begin(upstream.clone(), now_ns);
-            let result = connect(upstream.address).await;
+            let result = match said {
+                Said::Plaintext => connect(&upstream, Speaks::Opaque).await,
+                Said::Tls => connect_plain(&upstream).await,
+            };
             self.report(cluster, &mut in_flight, &result, now_ns);
             match result {
                 Ok(stream) => return Ok((stream, in_flight)),
@@ -198,12 +241,14 @@ impl Accepted {
         &self,
         cluster: &Cluster,
         in_flight: &mut InFlight<UpstreamRef>,
-        result: &Result<TcpStream, ConnectError>,
+        result: &Result<UpstreamIo, ConnectError>,
         started_ns: u64,
     ) {
         let now_ns = self.worker.clock.now_ns();
         let outcome = match result {
             Ok(_) => Outcome::Success,
+            // Says nothing about the endpoint.
+            Err(ConnectError::Unusable { .. }) => return,
             Err(_) => Outcome::Failure(Failure::Connect),
         };
         let latency_ns = now_ns.saturating_sub(started_ns);
@@ -218,7 +263,7 @@ impl Accepted {
         self,
         view: &View,
         mut client: TcpStream,
-        mut upstream: TcpStream,
+        mut upstream: UpstreamIo,
         (sent, received): (u64, u64),
     ) -> CloseReason {
         let _busy = self.worker.busy();

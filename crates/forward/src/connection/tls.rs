@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use tokio::{net::TcpStream, time::timeout};
-use weft_certs::{Alpn, Handshake, HandshakeError, Version};
+use weft_certs::Alpn;
 use weft_ir::Scheme;
 use weft_telemetry::{
     Reason,
-    metrics::{CloseReason, TlsGroup, TlsHandshake, TlsResult, TlsSide, TlsVersion},
+    metrics::{CloseReason, TlsSide},
 };
 
 use super::Accepted;
-use crate::limits;
+use crate::{handshake, limits};
 
 impl Accepted {
     /// TLS, then the HTTP that ALPN agreed on; HTTP/1.1 when the client offers nothing.
@@ -18,16 +18,16 @@ impl Accepted {
         let Some(acceptor) = self.inlet.acceptor() else {
             return CloseReason::Cut(Reason::TlsHandshake);
         };
-        let handshake = timeout(limits::TLS_HANDSHAKE, acceptor.accept(stream)).await;
+        let shaken = timeout(limits::TLS_HANDSHAKE, acceptor.accept(stream)).await;
         drop(acceptor);
         let tls = std::sync::Arc::clone(&self.shared.tls);
-        match handshake {
-            Ok(Ok((stream, handshake))) => {
-                tls.handshake(completed(&handshake));
-                let sni = handshake
+        match shaken {
+            Ok(Ok((stream, agreed))) => {
+                tls.handshake(handshake::completed(TlsSide::Server, &agreed));
+                let sni = agreed
                     .sni
                     .map(|name| name.to_ascii_lowercase().into_boxed_str());
-                match handshake.alpn {
+                match agreed.alpn {
                     Some(Alpn::Http2) => self.http2(stream, Bytes::new(), Scheme::Https, sni).await,
                     Some(Alpn::Http11) | None => {
                         self.http1(stream, Bytes::new(), Scheme::Https, sni).await
@@ -36,49 +36,13 @@ impl Accepted {
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.peer, inlet = %self.inlet.key, %error, "TLS handshake failed");
-                tls.handshake(failed(result_of(&error)));
+                tls.handshake(handshake::failed(&error));
                 CloseReason::Cut(Reason::TlsHandshake)
             }
             Err(_elapsed) => {
-                tls.handshake(failed(TlsResult::Timeout));
+                tls.handshake(handshake::late(TlsSide::Server));
                 CloseReason::Cut(Reason::TlsHandshake)
             }
         }
-    }
-}
-
-fn completed(handshake: &Handshake) -> TlsHandshake {
-    TlsHandshake {
-        side: TlsSide::Server,
-        group: match handshake.group {
-            Some("X25519MLKEM768") => TlsGroup::X25519MlKem768,
-            Some("X25519") => TlsGroup::X25519,
-            Some("secp256r1") => TlsGroup::Secp256r1,
-            Some("secp384r1") => TlsGroup::Secp384r1,
-            _ => TlsGroup::Other,
-        },
-        version: match handshake.version {
-            Version::Tls12 => TlsVersion::V1_2,
-            Version::Tls13 => TlsVersion::V1_3,
-        },
-        result: TlsResult::Ok,
-    }
-}
-
-fn failed(result: TlsResult) -> TlsHandshake {
-    TlsHandshake {
-        side: TlsSide::Server,
-        group: TlsGroup::Other,
-        version: TlsVersion::None,
-        result,
-    }
-}
-
-fn result_of(error: &HandshakeError) -> TlsResult {
-    match error {
-        HandshakeError::Closed | HandshakeError::Io(_) => TlsResult::Closed,
-        HandshakeError::UnknownName { .. } => TlsResult::NoCertificate,
-        HandshakeError::Refused(_) => TlsResult::BadCertificate,
-        _ => TlsResult::Protocol,
     }
 }

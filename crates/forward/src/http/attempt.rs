@@ -16,7 +16,7 @@ use crate::{
     body::{Replay, RequestBody},
     exchange::outcome_of,
     limits,
-    upstream::{Lease, SendError, UpstreamRef, send},
+    upstream::{ConnectError, Lease, SendError, UpstreamRef, send},
 };
 
 /// How sending ended.
@@ -252,9 +252,10 @@ impl Tries<'_> {
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let outcome = match &result {
             Some(Ok((response, _))) => Some(outcome_of(response.status().as_u16())),
-            Some(Err(SendError::Connect(_))) => Some(Outcome::Failure(Failure::Connect)),
             // Says nothing about the endpoint; else clients could eject endpoints.
             Some(Err(SendError::ClientBody(_) | SendError::Authority)) => None,
+            Some(Err(SendError::Connect(ConnectError::Unusable { .. }))) => None,
+            Some(Err(SendError::Connect(_))) => Some(Outcome::Failure(Failure::Connect)),
             Some(Err(_)) | None => Some(Outcome::Failure(Failure::NoAnswer)),
         };
         if let Some(reason) = self.retrying.take() {
@@ -367,8 +368,8 @@ fn failure(error: &SendError) -> Sent {
     let reason = error.reason();
     let status = match reason {
         Reason::ClientAbort => 400,
-        Reason::FilterFailed => 500,
-        Reason::UpstreamMalformed => 502,
+        Reason::FilterFailed | Reason::BackendInvalid => 500,
+        Reason::UpstreamMalformed | Reason::UpstreamTls => 502,
         _ => 503,
     };
     Sent::Failed(status, reason)

@@ -145,7 +145,7 @@ impl Job {
     /// Settles the cluster, or what answers when the backend cannot be used (routing section 7).
     fn choose(&mut self, version: Version) -> Result<(), (u16, Reason)> {
         let backend = self.route().backend().ok_or((500, Reason::NoBackend))?;
-        if backend.cluster.is_none() {
+        if !backend.cluster.as_ref().is_some_and(|it| it.is_usable()) {
             return Err((500, Reason::BackendInvalid));
         }
         // An upgrade is a matter of HTTP/1.1, whatever the client speaks otherwise.

@@ -12,19 +12,25 @@ use weft_telemetry::metrics::{
     RequestLabels, Route as RouteLabels,
 };
 
-use super::{LiveBackend, LiveMirror, LiveRoutes, LiveRule, View, ViewKind, state::State};
+use super::{
+    LiveBackend, LiveMirror, LiveRoutes, LiveRule, View, ViewKind, cluster_key::ClusterKey,
+    state::State,
+};
+use crate::upstream::Cluster;
 
 /// Where the requests of one inlet come from, as labels.
 struct Origin {
     reporter: Reporter,
     parent: Parent,
+    /// Secret with the certificate that backends are shown.
+    client_certificate: Option<Name>,
 }
 
 impl State {
     pub(super) fn gateway_view(
         &mut self,
         gateway: &Name,
-        port: &Arc<Port>,
+        (port, client_certificate): (&Arc<Port>, Option<Name>),
         old: Option<&ViewKind>,
     ) -> View {
         let origin = Origin {
@@ -35,9 +41,15 @@ impl State {
                 namespace: Arc::clone(&gateway.namespace),
                 port: port.port,
             },
+            client_certificate,
         };
+        // What is live under another certificate has other connections.
         let old_routes = match old {
-            Some(ViewKind::Gateway { listeners, .. }) => listeners.as_slice(),
+            Some(ViewKind::Gateway {
+                listeners,
+                client_certificate,
+                ..
+            }) if *client_certificate == origin.client_certificate => listeners.as_slice(),
             _ => &[],
         };
         let known = known_rules(old_routes.iter().map(Arc::as_ref));
@@ -50,6 +62,7 @@ impl State {
             &origin,
             ViewKind::Gateway {
                 port: Arc::clone(port),
+                client_certificate: origin.client_certificate.clone(),
                 listeners,
             },
         )
@@ -70,6 +83,7 @@ impl State {
                 namespace: Arc::clone(&service.service.namespace),
                 port: service.port,
             },
+            client_certificate: None,
         };
         let old_routes = match old {
             Some(ViewKind::Mesh {
@@ -93,6 +107,7 @@ impl State {
             None => Target::Service {
                 port: service.clone(),
                 protocol: frontend.upstream,
+                tls: frontend.tls.clone(),
             },
         };
         let service = self.backend(&origin, RouteLabels::default(), &target);
@@ -177,45 +192,54 @@ impl State {
             rule: Arc::clone(rule),
             backends,
             split: WeightedSplit::new(&weights, self.seed),
-            mirrors: self.mirrors(std::iter::once(&rule.filters).chain(filters)),
+            mirrors: self.mirrors(origin, std::iter::once(&rule.filters).chain(filters)),
             own,
         }
     }
 
-    fn mirrors<'a>(&mut self, filters: impl Iterator<Item = &'a Filters>) -> Vec<LiveMirror> {
+    fn mirrors<'a>(
+        &mut self,
+        origin: &Origin,
+        filters: impl Iterator<Item = &'a Filters>,
+    ) -> Vec<LiveMirror> {
         filters
             .flat_map(Filters::iter)
             .filter_map(|filter| match filter {
-                Filter::Mirror(mirror) => match &mirror.target {
-                    Target::Service { port, .. } => Some(LiveMirror {
-                        port: port.clone(),
-                        cluster: self.cluster(port),
-                    }),
-                    Target::Fault { .. } => None,
-                },
+                Filter::Mirror(mirror) => Some(LiveMirror {
+                    target: mirror.target.clone(),
+                    cluster: self.cluster_of(origin, &mirror.target)?,
+                }),
                 _ => None,
             })
             .collect()
     }
 
-    fn backend(&mut self, origin: &Origin, route: RouteLabels, target: &Target) -> LiveBackend {
+    /// The cluster of a target; `None` for a reference that cannot be used.
+    fn cluster_of(&mut self, origin: &Origin, target: &Target) -> Option<Arc<Cluster>> {
         match target {
-            Target::Service { port, protocol } => LiveBackend {
-                handles: self.handles(origin, route, backend_labels(port)),
-                cluster: Some(self.cluster(port)),
-                protocol: *protocol,
-            },
+            Target::Service { port, tls, .. } => {
+                let certificate = origin.client_certificate.as_ref();
+                Some(self.cluster(ClusterKey::new(port, tls.as_ref(), certificate)))
+            }
+            Target::Fault { .. } => None,
+        }
+    }
+
+    fn backend(&mut self, origin: &Origin, route: RouteLabels, target: &Target) -> LiveBackend {
+        let (labels, protocol) = match target {
+            Target::Service { port, protocol, .. } => (backend_labels(port), *protocol),
             Target::Fault { reference, .. } => {
                 let labels = BackendLabels {
                     name: Arc::from(reference.as_str()),
                     ..Default::default()
                 };
-                LiveBackend {
-                    handles: self.handles(origin, route, labels),
-                    cluster: None,
-                    protocol: UpstreamProtocol::Http1,
-                }
+                (labels, UpstreamProtocol::Http1)
             }
+        };
+        LiveBackend {
+            handles: self.handles(origin, route, labels),
+            cluster: self.cluster_of(origin, target),
+            protocol,
         }
     }
 

@@ -12,8 +12,11 @@ use weft_ir::{
 };
 use weft_telemetry::metrics::Registry;
 
-use super::{Inlet, View, ViewKind};
-use crate::upstream::Cluster;
+use super::{
+    Inlet, Roots, View, ViewKind,
+    cluster_key::{ClusterKey, Material},
+};
+use crate::upstream::{Cluster, Transport};
 
 /// Names an inlet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,8 +58,10 @@ pub struct Configuration {
     pub tables: Arc<Tables>,
     /// The endpoints of every Service port.
     pub endpoints: Arc<Endpoints>,
-    /// Server certificates, by the Secret they come from.
+    /// Certificates of listeners, and those that backends are shown, by the Secret they come from.
     pub certificates: Arc<HashMap<Name, ServerCert>>,
+    /// Who may vouch for backends.
+    pub roots: Arc<Roots>,
 }
 
 /// Everything live in one process. Locked when the configuration changes and when an inlet is used
@@ -73,13 +78,14 @@ pub(super) struct State {
     pub(super) seed: u64,
     configuration: Configuration,
     inlets: HashMap<Arc<InletKey>, Arc<Inlet>>,
-    clusters: HashMap<ServicePort, ClusterEntry>,
+    clusters: HashMap<ClusterKey, ClusterEntry>,
 }
 
 #[derive(Debug)]
 struct ClusterEntry {
     cluster: Arc<Cluster>,
     applied: Option<Arc<EndpointSet>>,
+    material: Material,
 }
 
 impl Live {
@@ -156,6 +162,11 @@ impl Live {
         if endpoints_differ {
             state.update_clusters(|set| !set.all().is_empty());
         }
+        if !Arc::ptr_eq(&old.roots, &state.configuration.roots)
+            || !Arc::ptr_eq(&old.certificates, &state.configuration.certificates)
+        {
+            state.update_transports();
+        }
         let inlets: Vec<_> = state.inlets.values().cloned().collect();
         for inlet in &inlets {
             state.update(inlet);
@@ -212,10 +223,19 @@ impl State {
         let view = match inlet.key.as_ref() {
             InletKey::Gateway { gateway, port } => match (self.port(gateway, *port), old_kind) {
                 (None, _) => None,
-                (Some(new), Some(ViewKind::Gateway { port, .. })) if Arc::ptr_eq(&new, port) => {
+                (
+                    Some((new, certificate)),
+                    Some(ViewKind::Gateway {
+                        port,
+                        client_certificate,
+                        ..
+                    }),
+                ) if Arc::ptr_eq(&new, port) && certificate == *client_certificate => {
                     return;
                 }
-                (Some(new), _) => Some(self.gateway_view(gateway, &new, old_kind)),
+                (Some((new, certificate)), _) => {
+                    Some(self.gateway_view(gateway, (&new, certificate), old_kind))
+                }
             },
             InletKey::Mesh {
                 service,
@@ -236,13 +256,11 @@ impl State {
         inlet.view.store(view.map(Arc::new));
     }
 
-    fn port(&self, gateway: &Name, port: u16) -> Option<Arc<Port>> {
+    /// A port of a Gateway, and the Secret with the certificate that backends are shown.
+    fn port(&self, gateway: &Name, port: u16) -> Option<(Arc<Port>, Option<Name>)> {
         let gateway = self.configuration.tables.gateways.get(gateway)?;
-        gateway
-            .ports
-            .iter()
-            .find(|candidate| candidate.port == port)
-            .cloned()
+        let found = gateway.ports.iter().find(|it| it.port == port)?;
+        Some((Arc::clone(found), gateway.client_certificate.clone()))
     }
 
     fn frontend(&self, service: &ServicePort) -> Option<Arc<Frontend>> {
@@ -257,8 +275,9 @@ impl State {
     /// Brings clusters up to date whose new endpoint set satisfies `which`.
     fn update_clusters(&mut self, which: impl Fn(&EndpointSet) -> bool) {
         let empty = Arc::new(EndpointSet::default());
-        for (port, entry) in &mut self.clusters {
-            let set = self.configuration.endpoints.get(port).unwrap_or(&empty);
+        for (key, entry) in &mut self.clusters {
+            let endpoints = &self.configuration.endpoints;
+            let set = endpoints.get(&key.port).unwrap_or(&empty);
             let same = entry
                 .applied
                 .as_ref()
@@ -270,24 +289,44 @@ impl State {
         }
     }
 
-    /// The cluster of a Service port, with its endpoints.
-    pub(super) fn cluster(&mut self, port: &ServicePort) -> Arc<Cluster> {
-        if let Some(entry) = self.clusters.get(port) {
+    /// Takes over certificates that changed, for the clusters that use them.
+    fn update_transports(&mut self) {
+        for (key, entry) in &mut self.clusters {
+            let Some(tls) = &key.tls else { continue };
+            let material = Material::of(tls, &self.configuration);
+            if !material.is(&entry.material) {
+                let transport = material.transport(tls, self.registry.tls());
+                entry.cluster.set_transport(transport, self.workers);
+                entry.material = material;
+            }
+        }
+    }
+
+    /// The cluster of that name, with its endpoints.
+    pub(super) fn cluster(&mut self, key: ClusterKey) -> Arc<Cluster> {
+        if let Some(entry) = self.clusters.get(&key) {
             return Arc::clone(&entry.cluster);
         }
-        let metrics = self
-            .registry
-            .backend_metrics(super::build::backend_labels(port));
-        let cluster = Arc::new(Cluster::new(port.clone(), metrics));
-        let applied = self.configuration.endpoints.get(port).cloned();
+        let labels = super::build::backend_labels(&key.port);
+        let metrics = self.registry.backend_metrics(labels);
+        let (transport, material) = match &key.tls {
+            None => (Transport::Plain, Material::default()),
+            Some(tls) => {
+                let material = Material::of(tls, &self.configuration);
+                (material.transport(tls, self.registry.tls()), material)
+            }
+        };
+        let cluster = Arc::new(Cluster::new(key.port.clone(), metrics, transport));
+        let applied = self.configuration.endpoints.get(&key.port).cloned();
         if let Some(set) = &applied {
             cluster.set_endpoints(set, self.workers);
         }
         let entry = ClusterEntry {
             cluster: Arc::clone(&cluster),
             applied,
+            material,
         };
-        self.clusters.insert(port.clone(), entry);
+        self.clusters.insert(key, entry);
         cluster
     }
 }

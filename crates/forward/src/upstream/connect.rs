@@ -32,6 +32,20 @@ pub(crate) enum ConnectError {
         /// The endpoint.
         address: SocketAddr,
     },
+    /// The endpoint did not agree to TLS, or did not prove what its policy asks for.
+    #[error("no TLS with {address}: {source}")]
+    Tls {
+        /// The endpoint.
+        address: SocketAddr,
+        /// What is wrong.
+        source: weft_certs::ConnectError,
+    },
+    /// Certificates that a BackendTLSPolicy names are not there.
+    #[error("{address} is to be reached in TLS only, and the certificates for it are missing")]
+    Unusable {
+        /// The endpoint.
+        address: SocketAddr,
+    },
     /// The endpoint did not complete the HTTP/2 preface.
     #[error("{address} does not speak HTTP/2: {source}")]
     Handshake {
@@ -49,13 +63,15 @@ impl ConnectError {
             Self::Refused { .. } => Reason::UpstreamConnectRefused,
             Self::Unreachable { .. } => Reason::UpstreamUnreachable,
             Self::Timeout { .. } => Reason::UpstreamConnectTimeout,
+            Self::Tls { .. } => Reason::UpstreamTls,
+            Self::Unusable { .. } => Reason::BackendInvalid,
             Self::Handshake { .. } => Reason::UpstreamMalformed,
         }
     }
 }
 
 /// Opens a TCP connection without delay for small writes.
-pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
+pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
     let stream = match timeout(limits::CONNECT, TcpStream::connect(address)).await {
         Err(_elapsed) => return Err(ConnectError::Timeout { address }),
         Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => {

@@ -11,7 +11,7 @@ use std::{
 use http::{
     Request, Response, Uri,
     header::HOST,
-    uri::{Authority, PathAndQuery},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::{
     body::Incoming,
@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use weft_telemetry::Reason;
 
-use super::{ConnectError, Pool, UpstreamRef, connect, pool::Shared, stream::HeardOut};
+use super::{ConnectError, Pool, Speaks, UpstreamRef, connect, pool::Shared, stream::HeardOut};
 use crate::{body::RequestBody, limits, worker::Worker};
 
 /// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
@@ -145,7 +145,7 @@ pub(crate) async fn send(
                 .await
                 .map_err(SendError::Connect)?,
         };
-        return send_h2(shared, slot).await;
+        return send_h2(shared, upstream, slot).await;
     }
     loop {
         let pooled = pool.take_h1();
@@ -198,7 +198,7 @@ fn h1_lease(
 
 async fn open_h1(upstream: &UpstreamRef) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
     let address = upstream.address;
-    let stream = connect(address).await?;
+    let stream = connect(upstream, Speaks::Http1).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES)
         .handshake(TokioIo::new(HeardOut::new(stream)))
@@ -220,7 +220,7 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
         return Ok(shared);
     }
     let address = upstream.address;
-    let stream = connect(address).await?;
+    let stream = connect(upstream, Speaks::Http2).await?;
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -243,6 +243,7 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
 
 async fn send_h2(
     shared: Shared,
+    upstream: &UpstreamRef,
     slot: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
     let Shared {
@@ -254,7 +255,11 @@ async fn send_h2(
     let Some(request) = slot.take() else {
         return Err(SendError::Closed);
     };
-    match sender.try_send_request(absolute(request)?).await {
+    let scheme = match upstream.transport.is_secure() {
+        true => Scheme::HTTPS,
+        false => Scheme::HTTP,
+    };
+    match sender.try_send_request(absolute(request, scheme)?).await {
         Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
         Err(error) => Err(unsent(error, slot)),
     }
@@ -265,7 +270,10 @@ async fn send_h2(
 ///
 /// A client's host is a valid authority, but a header filter can set one that is not; such a request
 /// has no HTTP/2 form and is not sent as something else.
-fn absolute(mut request: Request<RequestBody>) -> Result<Request<RequestBody>, SendError> {
+fn absolute(
+    mut request: Request<RequestBody>,
+    scheme: Scheme,
+) -> Result<Request<RequestBody>, SendError> {
     let Some(host) = request.headers_mut().remove(HOST) else {
         return Ok(request);
     };
@@ -275,7 +283,7 @@ fn absolute(mut request: Request<RequestBody>) -> Result<Request<RequestBody>, S
         .into_parts()
         .path_and_query;
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(http::uri::Scheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = Some(authority);
     parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| SendError::Authority)?;
@@ -295,7 +303,8 @@ mod tests {
     #[test]
     fn http2_carries_the_host_as_authority_and_the_whole_target() {
         for host in ["shop.example", "shop.example:8080", "[::1]:80"] {
-            let sent = absolute(request(host)).expect("a client's host is an authority");
+            let sent =
+                absolute(request(host), Scheme::HTTP).expect("a client's host is an authority");
             assert_eq!(sent.uri().to_string(), format!("http://{host}/cart/7?a=b"));
             assert!(!sent.headers().contains_key(HOST), "one authority, not two");
         }
@@ -304,7 +313,7 @@ mod tests {
     #[test]
     fn a_host_that_is_no_authority_is_refused_and_not_sent_elsewhere() {
         for host in ["not a host", "shop/example", ""] {
-            let refused = absolute(request(host)).map(|sent| sent.uri().to_string());
+            let refused = absolute(request(host), Scheme::HTTPS).map(|sent| sent.uri().to_string());
             assert!(
                 matches!(refused, Err(SendError::Authority)),
                 "host {host:?}: {refused:?}"

@@ -7,10 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::UpstreamIo;
 
 /// A connection whose failed writes are kept from hyper until there is nothing left to read.
 ///
@@ -18,7 +17,7 @@ use tokio::{
 /// that are still on their way reset the connection, and hyper gives it up at the first write that
 /// fails, although the answer is there to be read (RFC 9112 section 9.5 asks clients to look).
 #[derive(Debug)]
-pub(super) struct HeardOut<S = TcpStream> {
+pub(super) struct HeardOut<S = UpstreamIo> {
     stream: S,
     state: State,
 }

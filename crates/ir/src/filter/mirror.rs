@@ -71,7 +71,14 @@ impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to ", self.fraction)?;
         match &self.target {
-            Target::Service { port, .. } => write!(f, "{port}"),
+            Target::Service {
+                port, tls: None, ..
+            } => write!(f, "{port}"),
+            Target::Service {
+                port,
+                tls: Some(tls),
+                ..
+            } => write!(f, "{port} over {tls}"),
             Target::Fault { fault, reference } => {
                 write!(f, "{reference} dropped ({})", fault.as_str())
             }

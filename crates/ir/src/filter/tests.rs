@@ -45,6 +45,7 @@ fn service() -> Target {
     Target::Service {
         port,
         protocol: UpstreamProtocol::Http1,
+        tls: None,
     }
 }
 

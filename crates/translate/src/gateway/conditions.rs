@@ -2,7 +2,7 @@
 
 use weft_api::{Condition, ConditionStatus, ConditionType, Object, Reason};
 
-use super::{CLIENT_CERTIFICATE, GatewayPlan, GatewayState, client_certificate};
+use super::{GatewayPlan, GatewayState};
 use crate::{
     listener::ListenerPlan,
     route::Rejection,
@@ -145,13 +145,8 @@ impl Judge<'_> {
             .filter(|listener| listener.resolved_refs.is_err())
             .map(|listener| format!("{:?}", listener.name))
             .collect();
-        let result = if client_certificate(&self.plan.object) {
-            let reason = Reason::InvalidClientCertificateRef.as_str();
-            let at = "spec.tls.backend.clientCertificateRef";
-            Err(Rejection::new(
-                reason,
-                format!("{at}: {CLIENT_CERTIFICATE}"),
-            ))
+        let result = if let Some(Err(problem)) = &self.plan.client_certificate {
+            Err(problem.clone())
         } else if unresolved.is_empty() {
             Ok(())
         } else {

@@ -32,11 +32,15 @@ pub(crate) fn build(
     if ports.is_empty() {
         return None;
     }
+    let client_certificate = plan.client_certificate.clone().and_then(Result::ok);
     match old {
-        Some(old) if same(&old.ports, &ports) => Some(old.clone()),
+        Some(old) if same(&old.ports, &ports) && old.client_certificate == client_certificate => {
+            Some(old.clone())
+        }
         _ => Some(Arc::new(Gateway {
             name: plan.name.clone(),
             ports,
+            client_certificate,
         })),
     }
 }

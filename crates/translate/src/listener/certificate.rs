@@ -1,4 +1,5 @@
-//! Certificates of HTTPS listeners: from a reference to a Secret that can be served with.
+//! Certificates of Gateways, towards clients and backends: from a reference to a Secret that can be
+//! used, and the form of PEM.
 //!
 //! The form is judged here: type, keys, PEM. Whether key and certificate belong together is known to
 //! a TLS stack only; what it found comes in through the scope.
@@ -16,8 +17,8 @@ const CERTIFICATE_LABELS: &[&str] = &["CERTIFICATE"];
 /// PKCS #8, PKCS #1 and SEC1 (RFC 7468 section 10, RFC 5915 section 4).
 const KEY_LABELS: &[&str] = &["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 
-/// The Secret that a `certificateRefs` entry of the Gateway names, if it can be served with.
-pub(super) fn resolve(
+/// The Secret that a reference of the Gateway names, if there is a certificate to use in it.
+pub(crate) fn resolve(
     input: Input<'_>,
     gateway: &Gateway,
     reference: &SecretReference,
@@ -109,6 +110,11 @@ fn usable(input: Input<'_>, reference: &SecretReference, name: &Name) -> Result<
         Some(why) => Err(format!("Secret {name} cannot be used: {why}")),
         None => Ok(()),
     }
+}
+
+/// Whether the data has a certificate, by its form.
+pub(crate) fn has_certificate(data: &[u8]) -> bool {
+    has_pem_block(data, CERTIFICATE_LABELS)
 }
 
 /// Whether the data has a PEM block (RFC 7468) with one of the labels whose content is base64 of

@@ -1,7 +1,5 @@
 //! Kinds that are not built say so, and nothing they protect is served without them.
 
-use weft_ir::{BackendFault, Name, Target};
-
 use crate::{
     Status,
     fixture::{CLASS, check, notes, output, reference, rows, status},
@@ -63,92 +61,13 @@ fn listener_sets_are_not_accepted() {
     }
 }
 
-/// Requests to the target of a policy that cannot be honoured fail; plaintext is no substitute.
-#[test]
-fn backends_under_a_tls_policy_are_not_served() {
-    let world = format!(
-        "{CLASS}{BASE}
-BackendTLSPolicy infra/p {{targetRefs: [{{group: '', kind: Service, name: web}}], validation: {{hostname: a}}}}
-HTTPRoute infra/r {{parentRefs: [{{name: gw}}, {{name: other}}], rules: [{{backendRefs: [{{name: web, port: 80}}]}}]}}"
-    );
-    let output = output(&world);
-    assert_eq!(
-        status(&output, "BackendTLSPolicy infra/p"),
-        [
-            "Gateway gw Accepted=False/UnsupportedValue",
-            "Gateway other Accepted=False/UnsupportedValue",
-            "Service web Accepted=False/UnsupportedValue",
-        ],
-        "refused under every Gateway that would use it, and for clients that dial the Service"
-    );
-    let listeners = output
-        .tables
-        .gateways
-        .values()
-        .flat_map(|it| &it.ports[0].listeners);
-    for listener in listeners {
-        let rule = &listener.routes.rules()[0];
-        let faults = rule.backends.iter().map(|backend| match &backend.target {
-            Target::Fault { fault, .. } => Some(*fault),
-            Target::Service { .. } => None,
-        });
-        assert_eq!(faults.collect::<Vec<_>>(), [Some(BackendFault::BackendTls)]);
-    }
-}
-
-/// Targets of a policy, where it is refused, and the ports at which nothing is passed through.
-const DIALLED: &str = "
-the whole Service            | {group: '', kind: Service, name: api}                        | Service api  | 80 90
-by the alias of the group    | {group: core, kind: Service, name: api}                      | Service api  | 80 90
-one port of it               | {group: '', kind: Service, name: api, sectionName: calls}    | Service api  | 90
-a port that is none          | {group: '', kind: Service, name: api, sectionName: nope}     |              |
-a Service without address    | {group: '', kind: Service, name: pods}                       |              |
-another kind of that name    | {group: '', kind: Pod, name: api}                            |              |
-a backend of a mesh route    | {group: '', kind: Service, name: used}                       | Service used |
-";
-
-/// What no route takes would go to the endpoints as it comes: in plaintext.
-#[test]
-fn nothing_is_passed_through_under_a_tls_policy() {
-    for [name, target, ancestor, ports] in rows(DIALLED) {
-        let world = format!(
-            "{CLASS}
-Service shop/api {{clusterIP: 10.0.0.1, ports: [{{name: http, port: 80}}, {{name: calls, port: 90}}, {{name: dns, port: 53, protocol: UDP}}]}}
-Service shop/pods {{clusterIP: None, ports: [{{port: 80}}]}}
-Service shop/used {{clusterIP: None, ports: [{{port: 80}}]}}
-HTTPRoute shop/r {{parentRefs: [{{group: '', kind: Service, name: api, port: 80}}], rules: [{{backendRefs: [{{name: used, port: 80}}]}}]}}
-BackendTLSPolicy shop/p {{targetRefs: [{target}], validation: {{hostname: a}}}}
-BackendTLSPolicy far/p {{targetRefs: [{{group: '', kind: Service, name: api}}], validation: {{hostname: a}}}}"
-        );
-        let output = output(&world);
-        let expected: Vec<_> = Some(ancestor)
-            .filter(|it| !it.is_empty())
-            .map(|ancestor| format!("{ancestor} Accepted=False/UnsupportedValue"))
-            .into_iter()
-            .collect();
-        assert_eq!(
-            status(&output, "BackendTLSPolicy shop/p"),
-            expected,
-            "{name}"
-        );
-        let service = &output.tables.services[&Name::new("shop", "api")];
-        let refused = service.ports.iter().filter(|port| port.fault.is_some());
-        let refused: Vec<_> = refused.map(|port| port.port.to_string()).collect();
-        assert_eq!(refused.join(" "), ports, "{name}");
-        let findings = notes(&output, "BackendTLSPolicy shop/p");
-        let told = findings.contains(&"WA401 spec.targetRefs[0]".to_owned());
-        assert_eq!(told, !ports.is_empty(), "{name}: {findings:?}");
-    }
-}
-
 #[test]
 fn policies_without_users_are_findings_only() {
-    let world = "BackendTLSPolicy infra/p {targetRefs: [{group: '', kind: Service, name: nope}], validation: {hostname: a}}
-XBackendTrafficPolicy infra/t {targetRefs: [{group: '', kind: Service, name: web}]}
+    let world =
+        "XBackendTrafficPolicy infra/t {targetRefs: [{group: '', kind: Service, name: web}]}
 XBackend infra/b {type: ExternalHostname, port: {port: 80}}";
     let output = output(&format!("{CLASS}{BASE}\n{world}"));
-    let rows: [(&str, &[&str], &[&str]); 3] = [
-        ("BackendTLSPolicy infra/p", &[], &["WA401 kind"]),
+    let rows: [(&str, &[&str], &[&str]); 2] = [
         (
             "XBackendTrafficPolicy infra/t",
             &["Service web Accepted=False/UnsupportedValue"],

@@ -7,7 +7,7 @@ use std::{
 
 use weft_api::{ObjectKey, ObjectRef};
 use weft_ir::{Name, RouteId};
-use weft_store::{Objects, Store};
+use weft_store::Objects;
 
 use super::{CompiledRoute, RouteKind};
 use crate::{
@@ -139,23 +139,24 @@ impl Memo {
         }
     }
 
-    /// The Gateways that hold rules of the route which send to the Service.
-    pub(crate) fn gateways_sending_to(&self, service: &Name) -> impl Iterator<Item = &Name> {
-        let sends = self
-            .gateway
-            .as_ref()
-            .is_some_and(|it| it.uses.services.contains(service));
-        self.parents.iter().filter_map(move |parent| match parent {
-            Parent::Gateway(name, Ok(_)) if sends => Some(name),
+    /// The Services that rules for one sort of parent look at, to send to them.
+    pub(crate) fn services(&self, mode: ParentMode) -> &[Name] {
+        let compiled = self.compiled(mode);
+        compiled.map_or(&[], |compiled| &compiled.uses.services)
+    }
+
+    /// The Gateways that take the route.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = &Name> {
+        self.parents.iter().filter_map(|parent| match parent {
+            Parent::Gateway(name, Ok(_)) => Some(name),
             _ => None,
         })
     }
 
-    /// Whether rules of the route send to the Service for clients of the mesh.
-    pub(crate) fn sends_in_mesh_to(&self, service: &Name) -> bool {
+    /// Whether the route acts for clients of some Service.
+    pub(crate) fn acts_in_mesh(&self) -> bool {
         let attached = |parent: &Parent| matches!(parent, Parent::Service(_, Ok(_)));
-        let uses = |compiled: &Arc<Compiled>| compiled.uses.services.contains(service);
-        self.parents.iter().any(attached) && self.mesh.as_ref().is_some_and(uses)
+        self.parents.iter().any(attached)
     }
 }
 
@@ -301,7 +302,7 @@ impl Refresh<'_> {
         {
             return before.clone();
         }
-        let mut compiled = compile(self.around.input.store, route, id, mode);
+        let mut compiled = compile(self.around.input, route, id, mode);
         let known = before
             .map(|before| before.route.rules.as_slice())
             .unwrap_or_default();
@@ -318,12 +319,12 @@ impl Refresh<'_> {
 }
 
 fn compile<R: RouteKind>(
-    store: &Store,
+    input: Input<'_>,
     route: &R,
     id: &Arc<RouteId>,
     mode: ParentMode,
 ) -> Compiled {
-    let mut context = CompileContext::new(store, mode, id.clone());
+    let mut context = CompileContext::new(input, mode, id.clone());
     let route = route.compile(&mut context);
     let (notes, uses) = context.finish();
     Compiled { route, notes, uses }

@@ -23,6 +23,7 @@ use weft_ir::{
 
 use self::world::WORLD;
 use crate::{
+    Input, Scope,
     context::{CompileContext, ParentMode, Uses},
     notes::Note,
     route::{CompiledRoute, RouteKind},
@@ -94,7 +95,12 @@ fn compile<R: RouteKind>(mut route: R, parent: ParentMode) -> Outcome {
         kind: R::ROUTE_KIND,
         name: Name::new("shop", "route"),
     };
-    let mut context = CompileContext::new(&WORLD, parent, Arc::new(id));
+    let scope = Scope::standalone();
+    let input = Input {
+        store: &WORLD,
+        scope: &scope,
+    };
+    let mut context = CompileContext::new(input, parent, Arc::new(id));
     let compiled = route.compile(&mut context);
     let (notes, uses) = context.finish();
     Outcome {
@@ -239,7 +245,14 @@ fn show(value: &StringMatch) -> String {
 
 fn show_backend(backend: &Backend) -> String {
     let mut text = match &backend.target {
-        Target::Service { port, protocol } => format!("{port} {protocol:?}"),
+        Target::Service {
+            port,
+            protocol,
+            tls,
+        } => {
+            let tls = tls.as_ref().map(|tls| format!(" {tls}"));
+            format!("{port} {protocol:?}{}", tls.unwrap_or_default())
+        }
         Target::Fault { fault, reference } => format!("{}({reference})", fault.as_str()),
     };
     if backend.weight != 1 {

@@ -1,15 +1,20 @@
 //! Statuses of everything that is not a route we serve: Gateways, classes, and kinds not built.
 
-use weft_api::{BackendTlsPolicy, Kind, Object, ObjectRef, Route};
+use std::collections::BTreeMap;
+
+use weft_api::{Kind, Object, ObjectRef, Route};
+use weft_ir::Name;
 use weft_store::Objects;
 
 use super::Translator;
 use crate::{
     Input, Output,
+    context::ParentMode,
     gateway::{Plans, class},
     group::GroupKey,
     notes::Findings,
-    refused::{self, Senders},
+    policy::backend_tls::{self, Senders},
+    refused,
     status::Status,
 };
 
@@ -37,24 +42,35 @@ impl Translator {
             refused::backend(findings);
             None
         });
+        let senders = self.senders(input);
         let policies = store.backend_tls_policies();
-        let senders = |policy: &BackendTlsPolicy| {
-            let mut senders = Senders::default();
-            for target in refused::targets(policy) {
-                for memo in self.http.iter().chain(self.grpc.iter()) {
-                    senders
-                        .gateways
-                        .extend(memo.gateways_sending_to(&target).cloned());
-                    if memo.sends_in_mesh_to(&target) {
-                        senders.services.insert(target.clone());
-                    }
+        state(&mut self.output, policies, |policy, findings| {
+            backend_tls::state(input, policy, &senders, findings).map(Status::Policy)
+        });
+    }
+
+    /// Who sends to the targets of BackendTLSPolicies.
+    fn senders(&self, input: Input<'_>) -> BTreeMap<Name, Senders> {
+        let policies = input.store.backend_tls_policies().iter();
+        let targets = policies.flat_map(|policy| backend_tls::targets(policy));
+        let mut senders: BTreeMap<Name, Senders> =
+            targets.map(|name| (name, Senders::default())).collect();
+        if senders.is_empty() {
+            return senders;
+        }
+        for memo in self.http.iter().chain(self.grpc.iter()) {
+            for service in memo.services(ParentMode::Gateway) {
+                if let Some(of_target) = senders.get_mut(service) {
+                    of_target.gateways.extend(memo.gateways().cloned());
                 }
             }
-            senders
-        };
-        state(output, policies, |policy, findings| {
-            refused::tls_policy(input, policy, senders(policy), findings).map(Status::Policy)
-        });
+            for service in memo.services(ParentMode::Mesh) {
+                if let Some(of_target) = senders.get_mut(service) {
+                    of_target.mesh |= memo.acts_in_mesh();
+                }
+            }
+        }
+        senders
     }
 
     fn state_gateways(&mut self, input: Input<'_>) {

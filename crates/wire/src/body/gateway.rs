@@ -10,12 +10,19 @@ use super::{Decoded, field, part::Part, read};
 use crate::{Key, Kind, Resource, ResourceError};
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Body<P> {
     ports: Vec<Part<P>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<Name>,
 }
 
 pub(crate) fn encode_gateway(gateway: &Gateway) -> Result<Resource, ResourceError> {
-    let Gateway { name, ports } = gateway;
+    let Gateway {
+        name,
+        ports,
+        client_certificate,
+    } = gateway;
     let bare = |port: &Arc<Port>| {
         let mut port = Port::clone(port);
         for listener in &mut port.listeners {
@@ -26,8 +33,11 @@ pub(crate) fn encode_gateway(gateway: &Gateway) -> Result<Resource, ResourceErro
         }
         Part::new(port)
     };
-    let ports = ports.iter().map(bare).collect();
-    Resource::encode(Key::new(Kind::Gateway, name.clone()), &Body { ports })
+    let body = Body {
+        ports: ports.iter().map(bare).collect(),
+        client_certificate: client_certificate.clone(),
+    };
+    Resource::encode(Key::new(Kind::Gateway, name.clone()), &body)
 }
 
 /// A Gateway whose listeners have no routes yet. A port that is not understood is not served.
@@ -48,9 +58,10 @@ pub(crate) fn decode_gateway(name: &Name, body: &[u8]) -> Result<Decoded<Gateway
             }
         }
     }
-    let name = name.clone();
-    Ok(Decoded {
-        value: Gateway { name, ports },
-        problems,
-    })
+    let value = Gateway {
+        name: name.clone(),
+        ports,
+        client_certificate: body.client_certificate,
+    };
+    Ok(Decoded { value, problems })
 }

@@ -70,6 +70,7 @@ fn refusing(port: u16) -> Frontend {
         port,
         protocol: FrontendProtocol::Http,
         upstream: UpstreamProtocol::AsClient,
+        tls: None,
         fault: Some(BackendFault::UnsupportedProtocol),
         producer: None,
         consumers: BTreeMap::new(),

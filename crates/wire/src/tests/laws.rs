@@ -23,10 +23,9 @@ fn restricted(all: &Configuration, name: &Name) -> Configuration {
         .iter()
         .flat_map(|listener| listener.routes.rules());
     let ports: BTreeSet<&ServicePort> = rules.flat_map(|rule| rule.service_ports()).collect();
-    let secrets: BTreeSet<&Name> = listeners
-        .iter()
-        .flat_map(|listener| &listener.certificates)
-        .collect();
+    let towards_clients = listeners.iter().flat_map(|listener| &listener.certificates);
+    let towards_backends = gateway.and_then(|gateway| gateway.client_certificate.as_ref());
+    let secrets: BTreeSet<&Name> = towards_clients.chain(towards_backends).collect();
     let tables = Tables {
         gateways: gateway
             .map(|it| (name.clone(), it.clone()))

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use proptest::{collection::vec, prelude::*, sample::select};
 use weft_ir::{
-    AllowList, Backend, BackendFault, Cors, Endpoint, EndpointSet, EndpointState, Fail, Filter,
-    Filters, Fraction, Frontend, FrontendProtocol, Gateway, GrpcMatch, GrpcMethodMatch,
-    HeaderMatch, HeaderModifier, Hostname, HttpMatch, Listener, Matches, Mirror, Name,
-    OriginPattern, PathMatch, PathModifier, Port, PortProtocol, QueryMatch, Redirect, Regex, Retry,
-    Rewrite, RouteEntry, RouteId, RouteKind, RouteSet, Rule, Scheme, Service, ServicePort,
-    StringMatch, Tables, Target, Timeouts, UpstreamProtocol,
+    AllowList, Authorities, Backend, BackendFault, BackendTls, Cors, Endpoint, EndpointSet,
+    EndpointState, Fail, Filter, Filters, Fraction, Frontend, FrontendProtocol, Gateway, GrpcMatch,
+    GrpcMethodMatch, HeaderMatch, HeaderModifier, Hostname, HttpMatch, Listener, Matches, Mirror,
+    Name, OriginPattern, PathMatch, PathModifier, Port, PortProtocol, QueryMatch, Redirect, Regex,
+    Retry, Rewrite, RouteEntry, RouteId, RouteKind, RouteSet, Rule, Scheme, Service, ServicePort,
+    StringMatch, SubjectAltName, Tables, Target, Timeouts, UpstreamProtocol,
 };
 
 use crate::{Certificate, Configuration};
@@ -131,7 +131,14 @@ impl Builder {
             .map(|(port, listeners)| Arc::new(Port::new(port, protocol(port), listeners)))
             .collect();
         let name = gateway_name(at);
-        (!ports.is_empty()).then(|| memo(&mut self.gateways, key, || Gateway { name, ports }))
+        let is_served = !ports.is_empty();
+        let client_certificate = (at == 1).then(|| secret_name(at));
+        let gateway = || Gateway {
+            name,
+            ports,
+            client_certificate,
+        };
+        is_served.then(|| memo(&mut self.gateways, key, gateway))
     }
 
     fn service(&mut self, at: u8, ports: &[Fronting], world: &World) -> Arc<Service> {
@@ -156,6 +163,7 @@ impl Builder {
                 port: *port,
                 protocol: FrontendProtocol::Http2,
                 upstream: UpstreamProtocol::AsClient,
+                tls: (*port == 80).then(|| Arc::new(backend_tls(at))),
                 fault: (*port == 443).then_some(BackendFault::BackendTls),
                 producer,
                 consumers: consumer
@@ -215,6 +223,21 @@ fn secret_name(at: u8) -> Name {
     Name::new("infra", format!("tls{at}"))
 }
 
+fn backend_tls(sample: u8) -> BackendTls {
+    BackendTls {
+        policy: Name::new("shop", "tls"),
+        hostname: "web.example".into(),
+        authorities: match sample {
+            0 => Authorities::System,
+            _ => Authorities::ConfigMaps(vec![Name::new("shop", format!("ca{}", sample % 3))]),
+        },
+        subject_alt_names: vec![
+            SubjectAltName::Hostname("*.web.example".into()),
+            SubjectAltName::Uri("spiffe://web.example/web".into()),
+        ],
+    }
+}
+
 fn service_port(service: u8, port: u16) -> ServicePort {
     ServicePort {
         service: service_name(service),
@@ -249,6 +272,9 @@ fn rule(route: &Arc<RouteId>, index: u16, sample: u8) -> Rule {
     let target = Target::Service {
         port: service_port(sample % 4, 80),
         protocol: UpstreamProtocol::Http1,
+        tls: sample
+            .is_multiple_of(2)
+            .then(|| Arc::new(backend_tls(sample))),
     };
     let fault = Target::Fault {
         fault: BackendFault::RefNotPermitted,
@@ -363,6 +389,7 @@ fn filter(sample: u8) -> Filter {
             target: Target::Service {
                 port: service_port(sample % 4, 8080),
                 protocol: UpstreamProtocol::Http2,
+                tls: None,
             },
             fraction: Fraction::percent(25),
         }),

@@ -1,4 +1,4 @@
-//! Services under a BackendTLSPolicy, which cannot be honoured yet.
+//! Services under a BackendTLSPolicy that cannot be honoured.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use weft_tests::{backend::Backend, gateway::Weft, rawclient::RawClient, world::W
 
 use super::ask;
 
-/// A policy for Service `shop/web`, named by this group.
+/// A policy for Service `shop/web`, named by this group, whose authorities do not exist.
 fn policy(group: &str) -> String {
     format!(
         "{{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, \
          metadata: {{name: tls, namespace: shop}}, spec: {{\
          targetRefs: [{{group: \"{group}\", kind: Service, name: web}}], \
-         validation: {{hostname: web.shop, wellKnownCACertificates: System}}}}}}"
+         validation: {{hostname: web.shop, \
+         caCertificateRefs: [{{group: \"\", kind: ConfigMap, name: none}}]}}}}}}"
     )
 }
 

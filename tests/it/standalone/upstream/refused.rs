@@ -118,11 +118,15 @@ spec:
         statuses: &[
             (
                 "BackendTLSPolicy default/tls-upstream-auth",
-                &["Accepted=False"],
+                &[
+                    "Accepted=False NoValidCACertificate",
+                    "ResolvedRefs=False InvalidCACertificateRef",
+                ],
             ),
             (
+                // Whether this machine has authorities is not for the example to say.
                 "BackendTLSPolicy default/tls-upstream-dev",
-                &["Accepted=False"],
+                &["ResolvedRefs=True"],
             ),
             (
                 "HTTPRoute default/web",
@@ -131,7 +135,6 @@ spec:
         ],
         answers: &[
             ("GET http://any/auth", "500"),
-            ("GET http://any/dev", "500"),
             ("GET http://any/", "plain GET /"),
         ],
         ..PLAIN

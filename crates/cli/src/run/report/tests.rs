@@ -61,6 +61,7 @@ fn tables() -> Tables {
     let gateway = Gateway {
         name: name.clone(),
         ports: vec![port(80, PortProtocol::Http), port(443, PortProtocol::Https)],
+        client_certificate: None,
     };
     let mut tables = Tables::default();
     tables.gateways.insert(name, gateway.into());

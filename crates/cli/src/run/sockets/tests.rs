@@ -92,6 +92,7 @@ impl World {
         let gateway = Gateway {
             name: name.clone(),
             ports: ports.iter().map(port).collect(),
+            client_certificate: None,
         };
         self.tables.gateways.insert(name, Arc::new(gateway));
         self
@@ -107,6 +108,7 @@ impl World {
             port,
             protocol: FrontendProtocol::Http,
             upstream: UpstreamProtocol::AsClient,
+            tls: None,
             fault: None,
             producer: None,
             consumers: consumers.collect(),

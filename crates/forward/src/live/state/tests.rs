@@ -49,6 +49,7 @@ fn numbered(index: u16) -> Arc<Rule> {
     let target = Target::Service {
         port: web(),
         protocol: UpstreamProtocol::Http1,
+        tls: None,
     };
     let route = RouteId {
         kind: RouteKind::Http,
@@ -96,6 +97,7 @@ fn frontend(producer: Option<Arc<RouteSet>>) -> Arc<Frontend> {
         producer,
         consumers: Default::default(),
         fault: None,
+        tls: None,
     })
 }
 
@@ -111,6 +113,7 @@ fn configuration(
         let gateway = Gateway {
             name: name.clone(),
             ports: vec![Arc::clone(port)],
+            client_certificate: None,
         };
         tables.gateways.insert(name, Arc::new(gateway));
     }
@@ -130,6 +133,7 @@ fn configuration(
         tables: Arc::new(tables),
         endpoints: Arc::new(table),
         certificates: Arc::new(HashMap::new()),
+        roots: Arc::default(),
     }
 }
 

@@ -229,57 +229,89 @@ fn protocols() {
     );
 }
 
+const REFUSED: [&str; 2] = [
+    "ResolvedRefs=False/UnsupportedProtocol",
+    "WA401 spec.rules[0].backendRefs[0].name",
+];
+
+const UNDER_POLICIES: &[Row<'_>] = &[
+    (
+        "a policy for every port",
+        "{backendRefs: [{name: secure, port: 80}]}",
+        &[
+            "/ -> shop/secure:80 Http1 TLS as a, authorities of the platform (BackendTLSPolicy shop/secure)",
+        ],
+    ),
+    (
+        "an appProtocol that the policy explains",
+        "{backendRefs: [{name: secure, port: 443}]}",
+        &[
+            "/ -> shop/secure:443 Http1 TLS as a, authorities of the platform (BackendTLSPolicy shop/secure)",
+        ],
+    ),
+    (
+        "an appProtocol that it does not",
+        "{backendRefs: [{name: secure, port: 3306}]}",
+        &[
+            REFUSED[0],
+            "/ -> UnsupportedProtocol(Service shop/secure:3306)",
+            "WA112 spec.rules[0].backendRefs[0].port",
+        ],
+    ),
+    (
+        "a policy for one port (sectionName)",
+        "{backendRefs: [{name: partly, port: 443}]}",
+        &[
+            "/ -> shop/partly:443 Http1 TLS as a, authorities of the platform (BackendTLSPolicy shop/partly)",
+        ],
+    ),
+    (
+        "leaves the other port alone (sectionName)",
+        "{backendRefs: [{name: partly, port: 80}]}",
+        &["/ -> shop/partly:80 Http1"],
+    ),
+    (
+        "a policy that cannot be honoured: never plaintext (section 14)",
+        "{backendRefs: [{name: sealed, port: 80}]}",
+        &[
+            REFUSED[0],
+            "/ -> BackendTLSPolicy(Service shop/sealed:80)",
+            REFUSED[1],
+        ],
+    ),
+    (
+        "said before the appProtocol, which the policy explains",
+        "{backendRefs: [{name: sealed, port: 443}]}",
+        &[
+            REFUSED[0],
+            "/ -> BackendTLSPolicy(Service shop/sealed:443)",
+            REFUSED[1],
+        ],
+    ),
+    (
+        "a policy of another namespace targets nothing here",
+        "{backendRefs: [{name: web, port: 80}]}",
+        &["/"],
+    ),
+];
+
 #[test]
 fn backend_tls_policies() {
-    const REFUSED: [&str; 2] = [
-        "ResolvedRefs=False/UnsupportedProtocol",
-        "WA401 spec.rules[0].backendRefs[0].name",
-    ];
-    check(&[
-        (
-            "a policy that is not built yet: never plaintext (section 14)",
-            "{backendRefs: [{name: secure, port: 80}]}",
-            &[
-                REFUSED[0],
-                "/ -> BackendTLSPolicy(Service shop/secure:80)",
-                REFUSED[1],
-            ],
-        ),
-        (
-            "said before the appProtocol, which the policy explains",
-            "{backendRefs: [{name: secure, port: 443}]}",
-            &[
-                REFUSED[0],
-                "/ -> BackendTLSPolicy(Service shop/secure:443)",
-                REFUSED[1],
-            ],
-        ),
-        (
-            "a policy for one port (sectionName)",
-            "{backendRefs: [{name: partly, port: 443}]}",
-            &[
-                REFUSED[0],
-                "/ -> BackendTLSPolicy(Service shop/partly:443)",
-                REFUSED[1],
-            ],
-        ),
-        (
-            "leaves the other port alone (sectionName)",
-            "{backendRefs: [{name: partly, port: 80}]}",
-            &["/ -> shop/partly:80 Http1"],
-        ),
-        (
-            "a policy of another namespace targets nothing here",
-            "{backendRefs: [{name: web, port: 80}]}",
-            &["/"],
-        ),
-    ]);
-    let mesh = http_rule(
-        "{backendRefs: [{name: secure, port: 80}]}",
-        ParentMode::Mesh,
+    check(UNDER_POLICIES);
+    let mesh = |service: &str| {
+        let rule = format!("{{backendRefs: [{{name: {service}, port: 80}}]}}");
+        http_rule(&rule, ParentMode::Mesh)
+    };
+    assert_eq!(
+        mesh("sealed")[0],
+        REFUSED[0],
+        "routed mesh traffic is not sent in plaintext either"
     );
     assert_eq!(
-        mesh[0], REFUSED[0],
-        "routed mesh traffic is not sent in plaintext either"
+        mesh("secure"),
+        [
+            "/ -> shop/secure:80 AsClient TLS as a, authorities of the platform (BackendTLSPolicy shop/secure)"
+        ],
+        "nor where the policy can be honoured"
     );
 }

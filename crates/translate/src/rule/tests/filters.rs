@@ -325,8 +325,15 @@ const MIRRORS: &[Row<'_>] = &[
         &["/ | RequestMirror 100% to bank/ledger:80"],
     ),
     (
-        "a target under a BackendTLSPolicy never gets plaintext (section 14)",
+        "a target under a BackendTLSPolicy gets TLS",
         "{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: secure, port: 443}}}]}",
+        &[
+            "/ | RequestMirror 100% to shop/secure:443 over TLS as a, authorities of the platform (BackendTLSPolicy shop/secure)",
+        ],
+    ),
+    (
+        "or nothing, never plaintext (section 14)",
+        "{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: sealed, port: 443}}}]}",
         &[
             "ResolvedRefs=False/UnsupportedProtocol",
             "/",

@@ -19,7 +19,9 @@ const OBJECTS: &str = "
 ---
 {apiVersion: v1, kind: Service, metadata: {namespace: shop, name: external}, spec: {type: ExternalName, externalName: example.com, ports: [{port: 80}]}}
 ---
-{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: secure}, spec: {ports: [{name: http, port: 80}, {name: tls, port: 443, appProtocol: HTTPS}]}}
+{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: secure}, spec: {ports: [{name: http, port: 80}, {name: tls, port: 443, appProtocol: HTTPS}, {name: db, port: 3306, appProtocol: mysql}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: sealed}, spec: {ports: [{name: http, port: 80}, {name: tls, port: 443, appProtocol: HTTPS}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {namespace: shop, name: partly}, spec: {ports: [{name: http, port: 80}, {name: tls, port: 443}]}}
 ---
@@ -35,6 +37,9 @@ const OBJECTS: &str = "
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {namespace: shop, name: secure},
  spec: {targetRefs: [{group: '', kind: Service, name: secure}], validation: {hostname: a, wellKnownCACertificates: System}}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {namespace: shop, name: sealed},
+ spec: {targetRefs: [{group: '', kind: Service, name: sealed}], validation: {hostname: a, caCertificateRefs: [{group: '', kind: ConfigMap, name: nope}]}}}
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {namespace: shop, name: partly},
  spec: {targetRefs: [{group: core, kind: Service, name: partly, sectionName: tls}], validation: {hostname: a, wellKnownCACertificates: System}}}
