@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
+use std::process::Command;
 
+use weft_tests::binary;
 use weft_translate::features::{self, Channel, Feature};
 
 const LEGEND: &str = "
@@ -62,6 +64,10 @@ fn replaced(document: &str, name: &str, content: &str) -> Option<String> {
     Some(text)
 }
 
+fn is_updating() -> bool {
+    std::env::var_os("UPDATE").is_some_and(|value| value == "1")
+}
+
 fn check(file: &str, name: &str, content: &str) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = tests.parent().unwrap_or(tests).join(file);
@@ -71,7 +77,7 @@ fn check(file: &str, name: &str, content: &str) {
         return;
     };
     assert!(
-        std::env::var_os("UPDATE").is_some_and(|value| value == "1"),
+        is_updating(),
         "{file}: the part `{name}` is not what the code says; run `cargo x docs` and review the diff"
     );
     std::fs::write(&path, text)
@@ -81,6 +87,28 @@ fn check(file: &str, name: &str, content: &str) {
 #[test]
 fn invariant_14_the_readme_lists_the_supported_features() {
     check("README.md", "features", &feature_table(features::ALL));
+}
+
+/// The files of the chart that `weft install` writes; see its table of values.
+#[test]
+fn the_chart_has_the_values_and_the_schema_of_the_binary() {
+    for (what, file) in [("values", "values.yaml"), ("schema", "values.schema.json")] {
+        let said = Command::new(binary::directory().join("weft"))
+            .args(["install", "--show", what])
+            .output()
+            .expect("`weft` runs");
+        assert!(said.status.success(), "weft install --show {what}");
+        let path = binary::workspace().join("charts/weft").join(file);
+        let written = std::fs::read(&path).unwrap_or_default();
+        if written == said.stdout {
+            continue;
+        }
+        assert!(
+            is_updating(),
+            "charts/weft/{file} is not what the code says; run `cargo x docs` and review the diff"
+        );
+        std::fs::write(&path, said.stdout).expect("a file of the chart");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod broken;
 mod coverage;
 mod generated;
 mod golden;
+mod helm;
 mod kube_source;
 mod standalone;
 mod tidy;

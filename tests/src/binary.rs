@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::wait::Expected;
 
+/// What `weft install` prints is part of the binary.
+const TEMPLATES: &str = "charts/weft/templates";
+
 /// Directory of the built `weft`, which is built first if it is missing or older than its sources.
 ///
 /// # Panics
@@ -48,14 +51,16 @@ fn is_stale(binary: &Path) -> bool {
     let Ok(built) = binary.metadata().and_then(|file| file.modified()) else {
         return true;
     };
-    let mut unseen: Vec<PathBuf> = ["crates", "proxy", "certs"]
+    let mut unseen: Vec<PathBuf> = ["crates", "proxy", "certs", TEMPLATES]
         .map(|it| workspace().join(it))
         .into();
     while let Some(path) = unseen.pop() {
         if path.is_dir() {
             let entries = fs::read_dir(&path).expected("a folder of the workspace");
             unseen.extend(entries.map(|entry| entry.expected("its entry").path()));
-        } else if path.extension().is_some_and(|it| it == "rs") {
+        } else if path.extension().is_some_and(|it| it == "rs")
+            || path.starts_with(workspace().join(TEMPLATES))
+        {
             let file = path.metadata().and_then(|file| file.modified());
             if file.is_ok_and(|edited| edited > built) {
                 return true;

@@ -13,8 +13,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use self::values::duration;
-pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Target};
+pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Setting, Target};
+use self::values::{dns_label, duration};
 use crate::output::{Colour, Format};
 
 /// Route HTTP and gRPC by the Kubernetes Gateway API: as a gateway and as a mesh, from a directory
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Echo(Echo),
     /// List the supported features of Gateway API
     Features,
+    /// Print the manifests that install Weft in a cluster
+    Install(Install),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  weft completion bash > /etc/bash_completion.d/weft")]
     Completion {
@@ -285,4 +287,39 @@ pub(crate) struct Echo {
     /// Say the header fields that arrived as well
     #[arg(long)]
     pub(crate) headers: bool,
+}
+
+/// Options of `weft install`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  weft install | kubectl apply -f -
+  weft install --set replicas=3 --set 'nodeSelector={pool: infra}'
+  weft install -f values.yaml > clusters/one/weft.yaml
+
+The Helm chart charts/weft has the same templates and values. The CRDs of the Gateway API have to be
+there already; neither installs them.")]
+pub(crate) struct Install {
+    /// Namespace of the control plane
+    #[arg(short = 'n', long, default_value = "weft-system", value_parser = dns_label, value_name = "NS")]
+    pub(crate) namespace: String,
+    /// File of values, as for Helm; repeat for several
+    #[arg(short = 'f', long = "values", value_name = "FILE")]
+    pub(crate) values: Vec<PathBuf>,
+    /// One value, in YAML; repeat for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<Setting>,
+    /// What to print
+    #[arg(long, default_value = "manifests", value_name = "WHAT")]
+    pub(crate) show: Show,
+}
+
+/// What `weft install` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Show {
+    /// Objects for `kubectl apply`
+    Manifests,
+    /// Every value with its default, as values.yaml
+    Values,
+    /// The JSON schema of values
+    Schema,
 }

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod features;
 mod findings;
+mod install;
 mod load;
 mod output;
 mod progress;
@@ -65,6 +66,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Resolve(args) => resolve::run(args, global),
         Command::Echo(args) => echo::run(args, global),
         Command::Features => features::run(global),
+        Command::Install(args) => install::run(args, global),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "weft", &mut io::stdout());
             Ok(Exit::Good)

@@ -1,6 +1,6 @@
 //! The stages of `cargo x test`, in order, as data.
 //!
-//! The last five that run tests share one set of test binaries and split it by filter, so a test
+//! The last six that run tests share one set of test binaries and split it by filter, so a test
 //! module nobody thought of lands in `integration` instead of being left out.
 
 use crate::tool::{Package, Tool};
@@ -79,6 +79,10 @@ const GRPCURL: Tool = Tool {
 const WEBSOCKETS: Tool = Tool {
     probe: &["python3", "-c", "import websockets.sync.client"],
     package: Package::PyPi("websockets==15.0.1"),
+};
+const HELM: Tool = Tool {
+    probe: &["helm", "version"],
+    package: Package::Go("helm.sh/helm/v3/cmd/helm@v3.22.0"),
 };
 const RUSTFMT: Tool = Tool {
     probe: &["cargo", "fmt", "--version"],
@@ -166,12 +170,20 @@ pub(crate) const STAGES: &[Stage] = &[
         ..TESTS
     },
     Stage {
+        name: "helm",
+        purpose: "the chart gives what `weft install` prints, and its roles grant nothing else",
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --test * -- helm::",
+        tools: &[HELM],
+        ..TESTS
+    },
+    Stage {
         name: "integration",
         purpose: "every other test of the integration binaries",
         kind: Kind::TestsIfAny,
         speed: Speed::Slow,
         args: "test --locked --workspace --no-fail-fast --test * -- \
-               --skip golden:: --skip tidy:: --skip standalone::",
+               --skip golden:: --skip tidy:: --skip standalone:: --skip helm::",
         ..TESTS
     },
     Stage {

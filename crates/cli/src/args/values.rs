@@ -159,6 +159,40 @@ impl FromStr for HeaderField {
     }
 }
 
+/// `NAME=VALUE`: a value of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Name of the value.
+    pub(crate) name: String,
+    /// The value, in YAML.
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("write NAME=VALUE, such as replicas=3".to_owned()),
+        }
+    }
+}
+
+/// A name of a namespace: a DNS label (RFC 1123 section 2.1).
+pub(super) fn dns_label(text: &str) -> Result<String, String> {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = !text.is_empty() && text.len() <= 63 && text.bytes().all(is_inner);
+    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("write at most 63 of a-z, 0-9 and -, such as weft-system".to_owned())
+    }
+}
+
 /// A duration such as `30s`, `500ms` or `1m30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     weft_api::duration::parse(text).map_err(|error| error.to_string())

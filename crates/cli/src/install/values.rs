@@ -1,0 +1,259 @@
+//! What can be chosen about an installation: one table, of which the defaults, `values.yaml` and
+//! `values.schema.json` of the chart are made, and by which `weft install` judges what it is given.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+/// One choice.
+struct Field {
+    name: &'static str,
+    /// For whoever edits `values.yaml`; lines of a comment.
+    about: &'static str,
+    default: fn() -> Value,
+    shape: Shape,
+}
+
+/// Which values a field takes.
+enum Shape {
+    /// Text of these characters besides lower-case letters and digits; never empty, so that it can
+    /// stand in a template as it is.
+    Text {
+        besides: &'static str,
+    },
+    OneOf(&'static [&'static str]),
+    Whole {
+        least: u64,
+        most: u64,
+    },
+    /// Passed on to Kubernetes.
+    List,
+    /// Passed on to Kubernetes.
+    Object,
+}
+
+/// Characters of a reference to an image.
+const IMAGE: Shape = Shape::Text {
+    besides: "A-Z._/:@-",
+};
+/// Characters of names of objects and of trust domains.
+const NAME: Shape = Shape::Text { besides: "._-" };
+
+const FIELDS: &[Field] = &[
+    Field {
+        name: "image",
+        about: "Image of the control plane.",
+        default: || {
+            json!(concat!(
+                "ghcr.io/weft-mesh/weft:",
+                env!("CARGO_PKG_VERSION")
+            ))
+        },
+        shape: IMAGE,
+    },
+    Field {
+        name: "proxyImage",
+        about: "Image of the pods that every Gateway gets.",
+        default: || {
+            json!(concat!(
+                "ghcr.io/weft-mesh/weft-proxy:",
+                env!("CARGO_PKG_VERSION")
+            ))
+        },
+        shape: IMAGE,
+    },
+    Field {
+        name: "imagePullPolicy",
+        about: "When the image of the control plane is pulled.",
+        default: || json!("IfNotPresent"),
+        shape: Shape::OneOf(&["Always", "IfNotPresent", "Never"]),
+    },
+    Field {
+        name: "imagePullSecrets",
+        about: "Secrets to pull it with, such as [{name: registry}].",
+        default: || json!([]),
+        shape: Shape::List,
+    },
+    Field {
+        name: "replicas",
+        about: "Pods of the control plane. All of them serve proxies, one of them leads.",
+        default: || json!(2),
+        shape: Shape::Whole { least: 1, most: 9 },
+    },
+    Field {
+        name: "trustDomain",
+        about: "Whose identities are issued: spiffe://<trustDomain>/ns/<namespace>/sa/<name>. Never\n\
+                change it once workloads have theirs.",
+        default: || json!("cluster.local"),
+        shape: NAME,
+    },
+    Field {
+        name: "gatewayClass",
+        about: "Name of the GatewayClass.",
+        default: || json!("weft"),
+        shape: NAME,
+    },
+    Field {
+        name: "logLevel",
+        about: "The least severe events the control plane logs.",
+        default: || json!("info"),
+        shape: Shape::OneOf(&["error", "warn", "info", "debug", "trace"]),
+    },
+    Field {
+        name: "resources",
+        about: "What a pod of the control plane asks for. Without a limit on CPU, which would be one on\n\
+                how fast edits take effect.",
+        default: || json!({ "requests": { "cpu": "100m", "memory": "128Mi" } }),
+        shape: Shape::Object,
+    },
+    Field {
+        name: "podAnnotations",
+        about: "Annotations of its pods. Metrics are on port 15021, path /metrics.",
+        default: || json!({}),
+        shape: Shape::Object,
+    },
+    Field {
+        name: "nodeSelector",
+        about: "Labels of the nodes it may run on.",
+        default: || json!({}),
+        shape: Shape::Object,
+    },
+    Field {
+        name: "tolerations",
+        about: "Taints of nodes it may run on.",
+        default: || json!([]),
+        shape: Shape::List,
+    },
+];
+
+/// A value that cannot be chosen.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(super) enum ValueError {
+    /// There is no such field.
+    #[error("there is no value {name:?}; there are {}", names())]
+    Unknown { name: String },
+    /// The field does not take it.
+    #[error("{name}: {value} is {cure}")]
+    Refused {
+        name: &'static str,
+        value: Value,
+        cure: String,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+    names.join(", ")
+}
+
+/// The default of every field.
+pub(super) fn defaults() -> BTreeMap<&'static str, Value> {
+    FIELDS
+        .iter()
+        .map(|field| (field.name, (field.default)()))
+        .collect()
+}
+
+/// Chooses a value; an object takes the place of the default as a whole.
+///
+/// # Errors
+/// There is no such field, or it does not take the value.
+pub(super) fn set(
+    values: &mut BTreeMap<&'static str, Value>,
+    name: &str,
+    value: Value,
+) -> Result<(), ValueError> {
+    let Some(field) = FIELDS.iter().find(|field| field.name == name) else {
+        return Err(ValueError::Unknown {
+            name: name.to_owned(),
+        });
+    };
+    if let Some(cure) = field.shape.refusal(&value) {
+        let name = field.name;
+        return Err(ValueError::Refused { name, value, cure });
+    }
+    values.insert(field.name, value);
+    Ok(())
+}
+
+/// `values.yaml`.
+///
+/// # Errors
+/// A default is no YAML.
+pub(super) fn commented() -> Result<String, serde_saphyr::ser::Error> {
+    let mut text = String::from("# Made by `weft install --show values`.\n");
+    for field in FIELDS {
+        text.push('\n');
+        for line in field.about.lines() {
+            text.push_str(&format!("# {line}\n"));
+        }
+        let entry = BTreeMap::from([(field.name, (field.default)())]);
+        text.push_str(&serde_saphyr::to_string(&entry)?);
+    }
+    Ok(text)
+}
+
+/// `values.schema.json`. A key that is no field fails, but for `global`, which Helm adds when the
+/// chart is part of another one.
+pub(super) fn schema() -> Value {
+    let mut properties = Map::from_iter([("global".to_owned(), json!({ "type": "object" }))]);
+    for field in FIELDS {
+        let mut schema = field.shape.schema();
+        schema["description"] = json!(field.about.replace('\n', " "));
+        schema["default"] = (field.default)();
+        properties.insert(field.name.to_owned(), schema);
+    }
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the chart weft",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+impl Shape {
+    fn schema(&self) -> Value {
+        match self {
+            Self::Text { besides } => {
+                json!({ "type": "string", "pattern": format!("^[a-z0-9{besides}]+$") })
+            }
+            Self::OneOf(names) => json!({ "type": "string", "enum": names }),
+            Self::Whole { least, most } => {
+                json!({ "type": "integer", "minimum": least, "maximum": most })
+            }
+            Self::List => json!({ "type": "array" }),
+            Self::Object => json!({ "type": "object" }),
+        }
+    }
+
+    /// Why it does not take the value; continues a sentence.
+    fn refusal(&self, value: &Value) -> Option<String> {
+        match self {
+            Self::Text { besides } => {
+                let upper = besides.contains("A-Z");
+                let others = besides.trim_start_matches("A-Z");
+                let fits = |one: char| {
+                    let is_letter = one.is_ascii_lowercase() || upper && one.is_ascii_uppercase();
+                    is_letter || one.is_ascii_digit() || others.contains(one)
+                };
+                let text = value.as_str().filter(|text| !text.is_empty());
+                let is_good = text.is_some_and(|text| text.chars().all(fits));
+                (!is_good).then(|| format!("no text of the characters a-z0-9{besides}"))
+            }
+            Self::OneOf(names) => {
+                let is_good = value.as_str().is_some_and(|text| names.contains(&text));
+                (!is_good).then(|| format!("none of {}", names.join(", ")))
+            }
+            Self::Whole { least, most } => {
+                let is_good = value
+                    .as_u64()
+                    .is_some_and(|it| (*least..=*most).contains(&it));
+                (!is_good).then(|| format!("no number from {least} to {most}"))
+            }
+            Self::List => (!value.is_array()).then(|| "no list".to_owned()),
+            Self::Object => (!value.is_object()).then(|| "no object".to_owned()),
+        }
+    }
+}
