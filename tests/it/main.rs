@@ -2,6 +2,7 @@
 //! modules as stages (`golden`, `tidy`, `standalone`; everything else is `integration`).
 
 mod broken;
+mod control;
 mod coverage;
 mod generated;
 mod golden;

@@ -154,6 +154,32 @@ impl FakeApi {
             .change(|state| state.token = Some(token.to_owned()));
     }
 
+    /// Knows the owner of a token from now on: a service account, and the pod the token is bound to.
+    /// It is meant for `audience`.
+    pub fn know_token(&self, token: &str, (namespace, account): (&str, &str), audience: &str) {
+        let user = json!({
+            "audience": audience,
+            "username": format!("system:serviceaccount:{namespace}:{account}"),
+            "extra": {
+                "authentication.kubernetes.io/pod-name": [format!("{account}-0")],
+                "authentication.kubernetes.io/pod-uid": [format!("uid-of-{account}-0")],
+                "authentication.kubernetes.io/node-name": ["node-1"],
+                "authentication.kubernetes.io/credential-id": [format!("JTI={token}")],
+            },
+        });
+        self.shared
+            .change(|state| state.users.insert(token.to_owned(), user));
+    }
+
+    /// The token is bound to no pod, as those that people make.
+    pub fn unbind_token(&self, token: &str) {
+        self.shared.change(|state| {
+            if let Some(user) = state.users.get_mut(token) {
+                user["extra"] = json!({});
+            }
+        });
+    }
+
     /// Adds or replaces an object, with a new resource version, and a new generation if its spec
     /// differs.
     ///

@@ -14,7 +14,7 @@ pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 kind_struct! {
     /// A Service: an address (frontend) and a set of endpoints (backend).
-    pub struct Service { spec: ServiceSpec }
+    pub struct Service { spec: ServiceSpec, status: ServiceStatus }
 }
 
 open_enum! {
@@ -67,6 +67,26 @@ schema! {
         pub selector: Labels,
         /// DNS name an `ExternalName` Service stands for.
         pub external_name: Option<String>,
+    }
+
+    /// What a cluster says about a Service.
+    pub struct ServiceStatus {
+        /// Of a `LoadBalancer`.
+        pub load_balancer: Option<LoadBalancerStatus>,
+    }
+
+    /// The load balancer of a Service.
+    pub struct LoadBalancerStatus {
+        /// Where it is reached; empty while there is none yet.
+        pub ingress: Vec<LoadBalancerIngress>,
+    }
+
+    /// One way to reach a load balancer.
+    pub struct LoadBalancerIngress {
+        /// By address.
+        pub ip: Option<String>,
+        /// By name.
+        pub hostname: Option<String>,
     }
 
     /// A port of a Service.

@@ -1,8 +1,6 @@
 //! Reading statuses: whose conditions they hold and what is wrong.
 
-use std::sync::Arc;
-
-use weft_api::{AnyObject, Condition, ConditionStatus, ConditionType, Reason};
+use weft_api::{Condition, ConditionStatus, ConditionType, Reason};
 use weft_translate::Status;
 
 /// Every condition of a status with what it is about: a parent, a listener, an ancestor, or the
@@ -98,33 +96,4 @@ pub(crate) fn is_complaint(condition: &Condition) -> bool {
 pub(crate) fn reason(condition: &Condition) -> Option<&'static str> {
     let known = Reason::ALL.iter().map(|reason| reason.as_str());
     known.into_iter().find(|it| *it == condition.reason)
-}
-
-/// The object with its status; `None` for an object that has no such status.
-pub(crate) fn set(object: AnyObject, status: &Status) -> Option<AnyObject> {
-    macro_rules! set {
-        ($($kind:ident = $status:ident),+ $(,)?) => {
-            match (object, status) {
-                $((AnyObject::$kind(object), Status::$status(status)) => {
-                    let mut object = Arc::unwrap_or_clone(object);
-                    object.status = status.clone();
-                    Some(AnyObject::from(object))
-                })+
-                _ => None,
-            }
-        };
-    }
-    set! {
-        GatewayClass = GatewayClass,
-        XMesh = Mesh,
-        Gateway = Gateway,
-        ListenerSet = ListenerSet,
-        HttpRoute = Route,
-        GrpcRoute = Route,
-        TlsRoute = Route,
-        TcpRoute = Route,
-        UdpRoute = Route,
-        BackendTlsPolicy = Policy,
-        XBackendTrafficPolicy = Policy,
-    }
 }

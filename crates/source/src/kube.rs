@@ -6,6 +6,7 @@
 
 mod clock;
 mod cluster;
+mod direct;
 mod discovery;
 mod item;
 mod kind;
@@ -21,6 +22,7 @@ mod watches;
 
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Access, Cluster, ConnectError};
+pub use direct::{Created, InstalledApi, RequestError, TokenOwner, TokenPod};
 pub use discovery::Versions;
 pub use lease::{Lease, LeaseOptions};
 pub use pace::{Jitter, Retry};

@@ -132,7 +132,7 @@ tables! {
     /// Namespaces, under keys with an empty namespace.
     namespaces: Namespace {},
     /// Services.
-    services: Service { spec },
+    services: Service { spec; ignoring status },
     /// EndpointSlices.
     endpoint_slices: EndpointSlice { address_type, endpoints, ports },
     /// Pods; their status is content, because it holds the addresses.

@@ -25,6 +25,7 @@ mod mesh;
 pub mod notes;
 mod output;
 mod policy;
+mod referents;
 mod refused;
 mod route;
 mod rule;
@@ -32,6 +33,7 @@ mod scope;
 mod service_protocol;
 mod shadow;
 mod snapshot;
+mod stated;
 mod status;
 mod translator;
 mod verdict;
@@ -42,6 +44,7 @@ pub use crate::{
     endpoints::{EndpointTable, endpoints},
     notes::{Code, Note, Severity},
     output::Output,
+    referents::referents,
     scope::{ClassPolicy, GatewayFacts, Programming, Scope, UnusableAuthorities},
     status::Status,
     translator::Translator,

@@ -1,6 +1,7 @@
 //! Requests to a scripted API server: from path to answer, with the faults in between.
 
 mod discovery;
+mod reviewing;
 mod watching;
 mod writing;
 
@@ -28,6 +29,7 @@ use super::fault::Fault;
 use super::state::{Resource, State};
 use crate::body::{Body, fed, full};
 use discovery::discovery;
+use reviewing::review;
 use watching::watch;
 use writing::{create, patch};
 
@@ -130,6 +132,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
     let path = request.uri().path().to_owned();
     if path == "/apis" {
         return discovery(request.headers(), &shared.state());
+    }
+    if path == reviewing::PATH {
+        return review(request, &shared).await;
     }
     let Some(target) = Target::parse(&path, &shared.state()) else {
         return status(

@@ -104,6 +104,8 @@ pub(super) struct State {
     pub(super) faults: Vec<Fault>,
     pub(super) requests: Vec<String>,
     pub(super) token: Option<String>,
+    /// Users by the tokens they may present to others.
+    pub(super) users: BTreeMap<String, Value>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     uids: u64,
 }

@@ -138,7 +138,7 @@ fn run(waiting: &Waiting, state_dir: &StateDir, files: &StatusFiles) {
         }
         let now = now();
         for (object, entry) in statuses {
-            match entry.and_then(|(object, status)| status::set(object, &status)) {
+            match entry.and_then(|(object, status)| status.of(object)) {
                 Some(object) => files.write(object, &now),
                 None => files.remove(object),
             }

@@ -1,0 +1,262 @@
+//! The order in which the parts begin and end.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet};
+use weft_certs::{
+    BootstrapAcceptor, BuiltIn, Identity, IdentityAcceptor, InProcess, Renewer, Signer,
+};
+use weft_source::kube::{Lease, LeaseOptions, StatusOptions, StatusWriter, SystemClock, Watches};
+use weft_spiffe::{SpiffeId, Workload};
+use weft_translate::features::Channel;
+use weft_wire::limits::MESSAGE_BYTES;
+
+use super::{ControlError, SERVICE_ACCOUNT, Settings, Shared, Sockets, resign};
+use crate::{
+    admin::Progress,
+    authority,
+    door::{Door, Port, ended},
+    identity::IdentityService,
+    proto::{config::config_server::ConfigServer, identity::identity_server::IdentityServer},
+    reconcile::{Parts, Reconciler},
+    roots,
+    stream::ConfigService,
+    world::Installed,
+};
+
+/// Name of the Lease.
+const LEASE: &str = "weft-controller";
+/// Between two attempts to have an authority, or to learn which Gateway API is installed.
+const RETRY: Duration = Duration::from_secs(2);
+/// Between two looks at which Gateway API is installed.
+const LOOK: Duration = Duration::from_secs(30);
+/// Largest request for a certificate: 4 KiB of request, an identity of 2 KiB, and room to spare.
+const SIGN_BYTES: usize = 16 * 1024;
+
+impl Shared {
+    /// Works until it is told to end.
+    pub(super) async fn run(mut self, sockets: Sockets) -> Result<(), ControlError> {
+        let mut ending = self.ends.clone();
+        let began = tokio::select! {
+            () = ended(&mut ending) => return Ok(()),
+            began = self.begin() => began,
+        };
+        let (signer, renewer, identity) = began?;
+        // Everything in here is aborted when it is dropped.
+        let mut tasks = JoinSet::new();
+        let mut renewals = renewer.status();
+        let keeping = identity.clone();
+        tasks.spawn(async move {
+            let never: Infallible = renewer.keep(keeping).await;
+            match never {}
+        });
+        let renewal = self.renewal.clone();
+        tasks.spawn(async move {
+            loop {
+                renewal.send_replace(Some(renewals.borrow_and_update().clone()));
+                if renewals.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let lease = Lease::start(self.cluster.clone(), self.lease_options());
+        let leads = lease.leads();
+        tasks.spawn(self.root_publisher(signer.as_ref(), leads.clone()).run());
+        let (following, writer) = self.follow(leads, &mut tasks);
+        let mut ports = self.open(sockets, &signer, &identity)?;
+        self.progress.send_replace(Progress::Serving);
+        let result = tokio::select! {
+            () = ended(&mut ending) => Ok(()),
+            () = following.run() => Err(ControlError::Blind),
+        };
+        self.progress.send_replace(Progress::Stopping);
+        if result.is_err() {
+            // Ports end with their futures; a process that does not see the cluster serves nobody.
+            ports.shutdown().await;
+        }
+        while ports.join_next().await.is_some() {}
+        resign(&writer, lease).await;
+        result
+    }
+
+    /// An authority, and a certificate of our own.
+    async fn begin(
+        &mut self,
+    ) -> Result<(Arc<BuiltIn>, Renewer<InProcess>, Identity), ControlError> {
+        let signer = self.signer().await?;
+        let Settings {
+            trust_domain,
+            namespace,
+            life,
+            ..
+        } = &self.settings;
+        let workload = Workload {
+            namespace,
+            service_account: SERVICE_ACCOUNT,
+        };
+        let unnamed = |error: weft_spiffe::SpiffeIdError| ControlError::Identity(error.to_string());
+        let id = SpiffeId::for_workload(trust_domain, workload).map_err(unnamed)?;
+        let issuance = InProcess {
+            signer: signer.clone(),
+            life: *life,
+            clock: self.clock.clone(),
+        };
+        let chance = self.settings.chance();
+        let renewer = Renewer::new(&id, issuance, self.clock.clone(), chance);
+        let mut renewer = renewer.map_err(unnamed)?;
+        let identity = renewer.obtain().await;
+        Ok((signer, renewer, identity))
+    }
+
+    async fn signer(&self) -> Result<Arc<BuiltIn>, ControlError> {
+        let Settings {
+            namespace,
+            trust_domain,
+            ..
+        } = &self.settings;
+        let mut told = String::new();
+        loop {
+            let found = authority::signer(&self.cluster, namespace, trust_domain, &self.clock);
+            match found.await {
+                Ok(signer) => return Ok(signer),
+                Err(error) if error.is_transient() => {
+                    let text = error.to_string();
+                    if text != told {
+                        tracing::warn!("no certification authority yet: {text}");
+                    }
+                    self.progress
+                        .send_replace(Progress::NoAuthority(text.clone()));
+                    told = text;
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What follows the cluster and writes to it.
+    fn follow(
+        &self,
+        leads: watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) -> (Reconciler, Arc<StatusWriter>) {
+        let watches = Watches::start(self.cluster.clone(), self.settings.watch.clone());
+        let clock = Arc::new(SystemClock::default());
+        let jitter = Settings::jitter(&self.settings.replica);
+        let writer = StatusWriter::start(
+            self.cluster.clone(),
+            watches.versions(),
+            StatusOptions::new(clock, jitter),
+            leads.clone(),
+        );
+        let writer = Arc::new(writer);
+        let (found, installed) = watch::channel(None);
+        tasks.spawn(look_at_gateway_api(self.cluster.clone(), found));
+        let reconciler = Reconciler::new(Parts {
+            watches,
+            writer: Arc::clone(&writer),
+            leads,
+            installed,
+            hub: Arc::clone(&self.hub),
+            clock: self.clock.clone(),
+            metrics: self.registry.config(),
+        });
+        (reconciler, writer)
+    }
+
+    fn root_publisher(&self, signer: &BuiltIn, leads: watch::Receiver<bool>) -> roots::Publisher {
+        roots::Publisher {
+            cluster: self.cluster.clone(),
+            domain: self.settings.trust_domain.clone(),
+            clock: self.clock.clone(),
+            roots: signer.roots(),
+            leads,
+            hub: Arc::clone(&self.hub),
+        }
+    }
+
+    /// Serves both ports.
+    fn open(
+        &self,
+        sockets: Sockets,
+        signer: &Arc<BuiltIn>,
+        identity: &Identity,
+    ) -> Result<JoinSet<()>, ControlError> {
+        let unusable = |error: weft_certs::IdentityError| ControlError::Identity(error.to_string());
+        let members = IdentityAcceptor::new(identity).map_err(unusable)?;
+        let newcomers = BootstrapAcceptor::new(identity).map_err(unusable)?;
+        let port = |listener, door| Port {
+            listener,
+            door,
+            ends: self.ends.clone(),
+            metrics: self.registry.process(),
+        };
+        let streams = ConfigServer::new(ConfigService {
+            hub: Arc::clone(&self.hub),
+            domain: self.settings.trust_domain.clone(),
+            clock: self.clock.clone(),
+            metrics: self.registry.config(),
+            ends: self.ends.clone(),
+        });
+        let streams = streams
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES);
+        let certificates = IdentityServer::new(IdentityService::new(
+            self.cluster.clone(),
+            self.settings.trust_domain.clone(),
+            signer.clone(),
+            self.settings.life,
+            self.clock.clone(),
+        ));
+        let certificates = certificates.max_decoding_message_size(SIGN_BYTES);
+        let mut ports = JoinSet::new();
+        ports.spawn(port(sockets.config, Door::Members(members)).serve(streams));
+        ports.spawn(port(sockets.identity, Door::Newcomers(newcomers)).serve(certificates));
+        Ok(ports)
+    }
+
+    fn lease_options(&self) -> LeaseOptions {
+        let Settings {
+            namespace, replica, ..
+        } = &self.settings;
+        LeaseOptions::new(
+            (namespace, LEASE),
+            replica,
+            Arc::new(SystemClock::default()),
+            Settings::jitter(replica),
+        )
+    }
+}
+
+/// Learns which Gateway API is installed, again and again: people upgrade it.
+async fn look_at_gateway_api(
+    cluster: weft_source::kube::Cluster,
+    found: watch::Sender<Option<Installed>>,
+) {
+    loop {
+        let wait = match cluster.gateway_api().await {
+            Ok(installed) => {
+                let channel = installed.as_ref().and_then(|it| it.channel.as_deref());
+                let channel = match channel {
+                    Some("experimental") => Channel::Experimental,
+                    _ => Channel::Standard,
+                };
+                let next = Some(Installed {
+                    channel,
+                    bundle_version: installed.and_then(|it| it.bundle_version),
+                });
+                found.send_if_modified(|now| {
+                    let has_changed = *now != next;
+                    *now = next;
+                    has_changed
+                });
+                LOOK
+            }
+            Err(error) => {
+                tracing::warn!("cannot see which Gateway API is installed: {error}");
+                RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! The control plane in a cluster: what the API server says becomes configuration for proxies and
+//! statuses for people, and proxies become members of the mesh.
+//!
+//! ```text
+//!  watches ──> World (store, translate) ──> Hub ══ Config.Stream ══ proxies
+//!     ^              │                       │ what they have taken
+//!     └── statuses ──┴───────────────────────┘        Identity.Sign <── proxies
+//! ```
+
+mod admin;
+mod authority;
+mod controller;
+pub mod deploy;
+mod door;
+mod hub;
+mod identity;
+mod proto;
+mod reconcile;
+mod roots;
+mod stream;
+mod world;
+
+pub use crate::{
+    authority::CaError,
+    controller::{
+        Addresses, CONFIG_PORT, ControlError, Controller, IDENTITY_PORT, SERVICE_ACCOUNT, Settings,
+    },
+};

@@ -1,0 +1,33 @@
+//! The server halves of the services of `wire`, generated when the crate is built.
+
+/// Configuration streams.
+pub(crate) mod config {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        clippy::doc_markdown,
+        clippy::too_many_lines,
+        clippy::wildcard_imports,
+        reason = "generated from weft/config/v1/config.proto, which documents its services"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/weft.config.v1.rs"));
+}
+
+/// Certificates.
+pub(crate) mod identity {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        clippy::doc_markdown,
+        clippy::too_many_lines,
+        clippy::wildcard_imports,
+        reason = "generated from weft/identity/v1/identity.proto, which documents its services"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/weft.identity.v1.rs"));
+}

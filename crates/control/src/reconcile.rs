@@ -1,0 +1,184 @@
+//! The one loop that follows the cluster: updates in, configuration and statuses out.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use weft_api::AnyObject;
+use weft_certs::Clock;
+use weft_source::kube::{StatusWriter, Update, Watches};
+use weft_telemetry::metrics::ConfigMetrics;
+
+use crate::{
+    hub::Hub,
+    world::{Changes, Installed, Settled, World, has_status},
+};
+
+/// So long a change waits for Secrets and ConfigMaps that it refers to. They are read in
+/// milliseconds; should one of them not be readable at all, the others must not wait for it.
+const READING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the loop is made of.
+pub(crate) struct Parts {
+    pub(crate) watches: Watches,
+    pub(crate) writer: Arc<StatusWriter>,
+    pub(crate) leads: watch::Receiver<bool>,
+    pub(crate) installed: watch::Receiver<Option<Installed>>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<ConfigMetrics>,
+}
+
+/// The loop and what it owns.
+pub(crate) struct Reconciler {
+    parts: Parts,
+    world: World,
+    /// Changes that were taken and not settled yet.
+    changes: Changes,
+    /// Whether every kind was listed once. Nothing that is read before says what the cluster is like.
+    is_synced: bool,
+    /// The newest set of references that was read, and the one that should be.
+    referred: (u64, u64),
+    /// Since when changes wait for what they refer to.
+    waiting_since: Option<Duration>,
+    must_state_all: bool,
+}
+
+/// Why the loop turns once more.
+enum Cause {
+    Update(Update),
+    /// This replica begins or ceases to lead.
+    Leads,
+    /// Another Gateway API is installed.
+    Installed,
+    /// Proxies have taken something, came or went, or are forgotten by now.
+    Proxies,
+}
+
+impl Reconciler {
+    /// Nothing was read yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            world: World::new(),
+            changes: Changes::default(),
+            is_synced: false,
+            referred: (0, 0),
+            waiting_since: None,
+            must_state_all: false,
+        }
+    }
+
+    /// Follows the cluster until watching ends, which it does only when a task has panicked. Drop the
+    /// future to stop.
+    pub(crate) async fn run(mut self) {
+        let mut reports = self.parts.hub.reports();
+        while let Some(cause) = self.next(&mut reports).await {
+            let began = self.now();
+            self.take(cause);
+            if self.is_settleable(began) {
+                self.settle(began);
+            }
+        }
+    }
+
+    fn take(&mut self, cause: Cause) {
+        match cause {
+            Cause::Update(update) => {
+                self.is_synced |= update.synced;
+                self.referred.0 = update.referred;
+                let (seen, gone) = self.world.take(update.events);
+                self.changes.0.extend(seen);
+                self.changes.1.extend(gone);
+            }
+            Cause::Leads => self.must_state_all |= *self.parts.leads.borrow_and_update(),
+            Cause::Installed => {
+                if let Some(installed) = self.parts.installed.borrow_and_update().clone() {
+                    self.world.install(installed);
+                }
+            }
+            Cause::Proxies => {}
+        }
+    }
+
+    /// Whether enough is known to act upon. A configuration without the certificates that it refers to
+    /// would take away what is served well.
+    fn is_settleable(&mut self, now: Duration) -> bool {
+        if !self.is_synced || self.parts.installed.borrow().is_none() {
+            return false;
+        }
+        self.referred.1 = self.parts.watches.refer(self.world.referents());
+        let (read, wanted) = self.referred;
+        if read >= wanted {
+            self.waiting_since = None;
+            return true;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        now.saturating_sub(since) >= READING_PATIENCE
+    }
+
+    /// Waits for something to happen; `None` when the watches have ended. Every branch can be dropped:
+    /// an update stays in its channel, and watched values stay changed.
+    async fn next(&mut self, reports: &mut watch::Receiver<u64>) -> Option<Cause> {
+        let now = self.now();
+        let given_up = self.waiting_since.map(|since| since + READING_PATIENCE);
+        // What is given up already has been acted upon.
+        let given_up = given_up.filter(|at| *at > now);
+        let moments = [self.parts.hub.forgets_at(now), given_up];
+        let alarm = async {
+            match moments.into_iter().flatten().min() {
+                // A little later, so that it is over for certain.
+                Some(at) => tokio::time::sleep(at - now + Duration::from_millis(1)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let parts = &mut self.parts;
+        tokio::select! {
+            update = parts.watches.next() => update.map(Cause::Update),
+            Ok(()) = parts.leads.changed() => Some(Cause::Leads),
+            Ok(()) = parts.installed.changed() => Some(Cause::Installed),
+            Ok(()) = reports.changed() => Some(Cause::Proxies),
+            () = alarm => Some(Cause::Proxies),
+        }
+    }
+
+    fn settle(&mut self, began: Duration) {
+        let changes = std::mem::take(&mut self.changes);
+        let hub = Arc::clone(&self.parts.hub);
+        let acknowledged = |gateways: &_| hub.acknowledged(gateways, began);
+        let Settled {
+            statuses,
+            gone,
+            is_new,
+        } = self.world.settle(acknowledged, changes);
+        if is_new {
+            let generation = self.world.generation();
+            let configuration = self.world.configuration().clone();
+            hub.publish((generation, configuration), self.world.gateways(), began);
+            let took = self.now().saturating_sub(began);
+            self.parts.metrics.applied(generation, took);
+            tracing::info!(generation, ?took, "configuration");
+        }
+        for object in gone.iter().filter(|object| has_status(object.kind)) {
+            self.parts.writer.forget(object);
+        }
+        for (seen, wanted) in statuses {
+            self.state(&seen, wanted);
+        }
+        if std::mem::take(&mut self.must_state_all) {
+            for (seen, wanted) in self.world.all_statuses() {
+                self.state(&seen, wanted);
+            }
+        }
+    }
+
+    fn state(&self, seen: &AnyObject, wanted: AnyObject) {
+        if !self.parts.writer.put(seen, wanted) {
+            let object = seen.reference();
+            tracing::warn!("too many statuses wait; that of {object} is dropped");
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.parts.clock.read().monotonic
+    }
+}

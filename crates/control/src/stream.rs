@@ -1,0 +1,303 @@
+//! `Config.Stream`: one stream per proxy, which is sent its part of the configuration and says what it
+//! has taken.
+//!
+//! A stream is a task with at most one unanswered message, so a proxy that does not read costs that
+//! message and delays nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use weft_certs::{Clock, PeerIdentity};
+use weft_ir::Name;
+use weft_spiffe::{SpiffeId, TrustDomain, Workload};
+use weft_telemetry::metrics::ConfigMetrics;
+use weft_wire::{
+    Kind, Publisher, Session, SubscriberError,
+    proto::config::{ClientMessage, Hello, Role, ServerMessage, client_message::Message},
+};
+
+use crate::{
+    door::ended,
+    hub::{Hub, JoinError, Seat},
+    proto::config::config_server::Config,
+};
+
+/// So long a proxy may take for its first message, and for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest name of an instance that is taken; UIDs have 36 bytes.
+const INSTANCE_BYTES_MAX: usize = 128;
+/// What a metric says of a resource that a proxy did not understand.
+const NOT_UNDERSTOOD: &str = "NotUnderstood";
+
+/// The service.
+pub(crate) struct ConfigService {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) domain: TrustDomain,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<ConfigMetrics>,
+    /// Turns true when streams have to end.
+    pub(crate) ends: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl Config for ConfigService {
+    type StreamStream = ReceiverStream<Result<ServerMessage, Status>>;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<ClientMessage>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let peer = request.extensions().get::<PeerIdentity>().cloned();
+        let peer = peer.ok_or_else(|| Status::unauthenticated("no certificate"))?;
+        let mut messages = request.into_inner();
+        let first = tokio::time::timeout(PATIENCE, messages.message());
+        let first = first
+            .await
+            .map_err(|_elapsed| Status::deadline_exceeded("no Hello"))??;
+        let Some(ClientMessage {
+            message: Some(Message::Hello(hello)),
+        }) = first
+        else {
+            return Err(Status::failed_precondition("a stream opens with Hello"));
+        };
+        let gateway = self.authorise(&peer, &hello)?;
+        let mut publisher = Publisher::new();
+        let session = publisher.connect(&hello).map_err(said_wrong)?;
+        let seat = self
+            .hub
+            .join(&gateway, &hello.instance)
+            .map_err(|error| match error {
+                JoinError::NotSynced => Status::unavailable(error.to_string()),
+                JoinError::Unknown => Status::permission_denied("not allowed"),
+                JoinError::TooMany => Status::resource_exhausted(error.to_string()),
+            })?;
+        tracing::info!(%gateway, instance = %hello.instance, held = hello.have.len(), "proxy connected");
+        let (sender, receiver) = mpsc::channel(1);
+        let conversation = Conversation {
+            generations: self.hub.generations(),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+            ends: self.ends.clone(),
+            // Who keeps a connection longer trusts somebody nobody vouches for any more.
+            vouched_until_unix_s: peer.not_after_unix_s,
+            messages,
+            sender,
+            publisher,
+            session,
+            seat,
+        };
+        // Ends with the stream, which either side can end.
+        tokio::spawn(conversation.run());
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+impl ConfigService {
+    /// The Gateway, if the peer is one of its proxies. What is refused is not told apart: the answer
+    /// would say which Gateways exist.
+    fn authorise(&self, peer: &PeerIdentity, hello: &Hello) -> Result<Name, Status> {
+        if !self.hub.is_synced() {
+            return Err(Status::unavailable(JoinError::NotSynced.to_string()));
+        }
+        let refuse = |why: &str| {
+            let (namespace, name) = (&hello.namespace, &hello.name);
+            tracing::warn!(peer = %peer.id, namespace, name, "stream refused: {why}");
+            Err(Status::permission_denied("not allowed"))
+        };
+        if hello.role() != Role::Gateway {
+            return refuse("its role is not Gateway");
+        }
+        if hello.instance.is_empty() || hello.instance.len() > INSTANCE_BYTES_MAX {
+            return Err(Status::invalid_argument("the instance has no proper name"));
+        }
+        let gateway = Name::new(hello.namespace.as_str(), hello.name.as_str());
+        let Some(service_account) = self.hub.workload_of(&gateway) else {
+            return refuse("there is no such Gateway of ours");
+        };
+        let workload = Workload {
+            namespace: &hello.namespace,
+            service_account: &service_account,
+        };
+        match SpiffeId::for_workload(&self.domain, workload) {
+            Ok(expected) if expected == peer.id => Ok(gateway),
+            _ => refuse("the peer is no proxy of that Gateway"),
+        }
+    }
+}
+
+/// One stream.
+struct Conversation {
+    seat: Seat,
+    publisher: Publisher,
+    session: Session,
+    messages: Streaming<ClientMessage>,
+    sender: mpsc::Sender<Result<ServerMessage, Status>>,
+    generations: watch::Receiver<u64>,
+    ends: watch::Receiver<bool>,
+    vouched_until_unix_s: i64,
+    clock: Clock,
+    metrics: Arc<ConfigMetrics>,
+}
+
+/// Why a stream ends.
+enum End {
+    /// The proxy went.
+    Gone,
+    /// We end it, and say why.
+    Told(Status),
+}
+
+/// What a stream turns for.
+enum Happened {
+    /// There is another configuration.
+    Generation,
+    /// The proxy said something.
+    Message(ClientMessage),
+    /// It is time to look.
+    Nothing,
+    /// There is nothing more to do.
+    End(End),
+}
+
+impl Conversation {
+    async fn run(mut self) {
+        let end = self.converse().await;
+        let now = self.now();
+        let (gateway, instance) = (self.seat.gateway(), self.seat.instance());
+        match end {
+            End::Gone => tracing::info!(%gateway, instance, "proxy disconnected"),
+            End::Told(status) => {
+                let why = status.message();
+                tracing::info!(%gateway, instance, "stream ended: {why}");
+                // There is room unless a message was never read; then the end of the stream says it.
+                let _unread = self.sender.try_send(Err(status));
+            }
+        }
+        self.seat.leave(now);
+    }
+
+    async fn converse(&mut self) -> End {
+        self.generations.mark_changed();
+        loop {
+            let next = match self.next().await {
+                Happened::Message(message) => self.answer(message),
+                Happened::Generation => self.publish(),
+                Happened::Nothing => self.look(),
+                Happened::End(end) => return end,
+            };
+            match next {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    // One message is unanswered at most, so there is room for it.
+                    if self.sender.send(Ok(message)).await.is_err() {
+                        return End::Gone;
+                    }
+                }
+                Err(status) => return End::Told(status),
+            }
+        }
+    }
+
+    /// Waits for something to happen. Every branch can be dropped: a message that was not received
+    /// stays, and watched values stay changed.
+    async fn next(&mut self) -> Happened {
+        let wait = self.patience();
+        tokio::select! {
+            () = ended(&mut self.ends) => {
+                Happened::End(End::Told(Status::unavailable("the control plane is stopping")))
+            }
+            () = self.sender.closed() => Happened::End(End::Gone),
+            Ok(()) = self.generations.changed() => Happened::Generation,
+            message = self.messages.message() => match message {
+                Ok(Some(message)) => Happened::Message(message),
+                Ok(None) | Err(_) => Happened::End(End::Gone),
+            },
+            () = tokio::time::sleep(wait) => Happened::Nothing,
+        }
+    }
+
+    /// Sends the newest configuration, or what leads to it.
+    fn publish(&mut self) -> Result<Option<ServerMessage>, Status> {
+        if !self.seat.is_valid() {
+            return Err(Status::aborted(
+                "the Gateway is gone, or a newer stream took over",
+            ));
+        }
+        let (generation, snapshot) = self.seat.target();
+        for (key, error) in snapshot.refused() {
+            tracing::error!("{key} cannot be sent: {error}");
+            self.metrics.rejected(key.kind.as_str(), "TooLarge");
+        }
+        self.publisher.publish(generation, snapshot);
+        let message = self.publisher.next(self.now());
+        self.report();
+        Ok(message)
+    }
+
+    fn answer(&mut self, message: ClientMessage) -> Result<Option<ServerMessage>, Status> {
+        self.tell_problems(&message);
+        let now = self.now();
+        let next = self.publisher.answer(self.session, message, now);
+        let next = next.map_err(said_wrong)?;
+        self.report();
+        Ok(next)
+    }
+
+    /// What the proxy did not understand: for people, and for a metric by type.
+    fn tell_problems(&self, message: &ClientMessage) {
+        let Some(Message::Nack(nack)) = &message.message else {
+            return;
+        };
+        let (gateway, instance) = (self.seat.gateway(), self.seat.instance());
+        for error in &nack.errors {
+            let kind = Kind::parse(&error.r#type).map_or("other", Kind::as_str);
+            self.metrics.rejected(kind, NOT_UNDERSTOOD);
+            let (name, why) = (&error.name, &error.message);
+            tracing::warn!(%gateway, instance, "the proxy did not understand {kind} {name}: {why}");
+        }
+    }
+
+    /// Tells the hub what the proxy has taken.
+    fn report(&self) {
+        if let Some(generation) = self.publisher.standing().generation {
+            self.seat.took(generation);
+        }
+    }
+
+    /// Ends a stream whose proxy owes an answer for too long, or whose certificate is over.
+    fn look(&self) -> Result<Option<ServerMessage>, Status> {
+        let overdue = self.publisher.overdue(self.now());
+        if overdue.is_some_and(|owed| owed >= PATIENCE) {
+            return Err(Status::deadline_exceeded("no answer to the last change"));
+        }
+        if self.certificate_left().is_zero() {
+            return Err(Status::unauthenticated("the certificate has expired"));
+        }
+        Ok(None)
+    }
+
+    /// Until the next look.
+    fn patience(&self) -> Duration {
+        let owed = self.publisher.overdue(self.now());
+        let answer = owed.map_or(PATIENCE, |owed| PATIENCE.saturating_sub(owed));
+        // Wall clocks jump: look from time to time.
+        let certificate = self.certificate_left().min(PATIENCE);
+        answer.min(certificate).max(Duration::from_millis(1))
+    }
+
+    fn certificate_left(&self) -> Duration {
+        let seconds = u64::try_from(self.vouched_until_unix_s).unwrap_or_default();
+        let end = std::time::UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
+        end.duration_since(self.clock.now()).unwrap_or_default()
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.read().monotonic
+    }
+}
+
+fn said_wrong(error: SubscriberError) -> Status {
+    Status::failed_precondition(error.to_string())
+}

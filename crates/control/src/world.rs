@@ -1,0 +1,310 @@
+//! From objects to a configuration and statuses: store, translation, endpoints, certificates.
+//!
+//! One [`World`] has one owner. It takes changes of objects and facts about Gateways, and says what
+//! came of them; the work is that of what changed. It does no IO and knows no time.
+
+mod addresses;
+mod certificates;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use weft_api::{AnyObject, ConditionStatus, ConditionType, Gateway, Kind, Object, ObjectRef};
+use weft_ir::Name;
+use weft_source::Event;
+use weft_store::Store;
+use weft_translate::{
+    ClassPolicy, EndpointTable, GatewayFacts, Output, Programming, Scope, Status, Translator,
+    features::Channel, referents,
+};
+use weft_wire::Configuration;
+
+use self::certificates::Certificates;
+use crate::deploy::deployed_name;
+
+/// What is installed, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Installed {
+    /// Channel of the Gateway API.
+    pub(crate) channel: Channel,
+    /// Version of its CRDs; `None` while nobody knows.
+    pub(crate) bundle_version: Option<String>,
+}
+
+/// A Gateway of ours, as far as streams and acknowledgements are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// The service account of its proxies, which is also the name of its Service and Deployment
+    /// (GEP-1762): `<gateway>-<class>` where that is a name.
+    pub(crate) workload: String,
+    /// `metadata.generation`.
+    pub(crate) generation: i64,
+    /// The generation of which the object says that it is programmed.
+    pub(crate) programmed: Option<i64>,
+}
+
+/// Gateways of ours.
+pub(crate) type Gateways = BTreeMap<Name, Served>;
+
+/// Objects that were applied, and objects that are gone.
+pub(crate) type Changes = (Vec<ObjectRef>, Vec<ObjectRef>);
+
+/// What came of some changes.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Statuses to have written: those that are new or different, and those of objects that changed.
+    pub(crate) statuses: Vec<(AnyObject, AnyObject)>,
+    /// Objects that are gone.
+    pub(crate) gone: Vec<ObjectRef>,
+    /// Whether the configuration is another one than before.
+    pub(crate) is_new: bool,
+}
+
+/// Everything between the watches and the streams.
+pub(crate) struct World {
+    store: Store,
+    translator: Translator,
+    endpoints: EndpointTable,
+    certificates: Certificates,
+    scope: Scope,
+    output: Output,
+    configuration: Configuration,
+    gateways: Arc<Gateways>,
+    translated: Option<u64>,
+    generation: u64,
+}
+
+impl World {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Store::default(),
+            translator: Translator::default(),
+            endpoints: EndpointTable::default(),
+            certificates: Certificates::default(),
+            scope: Scope {
+                classes: ClassPolicy::Ours,
+                channel: Channel::Standard,
+                programming: Programming::Acknowledged,
+                ..Scope::standalone()
+            },
+            output: Output::default(),
+            configuration: Configuration::default(),
+            gateways: Arc::default(),
+            translated: None,
+            generation: 0,
+        }
+    }
+
+    /// Takes over changes; returns what they were about.
+    pub(crate) fn take(&mut self, events: Vec<Event>) -> Changes {
+        let is_first = self.store.is_empty();
+        let (mut seen, mut gone) = (Vec::new(), Vec::new());
+        for event in events {
+            match event {
+                Event::Apply(object) => {
+                    seen.push(object.reference());
+                    self.store.apply(object);
+                }
+                Event::Delete(reference) => {
+                    self.store.delete(&reference);
+                    gone.push(reference);
+                }
+            }
+        }
+        if is_first {
+            self.store.shrink_to_fit();
+        }
+        (seen, gone)
+    }
+
+    /// Which Gateway API is installed.
+    pub(crate) fn install(&mut self, installed: Installed) {
+        self.scope.channel = installed.channel;
+        self.scope.bundle_version = installed.bundle_version;
+    }
+
+    /// The Secrets and ConfigMaps to read.
+    pub(crate) fn referents(&self) -> BTreeSet<ObjectRef> {
+        referents(&self.store, &self.scope)
+    }
+
+    /// Translates, if anything it depends on is different. `acknowledged` is what proxies have of
+    /// each Gateway; `seen` are objects whose status is to be compared again in any case.
+    pub(crate) fn settle(
+        &mut self,
+        acknowledged: impl FnOnce(&Gateways) -> BTreeMap<Name, i64>,
+        (seen, gone): Changes,
+    ) -> Settled {
+        let before = self.scope.clone();
+        let gateways = self.find_gateways();
+        self.certificates.update(&self.store);
+        self.scope.unusable_certificates = self.certificates.unusable();
+        self.scope.unusable_authorities.config_maps = self.certificates.unusable_authorities();
+        self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
+        let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
+        let mut is_new = self.translated.is_none();
+        if self.translated != Some(self.store.revision()) || before != self.scope {
+            let old = std::mem::take(&mut self.output.statuses);
+            self.output = self.translator.translate(&self.store, &self.scope);
+            self.endpoints.update(&self.store);
+            touched.extend(changed(&old, &self.output.statuses));
+            self.translated = Some(self.store.revision());
+            is_new |= self.configure();
+        }
+        if gateways != *self.gateways {
+            // Acknowledgements name configurations, and these have to lead to objects.
+            is_new |= !same_generations(&gateways, &self.gateways);
+            self.gateways = Arc::new(gateways);
+        }
+        if is_new {
+            self.generation += 1;
+        }
+        let statuses = touched.iter().filter_map(|object| self.stated(object));
+        Settled {
+            statuses: statuses.collect(),
+            gone,
+            is_new,
+        }
+    }
+
+    /// Every object that has a status of ours, as it was seen and as it should be.
+    pub(crate) fn all_statuses(&self) -> impl Iterator<Item = (AnyObject, AnyObject)> {
+        self.output
+            .statuses
+            .keys()
+            .filter_map(|object| self.stated(object))
+    }
+
+    /// What proxies should have.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// Counts configurations, from 1.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The Gateways that are ours.
+    pub(crate) fn gateways(&self) -> &Arc<Gateways> {
+        &self.gateways
+    }
+
+    fn stated(&self, object: &ObjectRef) -> Option<(AnyObject, AnyObject)> {
+        let status: &Arc<Status> = self.output.statuses.get(object)?;
+        let seen = self.store.get(object)?;
+        let wanted = status.of(seen.clone())?;
+        Some((seen, wanted))
+    }
+
+    /// Takes over what was translated; whether any part of it is another one.
+    fn configure(&mut self) -> bool {
+        let next = Configuration {
+            tables: Arc::clone(&self.output.tables),
+            endpoints: Arc::clone(self.endpoints.table()),
+            certificates: Arc::clone(self.certificates.usable()),
+        };
+        let now = &self.configuration;
+        let is_same = Arc::ptr_eq(&next.tables, &now.tables)
+            && Arc::ptr_eq(&next.endpoints, &now.endpoints)
+            && Arc::ptr_eq(&next.certificates, &now.certificates);
+        self.configuration = next;
+        !is_same
+    }
+
+    fn find_gateways(&self) -> Gateways {
+        let ours = |gateway: &&Arc<Gateway>| {
+            let classes = self.store.gateway_classes();
+            let class = classes.get("", &gateway.spec.gateway_class_name);
+            class.is_some_and(|it| it.spec.controller_name == self.scope.gateway_controller)
+        };
+        let served = |gateway: &Arc<Gateway>| {
+            let name = Name::new(gateway.namespace(), gateway.name());
+            let served = Served {
+                workload: deployed_name(gateway.name(), &gateway.spec.gateway_class_name),
+                generation: gateway.generation().unwrap_or_default(),
+                programmed: programmed(gateway),
+            };
+            (name, served)
+        };
+        self.store
+            .gateways()
+            .iter()
+            .filter(ours)
+            .map(served)
+            .collect()
+    }
+
+    fn facts(
+        &self,
+        gateways: &Gateways,
+        acknowledged: &BTreeMap<Name, i64>,
+    ) -> BTreeMap<Name, GatewayFacts> {
+        let fact = |(name, served): (&Name, &Served)| {
+            let service = self.store.service(&name.namespace, &served.workload);
+            let facts = GatewayFacts {
+                addresses: service.map(|it| addresses::of(it)).unwrap_or_default(),
+                acknowledged: acknowledged.get(name).copied(),
+                unusable_ports: BTreeMap::new(),
+            };
+            (name.clone(), facts)
+        };
+        gateways.iter().map(fact).collect()
+    }
+}
+
+/// The generation that the status says is programmed.
+fn programmed(gateway: &Gateway) -> Option<i64> {
+    let conditions = &gateway.status.conditions;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition.is(ConditionType::Programmed))?;
+    let is_true = condition.status == ConditionStatus::True;
+    condition.observed_generation.filter(|_| is_true)
+}
+
+fn same_generations(left: &Gateways, right: &Gateways) -> bool {
+    let generations = |gateways: &Gateways| -> Vec<(Name, i64)> {
+        let pair = |(name, served): (&Name, &Served)| (name.clone(), served.generation);
+        gateways.iter().map(pair).collect()
+    };
+    generations(left) == generations(right)
+}
+
+/// Objects whose status is new or different (by pointer).
+fn changed(
+    old: &BTreeMap<ObjectRef, Arc<Status>>,
+    new: &BTreeMap<ObjectRef, Arc<Status>>,
+) -> Vec<ObjectRef> {
+    let is_same = |object: &ObjectRef, status: &Arc<Status>| {
+        old.get(object)
+            .is_some_and(|before| Arc::ptr_eq(before, status))
+    };
+    let different = new
+        .iter()
+        .filter(|(object, status)| !is_same(object, status));
+    different.map(|(object, _)| object.clone()).collect()
+}
+
+/// Whether an object of the kind can hold a status of ours.
+pub(crate) fn has_status(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::GatewayClass
+            | Kind::XMesh
+            | Kind::Gateway
+            | Kind::ListenerSet
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute
+            | Kind::BackendTlsPolicy
+            | Kind::XBackendTrafficPolicy
+    )
+}

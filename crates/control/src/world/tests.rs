@@ -1,0 +1,152 @@
+//! From objects to Gateways, addresses and statuses.
+
+use serde_json::{Value, json};
+use weft_api::ObjectKey;
+
+use super::*;
+
+fn object(value: Value) -> Event {
+    Event::Apply(AnyObject::parse(value).expect("a good object"))
+}
+
+fn class(controller: &str) -> Event {
+    object(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+        "metadata": { "name": "weft" }, "spec": { "controllerName": controller },
+    }))
+}
+
+fn gateway(generation: i64) -> Event {
+    object(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": { "namespace": "shop", "name": "edge", "generation": generation },
+        "spec": {
+            "gatewayClassName": "weft",
+            "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
+        },
+    }))
+}
+
+fn service(spec: Value, status: Value) -> Event {
+    object(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "namespace": "shop", "name": "edge-weft" },
+        "spec": spec, "status": status,
+    }))
+}
+
+const OURS: &str = "weft.dev/gateway-controller";
+
+fn world(events: Vec<Event>) -> (World, Settled) {
+    let mut world = World::new();
+    let settled = settle(&mut world, events, None);
+    (world, settled)
+}
+
+fn settle(world: &mut World, events: Vec<Event>, acknowledged: Option<i64>) -> Settled {
+    let changes = world.take(events);
+    let name = Name::new("shop", "edge");
+    let acknowledged = acknowledged.map(|generation| (name, generation));
+    world.settle(|_| acknowledged.into_iter().collect(), changes)
+}
+
+/// The Programmed condition of the Gateway: status and reason.
+fn programmed(world: &World) -> String {
+    let key = ObjectKey::new("shop", "edge");
+    let reference = ObjectRef::new(Kind::Gateway, key);
+    let (_, wanted) = world.stated(&reference).expect("a status");
+    let AnyObject::Gateway(gateway) = wanted else {
+        panic!("not a Gateway");
+    };
+    let conditions = gateway.status.conditions.iter();
+    let mut conditions = conditions.filter(|it| it.is(ConditionType::Programmed));
+    let condition = conditions.next().expect("Programmed");
+    format!("{:?}/{}", condition.status, condition.reason)
+}
+
+#[test]
+fn a_gateway_is_programmed_when_it_has_an_address_and_proxies_have_it() {
+    let address = || service(json!({ "clusterIP": "10.0.0.7" }), json!({}));
+    let (mut world, _) = world(vec![class(OURS), gateway(1)]);
+    assert_eq!(programmed(&world), "False/AddressNotAssigned");
+    settle(&mut world, vec![address()], None);
+    assert_eq!(programmed(&world), "False/Pending");
+    settle(&mut world, vec![], Some(1));
+    assert_eq!(programmed(&world), "True/Programmed");
+    settle(&mut world, vec![gateway(2)], Some(1));
+    assert_eq!(programmed(&world), "False/Pending", "of another generation");
+}
+
+#[test]
+fn a_gateway_of_somebody_else_is_left_alone() {
+    let (world, settled) = world(vec![class("example.com/other"), gateway(1)]);
+    assert!(world.gateways().is_empty());
+    assert_eq!(settled.statuses, []);
+}
+
+#[test]
+fn a_configuration_is_new_when_something_of_it_is() {
+    let (mut world, settled) = world(vec![class(OURS), gateway(1)]);
+    assert!(settled.is_new, "the first");
+    assert!(!settle(&mut world, vec![], None).is_new, "nothing happened");
+    let acknowledged = settle(&mut world, vec![], Some(1));
+    assert!(!acknowledged.is_new, "acknowledged");
+    assert!(
+        settle(&mut world, vec![gateway(2)], Some(1)).is_new,
+        "another generation of the Gateway, for acknowledgements lead to it"
+    );
+    assert_eq!(world.generation(), 2);
+}
+
+#[test]
+fn a_status_that_somebody_changed_is_stated_again() {
+    let (mut world, _) = world(vec![class(OURS), gateway(1)]);
+    let settled = settle(&mut world, vec![gateway(1)], None);
+    let stated = settled.statuses.iter();
+    let names: Vec<_> = stated
+        .map(|(seen, _)| seen.reference().to_string())
+        .collect();
+    assert_eq!(names, ["Gateway shop/edge"]);
+}
+
+#[test]
+fn addresses_are_those_of_the_service() {
+    let balancer = |ingress: Value| {
+        let spec = json!({ "type": "LoadBalancer", "clusterIP": "10.0.0.7" });
+        service(spec, json!({ "loadBalancer": { "ingress": ingress } }))
+    };
+    let rows = [
+        (
+            "a cluster address",
+            service(json!({ "clusterIP": "10.0.0.7" }), json!({})),
+            "10.0.0.7",
+        ),
+        (
+            "of both families",
+            service(
+                json!({ "clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7", "fd00::7"] }),
+                json!({}),
+            ),
+            "10.0.0.7 fd00::7",
+        ),
+        (
+            "headless",
+            service(json!({ "clusterIP": "None" }), json!({})),
+            "",
+        ),
+        ("no load balancer yet", balancer(json!([])), ""),
+        (
+            "a load balancer",
+            balancer(json!([{ "ip": "192.0.2.1" }, { "hostname": "lb.example" }])),
+            "192.0.2.1",
+        ),
+    ];
+    for (name, event, expected) in rows {
+        let Event::Apply(AnyObject::Service(service)) = event else {
+            panic!("a Service");
+        };
+        let found = addresses::of(&service);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found.join(" "), expected, "{name}");
+    }
+}

@@ -1,0 +1,235 @@
+//! A proxy as far as the control plane can see: it asks for a certificate, opens a stream and says
+//! what it has taken.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic::codegen::Service;
+use tonic::{Code, Request, Streaming};
+use tonic_prost::ProstCodec;
+use weft_certs::{
+    BootstrapConnector, Bundles, Clock, Expected as Peer, Identity, IdentityConnector,
+    KeyAndRequest, Trust, TrustBundle,
+};
+use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_tests::wait::{Expected, soon};
+use weft_wire::proto::config::{ClientMessage, Delta, Role, ServerMessage, server_message};
+use weft_wire::proto::identity::{SignRequest, SignResponse};
+use weft_wire::{Assembler, Received, Session, Subscriber};
+
+use super::{CONTROL, identity_of};
+
+/// What a pod trusts before it has a certificate.
+pub(super) struct Anchor {
+    bundles: Bundles,
+    clock: Clock,
+}
+
+impl Anchor {
+    pub(super) fn new(domain: &TrustDomain, pem: &str) -> Self {
+        let clock = Clock::system();
+        let (bundle, refused) = TrustBundle::from_pem(domain, pem, clock.now());
+        assert_eq!(refused, [], "every published root can be trusted");
+        assert!(!bundle.is_empty(), "a root is published");
+        Self {
+            bundles: Bundles::new(bundle, 1),
+            clock,
+        }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::new(self.bundles.clone(), self.clock.clone())
+    }
+
+    /// A certificate for an identity, by a token; or how that is refused.
+    pub(super) async fn certify(
+        &self,
+        address: SocketAddr,
+        token: Option<&str>,
+        id: &SpiffeId,
+    ) -> Result<Identity, Code> {
+        let connector = BootstrapConnector::new(&self.trust()).expected("a connector");
+        let tcp = connect(address).await;
+        let (tls, _peer) = soon("handshake", connector.connect(tcp, &controller()))
+            .await
+            .expected("the identity service is who it should be");
+        let asked = KeyAndRequest::new(id).expected("a request");
+        let mut request = Request::new(SignRequest {
+            identity: id.to_string(),
+            csr_der: asked.der().to_vec().into(),
+        });
+        if let Some(token) = token {
+            let value = format!("Bearer {token}").parse().expected("a header value");
+            request.metadata_mut().insert("authorization", value);
+        }
+        let path = PathAndQuery::from_static("/weft.identity.v1.Identity/Sign");
+        let mut grpc = Grpc::with_origin(Channel::over(tls).await, origin());
+        grpc.ready().await.expected("the connection is open");
+        let codec = ProstCodec::<SignRequest, SignResponse>::default();
+        let answer = soon("an answer", grpc.unary(request, path, codec)).await;
+        let answer = answer.map_err(|status| status.code())?.into_inner();
+        let chain: Vec<_> = answer.chain.iter().map(|der| der.to_vec()).collect();
+        let leaf = asked.into_leaf(&chain, &self.bundles, self.clock.now());
+        let leaf = leaf.expected("the certificate is as peers want it");
+        Ok(Identity::new(leaf, self.trust()))
+    }
+}
+
+/// A proxy that has no stream yet.
+pub(super) fn subscriber(name: &str, instance: &str) -> Subscriber {
+    let identity = weft_wire::Identity {
+        role: Role::Gateway,
+        name: name.to_owned(),
+        namespace: super::NAMESPACE.to_owned(),
+        instance: instance.to_owned(),
+    };
+    Subscriber::new(identity, Assembler::default())
+}
+
+/// A proxy with an open stream.
+pub(super) struct Proxy {
+    pub(super) subscriber: Subscriber,
+    session: Session,
+    sender: mpsc::Sender<ClientMessage>,
+    received: Streaming<ServerMessage>,
+}
+
+impl Proxy {
+    /// Opens a stream as somebody; or how that is refused, to somebody who keeps what it has.
+    pub(super) async fn open(
+        address: SocketAddr,
+        identity: &Identity,
+        mut subscriber: Subscriber,
+    ) -> Result<Self, (Code, Box<Subscriber>)> {
+        let connector = IdentityConnector::new(identity).expected("a connector");
+        let tcp = connect(address).await;
+        let (tls, _peer) = soon("handshake", connector.connect(tcp, &controller()))
+            .await
+            .expected("the control plane is who it should be");
+        let (session, hello) = subscriber.connect();
+        let (sender, messages) = mpsc::channel(4);
+        sender.send(hello).await.expected("room for a message");
+        let path = PathAndQuery::from_static("/weft.config.v1.Config/Stream");
+        let mut grpc = Grpc::with_origin(Channel::over(tls).await, origin());
+        grpc.ready().await.expected("the connection is open");
+        let codec = ProstCodec::<ClientMessage, ServerMessage>::default();
+        let request = Request::new(ReceiverStream::new(messages));
+        let opened = soon("an answer", grpc.streaming(request, path, codec)).await;
+        match opened {
+            Ok(opened) => Ok(Self {
+                subscriber,
+                session,
+                sender,
+                received: opened.into_inner(),
+            }),
+            Err(status) => Err((status.code(), Box::new(subscriber))),
+        }
+    }
+
+    /// The next change, taken but not answered yet.
+    pub(super) async fn take(&mut self) -> (Delta, ClientMessage) {
+        let message = soon("a message", self.received.message()).await;
+        let message = message.expected("the stream goes on").unwrap_or_default();
+        let Some(server_message::Message::Delta(delta)) = message.message.clone() else {
+            panic!("no delta: {message:?}");
+        };
+        assert!(delta.end_of_snapshot, "small changes come in one message");
+        match self.subscriber.receive(self.session, message) {
+            Ok(Received::Applied { answer, applied }) => {
+                assert_eq!(applied.problems, [], "everything is understood");
+                (delta, answer)
+            }
+            other => panic!("not applied: {other:?}"),
+        }
+    }
+
+    pub(super) async fn answer(&self, answer: ClientMessage) {
+        self.sender
+            .send(answer)
+            .await
+            .expected("the stream goes on");
+    }
+
+    /// The next change, taken and answered.
+    pub(super) async fn next(&mut self) -> Delta {
+        let (delta, answer) = self.take().await;
+        self.answer(answer).await;
+        delta
+    }
+
+    /// How the stream ends.
+    pub(super) async fn end(&mut self) -> Code {
+        match soon("the end of the stream", self.received.message()).await {
+            Ok(Some(message)) => panic!("the stream goes on: {message:?}"),
+            Ok(None) => Code::Ok,
+            Err(status) => status.code(),
+        }
+    }
+}
+
+/// What a change is about: type and name of each resource.
+pub(super) fn resources(delta: &Delta) -> Vec<String> {
+    let name = |kind: &str, name: &str| format!("{kind} {name}");
+    let upserts = delta.upserts.iter().map(|it| name(&it.r#type, &it.name));
+    let removed = delta.removed.iter().map(|it| name(&it.r#type, &it.name));
+    let mut all: Vec<_> = upserts
+        .chain(removed.map(|name| format!("-{name}")))
+        .collect();
+    all.sort();
+    all
+}
+
+fn controller() -> Peer {
+    Peer::exactly(identity_of(CONTROL, "weft-controller"))
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    soon("connect", TcpStream::connect(address))
+        .await
+        .expected("the control plane listens")
+}
+
+/// Nobody reads it; HTTP/2 wants one.
+fn origin() -> Uri {
+    Uri::from_static("https://control.weft.test")
+}
+
+/// One HTTP/2 connection.
+struct Channel(SendRequest<Body>);
+
+impl Channel {
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = soon("HTTP/2", handshake).await.expected("HTTP/2");
+        // Ends with the last request handle, or with the server; both are seen elsewhere.
+        tokio::spawn(async move { drop(connection.await) });
+        Self(sender)
+    }
+}
+
+impl Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}

@@ -1,0 +1,165 @@
+//! What proxies are sent, and what comes of their answers.
+
+use std::net::SocketAddr;
+
+use tonic::Code;
+use weft_api::Kind;
+use weft_certs::Identity;
+use weft_ir::Name;
+use weft_tests::wait::soon;
+use weft_wire::Subscriber;
+
+use super::client::{Proxy, resources, subscriber};
+use super::{ACCOUNT, AUDIENCE, NAMESPACE, TOKEN, World, identity_of, route};
+
+/// An identity of a proxy of the Gateway.
+async fn identity(world: &World) -> Identity {
+    let anchor = world.anchor().await;
+    let id = identity_of(NAMESPACE, ACCOUNT);
+    let address = world.addresses().identity;
+    let identity = anchor.certify(address, Some(TOKEN), &id).await;
+    identity.expect("a certificate")
+}
+
+/// A stream, once the control plane has read the cluster.
+pub(super) async fn opened(
+    address: SocketAddr,
+    identity: &Identity,
+    mut subscriber: Subscriber,
+) -> Proxy {
+    let opening = async {
+        loop {
+            match Proxy::open(address, identity, subscriber).await {
+                Ok(proxy) => return proxy,
+                Err((Code::Unavailable, again)) => subscriber = *again,
+                Err((code, _)) => panic!("the stream is refused: {code:?}"),
+            }
+        }
+    };
+    soon("a stream", opening).await
+}
+
+async fn proxy(world: &World, identity: &Identity, instance: &str) -> Proxy {
+    let address = world.addresses().config;
+    opened(address, identity, subscriber("edge", instance)).await
+}
+
+#[tokio::test]
+async fn a_proxy_gets_its_gateway_and_the_gateway_is_programmed_once_it_says_so() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    world.becomes("False/Pending").await;
+    let mut proxy = proxy(&world, &identity, "pod-1").await;
+    let (delta, answer) = proxy.take().await;
+    assert_eq!(
+        resources(&delta),
+        [
+            "Endpoints shop/web",
+            "Gateway shop/edge",
+            "HTTPRoute shop/web"
+        ]
+    );
+    let configuration = proxy.subscriber.assembler().configuration();
+    let gateways = &configuration.tables.gateways;
+    assert!(gateways.contains_key(&Name::new(NAMESPACE, "edge")));
+    assert_eq!(world.programmed(), "False/Pending", "nothing is said yet");
+    proxy.answer(answer).await;
+    world.becomes("True/Programmed").await;
+}
+
+#[tokio::test]
+async fn an_edit_arrives_as_one_change_of_one_resource() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut proxy = proxy(&world, &identity, "pod-1").await;
+    proxy.next().await;
+    world.api.apply(route("/shop"));
+    let delta = proxy.next().await;
+    assert_eq!(resources(&delta), ["HTTPRoute shop/web"]);
+    world.api.delete(Kind::HttpRoute, NAMESPACE, "web");
+    let delta = proxy.next().await;
+    assert_eq!(
+        resources(&delta),
+        ["-Endpoints shop/web", "-HTTPRoute shop/web"]
+    );
+}
+
+#[tokio::test]
+async fn every_proxy_of_a_gateway_counts() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut first = proxy(&world, &identity, "pod-1").await;
+    let mut second = proxy(&world, &identity, "pod-2").await;
+    first.next().await;
+    second.next().await;
+    world.becomes("True/Programmed").await;
+    world
+        .api
+        .edit(Kind::Gateway, (NAMESPACE, "edge"), |gateway| {
+            gateway["spec"]["listeners"][0]["port"] = 8080.into();
+            gateway["metadata"]["generation"] = 2.into();
+        });
+    first.next().await;
+    let (_, answer) = second.take().await;
+    world.becomes("False/Pending").await;
+    second.answer(answer).await;
+    world.becomes("True/Programmed").await;
+}
+
+#[tokio::test]
+async fn a_member_of_the_mesh_is_not_served_the_gateway_of_others() {
+    let world = World::start().await;
+    let anchor = world.anchor().await;
+    let own = identity(&world).await;
+    let addresses = world.addresses();
+    world
+        .api
+        .know_token("other", (NAMESPACE, "other"), AUDIENCE);
+    let other = identity_of(NAMESPACE, "other");
+    let other = anchor.certify(addresses.identity, Some("other"), &other);
+    let other = other.await.expect("a certificate of its own");
+    let rows = [
+        ("a proxy, its own Gateway", &own, "edge", None),
+        (
+            "another account",
+            &other,
+            "edge",
+            Some(Code::PermissionDenied),
+        ),
+        (
+            "no such Gateway",
+            &own,
+            "none",
+            Some(Code::PermissionDenied),
+        ),
+    ];
+    for (name, identity, gateway, expected) in rows {
+        let asked = subscriber(gateway, "pod-1");
+        let opened = Proxy::open(addresses.config, identity, asked).await;
+        let refused = opened.err().map(|(code, _)| code);
+        assert_eq!(refused, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_control_plane_that_restarts_sends_nothing_again() {
+    let mut world = World::start().await;
+    let identity = identity(&world).await;
+    let mut before = proxy(&world, &identity, "pod-1").await;
+    before.next().await;
+    world.becomes("True/Programmed").await;
+    world.restart().await;
+    assert_eq!(
+        before.end().await,
+        Code::Unavailable,
+        "told to go elsewhere"
+    );
+    let address = world.addresses().config;
+    let mut after = opened(address, &identity, before.subscriber).await;
+    let delta = after.next().await;
+    assert_eq!(resources(&delta), Vec::<String>::new());
+    world.becomes("True/Programmed").await;
+    world.api.apply(route("/shop"));
+    let delta = after.next().await;
+    assert_eq!(resources(&delta), ["HTTPRoute shop/web"], "edits go on");
+}
