@@ -145,7 +145,13 @@ pub(crate) async fn send(
                 .await
                 .map_err(SendError::Connect)?,
         };
-        return send_h2(shared, upstream, slot).await;
+        if let Some(request) = slot
+            && let Err(error) = make_absolute(request, upstream.transport.is_secure())
+        {
+            *slot = None;
+            return Err(error);
+        }
+        return send_h2(shared, slot).await;
     }
     loop {
         let pooled = pool.take_h1();
@@ -243,7 +249,6 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
 
 async fn send_h2(
     shared: Shared,
-    upstream: &UpstreamRef,
     slot: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
     let Shared {
@@ -255,11 +260,7 @@ async fn send_h2(
     let Some(request) = slot.take() else {
         return Err(SendError::Closed);
     };
-    let scheme = match upstream.transport.is_secure() {
-        true => Scheme::HTTPS,
-        false => Scheme::HTTP,
-    };
-    match sender.try_send_request(absolute(request, scheme)?).await {
+    match sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
         Err(error) => Err(unsent(error, slot)),
     }
@@ -270,12 +271,9 @@ async fn send_h2(
 ///
 /// A client's host is a valid authority, but a header filter can set one that is not; such a request
 /// has no HTTP/2 form and is not sent as something else.
-fn absolute(
-    mut request: Request<RequestBody>,
-    scheme: Scheme,
-) -> Result<Request<RequestBody>, SendError> {
+fn make_absolute(request: &mut Request<RequestBody>, is_secure: bool) -> Result<(), SendError> {
     let Some(host) = request.headers_mut().remove(HOST) else {
-        return Ok(request);
+        return Ok(());
     };
     let authority = Authority::from_maybe_shared(bytes::Bytes::from_owner(host))
         .map_err(|_invalid| SendError::Authority)?;
@@ -283,12 +281,16 @@ fn absolute(
         .into_parts()
         .path_and_query;
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(scheme);
+    parts.scheme = Some(if is_secure {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    });
     parts.authority = Some(authority);
     parts.path_and_query = Some(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| SendError::Authority)?;
     *request.version_mut() = http::Version::HTTP_2;
-    Ok(request)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -303,17 +305,20 @@ mod tests {
     #[test]
     fn http2_carries_the_host_as_authority_and_the_whole_target() {
         for host in ["shop.example", "shop.example:8080", "[::1]:80"] {
-            let sent =
-                absolute(request(host), Scheme::HTTP).expect("a client's host is an authority");
-            assert_eq!(sent.uri().to_string(), format!("http://{host}/cart/7?a=b"));
-            assert!(!sent.headers().contains_key(HOST), "one authority, not two");
+            for (is_secure, scheme) in [(false, "http"), (true, "https")] {
+                let mut sent = request(host);
+                make_absolute(&mut sent, is_secure).expect("a client's host is an authority");
+                let target = format!("{scheme}://{host}/cart/7?a=b");
+                assert_eq!(sent.uri().to_string(), target);
+                assert!(!sent.headers().contains_key(HOST), "one authority, not two");
+            }
         }
     }
 
     #[test]
     fn a_host_that_is_no_authority_is_refused_and_not_sent_elsewhere() {
         for host in ["not a host", "shop/example", ""] {
-            let refused = absolute(request(host), Scheme::HTTPS).map(|sent| sent.uri().to_string());
+            let refused = make_absolute(&mut request(host), false);
             assert!(
                 matches!(refused, Err(SendError::Authority)),
                 "host {host:?}: {refused:?}"
