@@ -17,9 +17,6 @@ cluster create /serviceaccounts
 cluster create /services
 cluster create apps/deployments
 cluster create authentication.k8s.io/tokenreviews
-cluster delete /serviceaccounts
-cluster delete /services
-cluster delete apps/deployments
 cluster get /apis
 cluster get /configmaps
 cluster get /namespaces
@@ -302,4 +299,27 @@ fn pods_of_the_control_plane_are_admitted_where_rights_are_restricted() {
     let key = ("Namespace".to_owned(), "weft-system".to_owned());
     let label = &objects[&key]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
     assert_eq!(label, "restricted", "and the namespace asks for it");
+}
+
+/// The arguments of the first container of a pod template's owner.
+fn arguments(object: &Value) -> Vec<String> {
+    let arguments = &object["spec"]["template"]["spec"]["containers"][0]["args"];
+    let all = arguments.as_array().expect("a container has arguments");
+    all.iter()
+        .map(|one| one.as_str().expect("a text").to_owned())
+        .collect()
+}
+
+/// Help is for arguments that are understood: one that is not is an error before it.
+fn check_understood(program: &str, arguments: &[String]) {
+    let path = binary::directory().join(program);
+    let help = output(Command::new(path).args(arguments).arg("--help"));
+    assert!(help.contains("Usage:"), "{program} {arguments:?}: {help}");
+}
+
+#[test]
+fn the_control_plane_understands_its_arguments() {
+    let objects = install(&[]);
+    let key = ("Deployment".to_owned(), "weft-controller".to_owned());
+    check_understood("weft", &arguments(&objects[&key]));
 }

@@ -89,6 +89,12 @@ const FIELDS: &[Field] = &[
         shape: NAME,
     },
     Field {
+        name: "certificateLife",
+        about: "How long certificates are good for, 10m to 90 days. They are renewed at half of it.",
+        default: || json!("24h"),
+        shape: Shape::Text { besides: "" },
+    },
+    Field {
         name: "gatewayClass",
         about: "Name of the GatewayClass.",
         default: || json!("weft"),
