@@ -3,6 +3,7 @@
 
 mod certificates;
 mod client;
+mod deploys;
 mod streams;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,7 +39,11 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let kinds = [WATCHED_KINDS, &[Kind::Secret, Kind::ConfigMap]].concat();
+        let kinds = [
+            WATCHED_KINDS,
+            &[Kind::Secret, Kind::ConfigMap, Kind::ServiceAccount],
+        ]
+        .concat();
         let api = FakeApi::start(&kinds).await;
         for object in objects() {
             api.apply(object);
@@ -115,6 +120,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         identity: anywhere,
         admin: anywhere,
         life: LeafLife::default(),
+        deploy: deploys::settings(),
         watch: WatchOptions::new(Settings::jitter(replica)),
     };
     let build = BuildInfo {

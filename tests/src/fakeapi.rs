@@ -208,6 +208,12 @@ impl FakeApi {
         self.stored(&Resource::lease(), namespace, name)
     }
 
+    /// A Deployment as it is stored.
+    #[must_use]
+    pub fn deployment(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.stored(&Resource::deployment(), namespace, name)
+    }
+
     fn stored(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Value> {
         self.shared.state().get(resource, namespace, name).cloned()
     }

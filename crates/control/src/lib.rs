@@ -11,6 +11,7 @@ mod admin;
 mod authority;
 mod controller;
 pub mod deploy;
+mod deployer;
 mod door;
 mod hub;
 mod identity;

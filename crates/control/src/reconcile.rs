@@ -1,6 +1,6 @@
 //! The one loop that follows the cluster: updates in, configuration and statuses out.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use weft_api::AnyObject;
@@ -9,6 +9,8 @@ use weft_source::kube::{StatusWriter, Update, Watches};
 use weft_telemetry::metrics::ConfigMetrics;
 
 use crate::{
+    deploy,
+    deployer::AllWanted,
     hub::Hub,
     world::{Changes, Installed, Settled, World, has_status},
 };
@@ -26,6 +28,9 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<ConfigMetrics>,
+    /// How Gateways are deployed, and who is told what they are to be given; `None` where somebody
+    /// else deploys them.
+    pub(crate) deploys: Option<(deploy::Settings, watch::Sender<AllWanted>)>,
 }
 
 /// The loop and what it owns.
@@ -158,6 +163,7 @@ impl Reconciler {
             self.parts.metrics.applied(generation, took);
             tracing::info!(generation, ?took, "configuration");
         }
+        self.deploy();
         for object in gone.iter().filter(|object| has_status(object.kind)) {
             self.parts.writer.forget(object);
         }
@@ -169,6 +175,33 @@ impl Reconciler {
                 self.state(&seen, wanted);
             }
         }
+    }
+
+    /// Tells what Gateways are to be given. Of one of which that is not known, what it was to be given
+    /// before stands.
+    fn deploy(&self) {
+        let Some((settings, told)) = &self.parts.deploys else {
+            return;
+        };
+        let mut next = BTreeMap::new();
+        for (name, wanted) in self.world.deployments(settings) {
+            let before = told.borrow().get(&name).cloned();
+            let wanted = match wanted {
+                Ok(wanted) => Some(before.filter(|it| *it == wanted).unwrap_or(wanted)),
+                Err(error) => {
+                    tracing::warn!(gateway = %name, "stays as it was deployed: {error}");
+                    before
+                }
+            };
+            next.extend(wanted.map(|wanted| (name, wanted)));
+        }
+        told.send_if_modified(|now| {
+            let has_changed = **now != next;
+            if has_changed {
+                *now = Arc::new(next);
+            }
+            has_changed
+        });
     }
 
     fn state(&self, seen: &AnyObject, wanted: AnyObject) {

@@ -13,7 +13,10 @@ use std::{
     sync::Arc,
 };
 
-use weft_api::{AnyObject, ConditionStatus, ConditionType, Gateway, Kind, Object, ObjectRef};
+use weft_api::{
+    AnyObject, Condition, ConditionStatus, ConditionType, Gateway, Kind, Object, ObjectKey,
+    ObjectRef,
+};
 use weft_ir::Name;
 use weft_source::Event;
 use weft_store::Store;
@@ -24,7 +27,10 @@ use weft_translate::{
 use weft_wire::Configuration;
 
 use self::certificates::Certificates;
-use crate::deploy::deployed_name;
+use crate::{
+    deploy::{self, Parameters, deployed_name},
+    deployer::Wanted,
+};
 
 /// What is installed, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +136,62 @@ impl World {
 
     /// The Secrets and ConfigMaps to read.
     pub(crate) fn referents(&self) -> BTreeSet<ObjectRef> {
-        referents(&self.store, &self.scope)
+        let mut found = referents(&self.store, &self.scope);
+        let ours = self.our_gateways();
+        let parameters = ours.filter_map(|gateway| Parameters::referred(gateway).ok()?);
+        found.extend(parameters.map(|key| ObjectRef::new(Kind::ConfigMap, key)));
+        found
+    }
+
+    /// What each accepted Gateway is to be given, or why that is not known.
+    pub(crate) fn deployments(
+        &self,
+        settings: &deploy::Settings,
+    ) -> BTreeMap<Name, Result<Arc<Wanted>, String>> {
+        let wanted = |gateway: &Arc<Gateway>| {
+            let look_up = |key: &ObjectKey| {
+                let maps = self.store.config_maps();
+                maps.get(key.namespace(), key.name()).map(AsRef::as_ref)
+            };
+            let parameters = Parameters::of(gateway, look_up).map_err(|errors| {
+                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                errors.join("; ")
+            })?;
+            let ports = deploy::ports(&gateway.spec.listeners);
+            let deployed = deploy::render(gateway, &ports, &parameters, settings);
+            let deployed = deployed.map_err(|error| error.to_string())?;
+            let gateway = Arc::clone(gateway);
+            Ok(Arc::new(Wanted { gateway, deployed }))
+        };
+        let accepted = self.our_gateways().filter(|gateway| self.accepts(gateway));
+        accepted
+            .map(|gateway| {
+                (
+                    Name::new(gateway.namespace(), gateway.name()),
+                    wanted(gateway),
+                )
+            })
+            .collect()
+    }
+
+    fn accepts(&self, gateway: &Gateway) -> bool {
+        let reference = ObjectRef::new(Kind::Gateway, gateway.key());
+        let status = self.output.statuses.get(&reference);
+        let Some(Status::Gateway(status)) = status.map(AsRef::as_ref) else {
+            return false;
+        };
+        let is_accepted = |condition: &Condition| {
+            condition.is(ConditionType::Accepted) && condition.status == ConditionStatus::True
+        };
+        status.conditions.iter().any(is_accepted)
+    }
+
+    fn our_gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
+        self.store.gateways().iter().filter(|gateway| {
+            let classes = self.store.gateway_classes();
+            let class = classes.get("", &gateway.spec.gateway_class_name);
+            class.is_some_and(|it| it.spec.controller_name == self.scope.gateway_controller)
+        })
     }
 
     /// Translates, if anything it depends on is different. `acknowledged` is what proxies have of
@@ -218,11 +279,6 @@ impl World {
     }
 
     fn find_gateways(&self) -> Gateways {
-        let ours = |gateway: &&Arc<Gateway>| {
-            let classes = self.store.gateway_classes();
-            let class = classes.get("", &gateway.spec.gateway_class_name);
-            class.is_some_and(|it| it.spec.controller_name == self.scope.gateway_controller)
-        };
         let served = |gateway: &Arc<Gateway>| {
             let name = Name::new(gateway.namespace(), gateway.name());
             let served = Served {
@@ -232,12 +288,7 @@ impl World {
             };
             (name, served)
         };
-        self.store
-            .gateways()
-            .iter()
-            .filter(ours)
-            .map(served)
-            .collect()
+        self.our_gateways().map(served).collect()
     }
 
     fn facts(

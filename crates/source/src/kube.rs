@@ -4,6 +4,7 @@
 //! Everything is read as JSON and parsed object by object, so one that cannot be read is a finding
 //! and keeps its last good version. This file's children are the only code that talks to a cluster.
 
+mod applied;
 mod clock;
 mod cluster;
 mod direct;
@@ -20,6 +21,7 @@ mod status;
 mod trouble;
 mod watches;
 
+pub use applied::Place;
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Access, Cluster, ConnectError};
 pub use direct::{Created, InstalledApi, RequestError, TokenOwner, TokenPod};

@@ -94,7 +94,11 @@ impl Target {
             [plural, name, "status"] => (*plural, *name, true),
             _ => return None,
         };
-        let known = state.served.iter().cloned().chain([Resource::lease()]);
+        let known = state
+            .served
+            .iter()
+            .cloned()
+            .chain([Resource::lease(), Resource::deployment()]);
         let resource = known.into_iter().find(|resource| {
             resource.group == group && resource.version == version && resource.plural == plural
         })?;
@@ -104,6 +108,13 @@ impl Target {
             name: name.to_owned(),
             is_status,
         })
+    }
+}
+
+impl Target {
+    fn is_new(&self, state: &State) -> bool {
+        let found = state.get(&self.resource, &self.namespace, &self.name);
+        found.is_none()
     }
 }
 
@@ -156,10 +167,12 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
         Method::GET if target.name.is_empty() => list(&shared, &target, &query),
         Method::GET => get(&shared.state(), &target),
         Method::PATCH | Method::POST => {
+            let is_apply = writing::is_apply(request.headers());
             let body = request.into_body().collect().await;
             let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
             let value = serde_json::from_slice(&bytes).unwrap_or_default();
-            if target.name.is_empty() {
+            let is_new = || target.is_new(&shared.state());
+            if target.name.is_empty() || is_apply && is_new() {
                 create(&shared, &target, value)
             } else {
                 patch(&shared, &target, &value)

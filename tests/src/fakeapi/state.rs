@@ -56,6 +56,17 @@ impl Resource {
         }
     }
 
+    /// Deployments.
+    #[must_use]
+    pub fn deployment() -> Self {
+        Self {
+            group: "apps".to_owned(),
+            version: "v1".to_owned(),
+            plural: "deployments".to_owned(),
+            kind: "Deployment".to_owned(),
+        }
+    }
+
     /// The same in another version.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
@@ -134,6 +145,7 @@ impl State {
         let (group, _) = api_version.rsplit_once('/').unwrap_or(("", ""));
         let resource = match Kind::find(group, &kind) {
             Some(kind) => Resource::of(kind),
+            None if kind == "Deployment" => Resource::deployment(),
             None => Resource::lease(),
         };
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -230,7 +242,8 @@ impl State {
     /// Whether requests for a resource find anything.
     pub(super) fn serves(&self, resource: &Resource) -> bool {
         let is_forgotten = self.are_crds_forgotten && !resource.is_built_in();
-        !is_forgotten && (self.served.contains(resource) || *resource == Resource::lease())
+        let always = [Resource::lease(), Resource::deployment()];
+        !is_forgotten && (self.served.contains(resource) || always.contains(resource))
     }
 
     /// A page of a list from an offset, and the version it shows.

@@ -9,6 +9,8 @@ use weft_certs::LeafLife;
 use weft_source::kube::{Access, Jitter, WatchOptions};
 use weft_spiffe::TrustDomain;
 
+use crate::deploy;
+
 /// Port of configuration streams, unless told otherwise.
 pub const CONFIG_PORT: u16 = 15010;
 /// Port where certificates are asked for, unless told otherwise.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Life of certificates.
     pub life: LeafLife,
+    /// How Gateways are deployed; `None` leaves that to somebody else.
+    pub deploy: Option<deploy::Settings>,
     /// How patiently the cluster is watched.
     pub watch: WatchOptions,
 }

@@ -15,6 +15,7 @@ use super::{ControlError, SERVICE_ACCOUNT, Settings, Shared, Sockets, resign};
 use crate::{
     admin::Progress,
     authority,
+    deployer::Deployer,
     door::{Door, Port, ended},
     identity::IdentityService,
     proto::{config::config_server::ConfigServer, identity::identity_server::IdentityServer},
@@ -152,6 +153,16 @@ impl Shared {
         let writer = Arc::new(writer);
         let (found, installed) = watch::channel(None);
         tasks.spawn(look_at_gateway_api(self.cluster.clone(), found));
+        let deploys = self.settings.deploy.clone().map(|settings| {
+            let (told, wanted) = watch::channel(Arc::default());
+            let deployer = Deployer {
+                cluster: self.cluster.clone(),
+                wanted,
+                leads: leads.clone(),
+            };
+            tasks.spawn(deployer.run());
+            (settings, told)
+        });
         let reconciler = Reconciler::new(Parts {
             watches,
             writer: Arc::clone(&writer),
@@ -160,6 +171,7 @@ impl Shared {
             hub: Arc::clone(&self.hub),
             clock: self.clock.clone(),
             metrics: self.registry.config(),
+            deploys,
         });
         (reconciler, writer)
     }

@@ -17,7 +17,7 @@ use super::status::FIELD_MANAGER;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer; an API server stores no object above 2 MiB.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     time: TIMEOUT,
     bytes: ANSWER_MAX_BYTES,
 };
@@ -37,7 +37,7 @@ pub struct RequestError {
 }
 
 impl RequestError {
-    fn about(what: impl Into<String>) -> impl FnOnce(ApiError) -> Self {
+    pub(super) fn about(what: impl Into<String>) -> impl FnOnce(ApiError) -> Self {
         let what = what.into();
         move |source| Self { what, source }
     }

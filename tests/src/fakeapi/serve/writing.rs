@@ -1,6 +1,7 @@
 //! Writes to a scripted API server: creates, and merge patches of objects and statuses.
 
-use http::{Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::Shared;
@@ -8,6 +9,13 @@ use super::super::fault::Fault;
 use super::super::state::State;
 use super::{Target, get, json_answer, status};
 use crate::body::Body;
+
+/// Whether a patch is a server-side apply, which makes what is not there. What is there is merged
+/// with: nobody else owns fields here.
+pub(super) fn is_apply(headers: &HeaderMap) -> bool {
+    let type_ = headers.get(CONTENT_TYPE);
+    type_.is_some_and(|type_| type_ == "application/apply-patch+yaml")
+}
 
 /// Stores a new object.
 pub(super) fn create(shared: &Shared, target: &Target, object: Value) -> Response<Body> {
