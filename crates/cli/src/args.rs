@@ -13,9 +13,13 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use self::values::dns_label;
+pub(crate) use self::values::duration;
 pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Setting, Target};
-use self::values::{dns_label, duration};
-use crate::output::{Colour, Format};
+use crate::{
+    controller,
+    output::{Colour, Format},
+};
 
 /// Route HTTP and gRPC by the Kubernetes Gateway API: as a gateway and as a mesh, from a directory
 /// of YAML
@@ -69,6 +73,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Serve a directory of YAML: gateway and mesh
     Run(Box<Run>),
+    /// Be the control plane of a cluster: follow it, write statuses, configure proxies
+    Controller(Box<controller::Options>),
     /// See it route: backends, a gateway, a mesh client, a canary from 0 to 100 %
     Demo(Demo),
     /// Say what is wrong with YAML before it runs

@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod clock;
+mod controller;
 mod demo;
 mod describe;
 mod echo;
@@ -59,6 +60,7 @@ fn run(cli: &Cli) -> Outcome {
     let global = cli.global;
     match &cli.command {
         Command::Run(args) => run::run(args, global),
+        Command::Controller(options) => controller::run(options, global),
         Command::Demo(args) => demo::run(args, global),
         Command::Analyze(args) => analyze::run(args, global),
         Command::Explain(args) => explain::run(args, global),

@@ -194,6 +194,6 @@ pub(super) fn dns_label(text: &str) -> Result<String, String> {
 }
 
 /// A duration such as `30s`, `500ms` or `1m30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     weft_api::duration::parse(text).map_err(|error| error.to_string())
 }

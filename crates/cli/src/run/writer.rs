@@ -19,7 +19,7 @@ use super::{
     state::{self, State},
     state_dir::{self, StateDir},
 };
-use crate::{clock, exit::Failure, status};
+use crate::{clock, exit::Failure};
 
 /// An object with its status; `None` when it is gone or has none any more.
 type Entry = Option<(AnyObject, Arc<Status>)>;
