@@ -1,6 +1,6 @@
-//! The admin endpoint: metrics, health and the live tables, read-only and on loopback.
+//! The admin endpoint: metrics, health and the live tables, read-only; beyond loopback without tables.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,13 +14,16 @@ const CONNECTIONS: usize = 64;
 
 /// What the endpoint shows. Implemented by the assembling binary.
 pub trait State: Send + Sync + 'static {
-    /// OpenMetrics text.
-    fn metrics(&self) -> String;
+    /// OpenMetrics text, which another process may have to be asked for.
+    fn metrics(&self) -> MetricsText<'_>;
     /// `Ok` once everything that was loaded serves; otherwise what is missing.
     fn ready(&self) -> Result<(), String>;
     /// The live tables as JSON.
     fn config(&self) -> String;
 }
+
+/// OpenMetrics text, still to come.
+pub type MetricsText<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
 
 /// Why the endpoint cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,16 @@ pub enum AdminError {
 #[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
+    shows: Shows,
+}
+
+/// What is shown, which depends on who can connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Everything, to clients on this machine that name it.
+    All,
+    /// Health and metrics, to kubelets and scrapers of the network.
+    Probes,
 }
 
 impl Admin {
@@ -53,9 +66,27 @@ impl Admin {
         if !address.ip().is_loopback() {
             return Err(AdminError::NotLoopback(address));
         }
+        Self::bind_as(address, Shows::All).await
+    }
+
+    /// Listens on any address. Beyond loopback it shows health and metrics only.
+    ///
+    /// # Errors
+    /// [`AdminError::Bind`].
+    pub async fn bind_anywhere(address: SocketAddr) -> Result<Self, AdminError> {
+        let is_loopback = address.ip().is_loopback();
+        let shows = if is_loopback {
+            Shows::All
+        } else {
+            Shows::Probes
+        };
+        Self::bind_as(address, shows).await
+    }
+
+    async fn bind_as(address: SocketAddr, shows: Shows) -> Result<Self, AdminError> {
         let bound = TcpListener::bind(address).await;
         let listener = bound.map_err(|source| AdminError::Bind { address, source })?;
-        Ok(Self { listener })
+        Ok(Self { listener, shows })
     }
 
     /// The address it listens on, with the port the system chose for port 0.
@@ -81,10 +112,10 @@ impl Admin {
                     continue;
                 }
             };
-            let state = Arc::clone(&state);
+            let (state, shows) = (Arc::clone(&state), self.shows);
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(state.as_ref(), &request);
-                async move { Ok::<_, Infallible>(answer) }
+                let state = Arc::clone(&state);
+                async move { Ok::<_, Infallible>(answer(state.as_ref(), shows, &request).await) }
             });
             tokio::spawn(async move {
                 let connection = http1::Builder::new()
@@ -99,8 +130,12 @@ impl Admin {
     }
 }
 
-fn answer(state: &dyn State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !from_loopback_name(request) {
+async fn answer(
+    state: &dyn State,
+    shows: Shows,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    if shows == Shows::All && !from_loopback_name(request) {
         // A page elsewhere may have its name resolve to this address (DNS rebinding).
         return text(
             StatusCode::FORBIDDEN,
@@ -119,9 +154,12 @@ fn answer(state: &dyn State, request: &Request<Incoming>) -> Response<Full<Bytes
                 format!("not ready: {missing}\n"),
             ),
         },
-        "/metrics" => typed(weft_telemetry::metrics::CONTENT_TYPE, state.metrics()),
-        "/config" => typed("application/json", state.config()),
-        "/" => text(StatusCode::OK, "/metrics\n/healthz\n/readyz\n/config\n"),
+        "/metrics" => typed(weft_telemetry::metrics::CONTENT_TYPE, state.metrics().await),
+        "/config" if shows == Shows::All => typed("application/json", state.config()),
+        "/" if shows == Shows::All => {
+            text(StatusCode::OK, "/metrics\n/healthz\n/readyz\n/config\n")
+        }
+        "/" => text(StatusCode::OK, "/metrics\n/healthz\n/readyz\n"),
         _ => text(StatusCode::NOT_FOUND, "not found; see /\n"),
     }
 }

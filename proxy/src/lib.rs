@@ -2,10 +2,18 @@
 //! endpoint and the drain.
 //!
 //! The room decides nothing about requests; it owns the sockets and the order in which things start
-//! and stop. [`standalone`] is the entry that `weft run` uses.
+//! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is.
+//! [`gateway`] and [`worker`] are two processes: one keeps the sockets and talks to the control plane,
+//! the other is the data path.
 
 pub mod admin;
+mod answer;
+mod chance;
+mod channel;
+pub mod gateway;
 mod listen;
 pub mod standalone;
+mod stubs;
+pub mod worker;
 
 pub use self::listen::{Bind, BindError};

@@ -38,11 +38,21 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+/// Where listening sockets come from.
+#[derive(Debug)]
+pub(crate) enum Supply {
+    /// This process opens them.
+    Own,
+    /// A parent process opened these and keeps them open; there are no others.
+    Given(BTreeMap<SocketAddr, TcpListener>),
+}
+
 /// The open listening sockets.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     live: Arc<Live>,
     queue: Arc<AcceptQueue>,
+    supply: Supply,
     /// What is open, and its number in the queue.
     open: BTreeMap<Bind, u64>,
     /// The last wish, if all of it came true.
@@ -54,10 +64,16 @@ impl Listeners {
     ///
     /// # Errors
     /// When the system gives no event queue.
-    pub(crate) fn new(live: Arc<Live>, shared: Shared, dispatch: Dispatch) -> io::Result<Self> {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        shared: Shared,
+        dispatch: Dispatch,
+        supply: Supply,
+    ) -> io::Result<Self> {
         Ok(Self {
             live,
             queue: AcceptQueue::start(shared, dispatch)?,
+            supply,
             open: BTreeMap::new(),
             fulfilled: None,
         })
@@ -114,7 +130,36 @@ impl Listeners {
 
     fn open_one(&self, bind: &Bind) -> io::Result<u64> {
         let inlet = self.live.inlet(&bind.key).map_err(io::Error::other)?;
-        self.queue.open(listen(bind.address)?, inlet)
+        let socket = match &self.supply {
+            Supply::Own => listen_as(bind.address, false)?,
+            Supply::Given(given) => {
+                let socket = given.get(&bind.address);
+                let missing = || io::Error::other("the parent process has given no such socket");
+                socket.ok_or_else(missing)?.try_clone()?
+            }
+        };
+        self.queue.open(socket, inlet)
+    }
+
+    /// Takes over a socket that listens already; it is served once it is wanted.
+    ///
+    /// # Errors
+    /// When its mode cannot be set.
+    pub(crate) fn give(&mut self, address: SocketAddr, socket: TcpListener) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        self.fulfilled = None;
+        match &mut self.supply {
+            Supply::Own => self.supply = Supply::Given(BTreeMap::from([(address, socket)])),
+            Supply::Given(given) => drop(given.insert(address, socket)),
+        }
+        Ok(())
+    }
+
+    /// Closes a given socket; one that is open stays so until it is not wanted.
+    pub(crate) fn let_go(&mut self, address: SocketAddr) {
+        if let Supply::Given(given) = &mut self.supply {
+            given.remove(&address);
+        }
     }
 
     /// Closes every socket. Connections go on.
@@ -122,6 +167,9 @@ impl Listeners {
         self.fulfilled = None;
         for number in std::mem::take(&mut self.open).into_values() {
             self.queue.close(number);
+        }
+        if let Supply::Given(given) = &mut self.supply {
+            given.clear();
         }
     }
 
@@ -131,7 +179,8 @@ impl Listeners {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket that listens on `address`: one of IPv6 takes IPv4 only where `dual` says so.
+pub(crate) fn listen_as(address: SocketAddr, dual: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -140,7 +189,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Lets a restarted process listen while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(!dual)?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

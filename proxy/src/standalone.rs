@@ -1,8 +1,9 @@
-//! The data path in the process of `weft run`: configuration comes in as values, not over a wire.
+//! The data path of one process: configuration comes in as values, sockets are opened or given.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use weft_forward::{Clock, Configuration, Live, Shared, Workers};
 use weft_ir::Tables;
 use weft_telemetry::{access_log::AccessLog, metrics::Registry};
 
-use crate::listen::{Bind, BindError, Listeners};
+use crate::listen::{Bind, BindError, Listeners, Supply};
 
 /// How the data path runs.
 #[derive(Clone, Debug)]
@@ -59,11 +60,23 @@ pub struct DataPath {
 }
 
 impl DataPath {
-    /// Starts the worker threads. Nothing listens yet.
+    /// Starts the worker threads. Nothing listens yet; sockets are opened here.
     ///
     /// # Errors
     /// When the system gives no thread or event queue.
     pub fn start(config: Config) -> io::Result<Self> {
+        Self::start_with(config, Supply::Own)
+    }
+
+    /// Starts the worker threads. It serves sockets that are [given](Self::give) and opens none.
+    ///
+    /// # Errors
+    /// As [`DataPath::start`].
+    pub fn start_without_sockets(config: Config) -> io::Result<Self> {
+        Self::start_with(config, Supply::Given(BTreeMap::new()))
+    }
+
+    fn start_with(config: Config, supply: Supply) -> io::Result<Self> {
         let count = match config.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -71,13 +84,58 @@ impl DataPath {
         let workers = Workers::start(count, Clock::start(), config.seed)?;
         let live = Arc::new(Live::new(config.registry.clone(), count, config.seed));
         let shared = Shared::new(config.access_log, &config.registry, Arc::clone(&live));
-        let listeners = Listeners::new(Arc::clone(&live), shared, workers.dispatch())?;
+        let listeners = Listeners::new(Arc::clone(&live), shared, workers.dispatch(), supply)?;
         Ok(Self {
             listeners: Mutex::new(listeners),
             live,
             workers,
             tables: ArcSwap::default(),
         })
+    }
+
+    /// Takes over a socket that listens already. It is served while a [`Bind`] names its address.
+    ///
+    /// # Errors
+    /// When its mode cannot be set.
+    pub fn give(&self, address: SocketAddr, socket: TcpListener) -> io::Result<()> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .give(address, socket)
+    }
+
+    /// Closes a given socket that no [`Bind`] names any more.
+    pub fn let_go(&self, address: SocketAddr) {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .let_go(address);
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> usize {
+        self.workers.connections()
+    }
+
+    /// Requests, tunnels and opaque connections under way.
+    pub fn exchanges(&self) -> usize {
+        self.workers.exchanges()
+    }
+
+    /// Completes once the thread that accepts connections has looked after its tasks; never, if it
+    /// hangs.
+    ///
+    /// # Errors
+    /// When the threads have ended.
+    pub async fn pulse(&self) -> io::Result<()> {
+        let (beat, beaten) = tokio::sync::oneshot::channel();
+        self.workers.dispatch().spawn_on_first(|| {
+            Ok(async move {
+                // Nobody waits any more: the process is ending.
+                let _ = beat.send(());
+            })
+        })?;
+        beaten.await.map_err(io::Error::other)
     }
 
     /// Swaps to a new configuration and opens and closes sockets. Requests under way finish as

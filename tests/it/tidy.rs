@@ -12,6 +12,7 @@ mod graph;
 mod labels;
 mod lexer;
 mod metadata;
+mod parent;
 mod paths;
 mod pure_rooms;
 mod report;

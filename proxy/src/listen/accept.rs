@@ -86,12 +86,16 @@ impl AcceptQueue {
         Ok(number)
     }
 
-    /// Closes a socket; its address is free when this returns. Connections that the kernel has
+    /// Closes a socket; its address is free when this returns, unless another process has it too. Connections that the kernel has
     /// accepted already are served: it would reset them with the socket.
     pub(super) fn close(&self, number: u64) {
         let Some(door) = self.lock().doors.remove(&number) else {
             return;
         };
+        // Closing does not do this where another process has a duplicate of the socket.
+        if let Err(error) = epoll::delete(&self.epoll, &door.socket) {
+            tracing::warn!(inlet = %door.inlet.key, %error, "a closed socket is still watched");
+        }
         while let Ok(true) = self.accept_one(&door) {}
     }
 

@@ -28,7 +28,7 @@ fn listeners(workers: &Workers) -> Listeners {
     let registry = Registry::new(build, LabelGroups::default());
     let live = Arc::new(Live::new(registry.clone(), 1, 1));
     let shared = Shared::new(AccessLog::off(), &registry, Arc::clone(&live));
-    Listeners::new(live, shared, workers.dispatch()).expect("an event queue")
+    Listeners::new(live, shared, workers.dispatch(), Supply::Own).expect("an event queue")
 }
 
 fn workers() -> Workers {
@@ -107,6 +107,32 @@ fn an_address_changes_hands_in_one_step() {
         let client = TcpStream::connect((Ipv4Addr::new(127, 77, 0, 1), port));
         check_accepted(client.expect("it listens"), owner);
     }
+}
+
+#[test]
+fn a_given_socket_is_served_while_wanted_and_outlives_who_serves_it() {
+    let workers = workers();
+    let mut listeners = listeners(&workers);
+    let wanted = bind("edge", 1, free_port());
+    let address = wanted.address;
+    let parents = listen_as(address, false).expect("the parent's socket");
+    let duplicate = parents.try_clone().expect("a duplicate");
+    listeners.give(address, duplicate).expect("it is taken");
+    let other = bind("edge", 2, address.port());
+    let both = BTreeSet::from([wanted.clone(), other.clone()]);
+    let failed = listeners.set(&Arc::new(both));
+    assert_eq!(failed.len(), 1, "a socket that nobody gave is not opened");
+    assert_eq!(failed[0].bind, other);
+    let client = TcpStream::connect(address).expect("it listens");
+    check_accepted(client, "a connection to the given socket");
+
+    assert!(listeners.set(&Arc::default()).is_empty());
+    let mut client = TcpStream::connect(address).expect("the parent still listens");
+    client
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("a timeout");
+    let read = client.read(&mut [0]).expect_err("nobody serves it");
+    assert_eq!(read.kind(), io::ErrorKind::WouldBlock, "it waits");
 }
 
 #[test]

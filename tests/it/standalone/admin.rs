@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use weft_proxy::admin::{Admin, AdminError, State};
+use weft_proxy::admin::{Admin, AdminError, MetricsText, State};
 use weft_tests::{
     rawclient::{RawClient, head},
     wait::Expected,
@@ -17,8 +17,8 @@ struct Fixed {
 }
 
 impl State for Fixed {
-    fn metrics(&self) -> String {
-        "# EOF\n".to_owned()
+    fn metrics(&self) -> MetricsText<'_> {
+        Box::pin(std::future::ready("# EOF\n".to_owned()))
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -51,6 +51,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "opens the connections to backends, under one deadline and one set of options",
     },
     Exception {
+        path: "proxy/src/gateway/dial.rs",
+        what: Outside::Connect,
+        reason: "opens the connections of a gateway's parent to the control plane",
+    },
+    Exception {
         path: "crates/source/src/clock.rs",
         what: Outside::Clock,
         reason: "tells when a burst of file changes is over and how long a load takes",

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use weft_proxy::{admin::State, standalone::DataPath};
+use weft_proxy::{
+    admin::{MetricsText, State},
+    standalone::DataPath,
+};
 use weft_telemetry::metrics::Registry;
 
 use super::control::Shared;
@@ -28,8 +31,8 @@ impl AdminState {
 }
 
 impl State for AdminState {
-    fn metrics(&self) -> String {
-        self.registry.encode()
+    fn metrics(&self) -> MetricsText<'_> {
+        Box::pin(std::future::ready(self.registry.encode()))
     }
 
     fn ready(&self) -> Result<(), String> {

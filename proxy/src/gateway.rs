@@ -1,0 +1,295 @@
+//! A gateway: the parent process, which owns everything that has to outlive a worker and reads no byte
+//! of a client.
+//!
+//! ```text
+//!  control plane ══ stream, certificates ══ parent ── listening sockets (kept open, never accepted on)
+//!                                             │ channel: sockets, configuration, drain
+//!  clients ───────────────────────────────> worker ──> endpoints
+//! ```
+//!
+//! The worker can be killed at any moment: connections wait in the sockets until the next one serves
+//! them, tenths of a second later. The control plane can be away: the parent has the configuration in
+//! memory, and on disk for its own restart.
+
+mod backoff;
+mod child;
+mod core;
+mod dial;
+mod link;
+mod member;
+mod saved;
+mod sign;
+mod sockets;
+mod view;
+
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use weft_certs::{Clock, RenewalStatus};
+use weft_spiffe::SpiffeIdError;
+use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
+
+use self::{
+    child::Program,
+    core::Core,
+    member::Member,
+    view::{AdminState, View},
+};
+use crate::admin::{Admin, AdminError};
+
+/// Events that may wait for the parent; whoever brings more waits.
+const EVENTS: usize = 64;
+/// Time between two attempts at sockets that could not be had.
+const RETRY_SOCKETS: Duration = Duration::from_secs(1);
+/// Time a worker has beyond its drain limit to end.
+const AFTER_DRAIN: Duration = Duration::from_secs(5);
+
+/// How a gateway runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the Gateway.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Service account of the pod, in the same namespace.
+    pub service_account: String,
+    /// Tells processes of the same Gateway apart.
+    pub instance: String,
+    /// Host of the control plane.
+    pub control_plane: String,
+    /// Port of its configuration streams.
+    pub config_port: u16,
+    /// Port of its identity service.
+    pub identity_port: u16,
+    /// Namespace of the control plane.
+    pub control_namespace: String,
+    /// Trust domain of both.
+    pub trust_domain: String,
+    /// Roots of the control plane, in PEM.
+    pub root_file: PathBuf,
+    /// Projected token for the identity service.
+    pub token_file: PathBuf,
+    /// Directory of the saved configuration.
+    pub state_dir: PathBuf,
+    /// Address of the admin endpoint.
+    pub admin: SocketAddr,
+    /// Time between the signal to end and the end of accepting: what load balancers take to notice.
+    pub drain_delay: Duration,
+    /// Time for what is under way after that.
+    pub drain_limit: Duration,
+    /// Arguments that make this program a worker.
+    pub worker: Vec<String>,
+    /// Start of the random numbers that spread attempts in time.
+    pub seed: u64,
+}
+
+/// Why a gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Names that make no identity.
+    #[error("{what} does not make an identity: {source}")]
+    Name {
+        /// Which names.
+        what: &'static str,
+        /// What is wrong.
+        source: SpiffeIdError,
+    },
+    /// The state directory cannot be used.
+    #[error("the state directory {path}: {source}; mount a writable directory there")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The admin endpoint cannot listen.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The system refuses signals or an event queue.
+    #[error("the process cannot be set up: {0}")]
+    System(#[from] io::Error),
+}
+
+/// What happens to a parent.
+#[derive(Debug)]
+enum Event {
+    Link(link::Happened),
+    Worker(child::Happened),
+    /// Somebody asks for the worker's metrics; dropped without an answer when there are none.
+    Scrape(oneshot::Sender<String>),
+}
+
+/// Serves until a signal, then drains.
+///
+/// # Errors
+/// See [`GatewayError`]. A control plane that is away is none.
+pub fn run(settings: Settings) -> Result<(), GatewayError> {
+    let clock = Clock::system();
+    let member = Member::new(&settings, clock.clone())?;
+    let state_dir = |source| GatewayError::StateDir {
+        path: settings.state_dir.clone(),
+        source,
+    };
+    fs::create_dir_all(&settings.state_dir).map_err(state_dir)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ran = runtime.block_on(serve(settings, member, clock));
+    runtime.shutdown_background();
+    ran
+}
+
+/// Sockets and connections are open files; workers inherit the limit.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), GatewayError> {
+    let mut signals = Signals::new()?;
+    let (events, mut happening) = mpsc::channel(EVENTS);
+    let (view, seen) = watch::channel(View::default());
+    let (saved, to_save) = watch::channel(None);
+    let (last, is_last) = watch::channel(false);
+    let mut core = start(&settings, saved, view, clock.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(saved::keep(settings.state_dir.clone(), to_save));
+    let program = Program {
+        arguments: settings.worker.clone(),
+        clock,
+    };
+    let supervisor = tasks.spawn(child::supervise(program, events.clone(), is_last));
+    let (renewal, renewing) = watch::channel(RenewalStatus::default());
+    tasks.spawn(member.run(events.clone(), renewal));
+    let admin = Admin::bind_anywhere(settings.admin).await?;
+    tasks.spawn(admin.serve(Arc::new(AdminState {
+        view: seen,
+        renewal: renewing,
+        events,
+        control_plane: settings.control_plane.clone(),
+    })));
+    follow(&mut core, &mut happening, signals.next()).await;
+    tracing::info!("asked to end; readiness is withdrawn");
+    core.leave();
+    let delay = tokio::time::sleep(settings.drain_delay);
+    follow(&mut core, &mut happening, delay).await;
+    last.send_replace(true);
+    if core.drain(settings.drain_limit) {
+        let limit = settings.drain_limit.saturating_add(AFTER_DRAIN);
+        let ended = async {
+            while !supervisor.is_finished() {
+                let Some(event) = happening.recv().await else {
+                    return;
+                };
+                let is_over = matches!(event, Event::Worker(child::Happened::Ended { .. }));
+                core.handle(event);
+                if is_over {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            drained = timeout(limit, ended) => if drained.is_err() {
+                tracing::error!("the worker did not end in time and is killed");
+            },
+            () = signals.next() => tracing::warn!("asked to end again; the worker is killed"),
+        }
+    }
+    // The worker, if there still is one, is killed with the task that holds it.
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// The parent with what was saved.
+fn start(
+    settings: &Settings,
+    saved: watch::Sender<Option<Arc<weft_wire::Snapshot>>>,
+    view: watch::Sender<View>,
+    clock: Clock,
+) -> Core {
+    let identity = Identity {
+        role: Role::Gateway,
+        name: settings.name.clone(),
+        namespace: settings.namespace.clone(),
+        instance: settings.instance.clone(),
+    };
+    let loaded = saved::load(&settings.state_dir).unwrap_or_else(|error| {
+        tracing::error!("{error}; waiting for the control plane");
+        None
+    });
+    let Some(snapshot) = loaded else {
+        tracing::info!(
+            "no saved configuration: waiting for the control plane at {}",
+            settings.control_plane
+        );
+        let subscriber = Subscriber::new(identity, Assembler::default());
+        return Core::new(subscriber, saved, view, clock);
+    };
+    let (assembler, applied) = Assembler::load(&snapshot);
+    for problem in applied.problems {
+        tracing::warn!("saved and not understood: {problem}");
+    }
+    tracing::info!(
+        resources = snapshot.len(),
+        "serving the saved configuration"
+    );
+    let mut core = Core::new(Subscriber::new(identity, assembler), saved, view, clock);
+    core.restore();
+    core
+}
+
+/// Handles events until `end` completes.
+async fn follow(
+    core: &mut Core,
+    happening: &mut mpsc::Receiver<Event>,
+    end: impl Future<Output = ()>,
+) {
+    tokio::pin!(end);
+    let mut retry = tokio::time::interval(RETRY_SOCKETS);
+    loop {
+        // All branches may be dropped at any point.
+        tokio::select! {
+            () = &mut end => return,
+            event = happening.recv() => match event {
+                Some(event) => core.handle(event),
+                None => return,
+            },
+            _ = retry.tick(), if core.has_failed_sockets() => core.retry_sockets(),
+        }
+    }
+}
+
+/// Signals that ask a process to end.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

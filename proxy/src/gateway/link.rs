@@ -1,0 +1,141 @@
+//! The stream from the control plane: opened, followed, opened again.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Status;
+use weft_certs::{Expected, Identity, IdentityConnector, IdentityError};
+use weft_spiffe::SpiffeId;
+use weft_wire::{
+    limits,
+    proto::config::{ClientMessage, ServerMessage},
+};
+
+use super::{
+    Event,
+    backoff::Backoff,
+    dial::{DialError, dial},
+};
+use crate::{chance::Chance, stubs::config::config_client::ConfigClient};
+
+/// Delays between two attempts. The limit is short, because an edit waits for it after the control
+/// plane was away.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// Messages on their way to the control plane: a Hello, and one answer per message that came.
+const OUTBOX: usize = 8;
+
+/// What happens to streams.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// One is being opened; it wants a Hello first.
+    Opened(Stream),
+    /// A message came.
+    Received(ServerMessage),
+    /// There is none, and why. Another one follows.
+    Closed(String),
+}
+
+/// A stream as its user sees it. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) outbox: mpsc::Sender<ClientMessage>,
+    _end: DropGuard,
+}
+
+/// Where the control plane is.
+#[derive(Clone, Debug)]
+pub(super) struct ControlPlane {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Who it has to be.
+    pub(super) controller: SpiffeId,
+}
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("this proxy cannot speak TLS: {0}")]
+    Tls(#[from] IdentityError),
+    #[error("the control plane ended the stream: {0}")]
+    Status(Box<Status>),
+    #[error("the control plane ended the stream")]
+    Ended,
+    #[error("the stream is opened anew")]
+    Dropped,
+}
+
+/// Follows the control plane for ever, as `identity`.
+pub(super) async fn follow(
+    target: ControlPlane,
+    identity: Identity,
+    events: mpsc::Sender<Event>,
+    mut chance: Chance,
+) {
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+    loop {
+        let why = match stream(&target, &identity, &events, &mut backoff).await {
+            Ok(()) => return,
+            Err(error) => error.to_string(),
+        };
+        let closed = Event::Link(Happened::Closed(why));
+        if events.send(closed).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(backoff.jittered(&mut chance)).await;
+    }
+}
+
+/// One stream, to its end; `Ok` when nobody listens any more.
+async fn stream(
+    target: &ControlPlane,
+    identity: &Identity,
+    events: &mpsc::Sender<Event>,
+    backoff: &mut Backoff,
+) -> Result<(), LinkError> {
+    let connector = IdentityConnector::new(identity)?;
+    let expected = Expected::exactly(target.controller.clone());
+    let connection = dial((&target.host, target.port), |tcp| async move {
+        let (tls, _peer) = connector.connect(tcp, &expected).await?;
+        Ok(tls)
+    });
+    let connection = connection.await?;
+    let origin = http::Uri::from_static("https://config.weft.dev");
+    let mut client = ConfigClient::with_origin(connection, origin)
+        .max_decoding_message_size(limits::MESSAGE_BYTES)
+        .max_encoding_message_size(limits::MESSAGE_BYTES);
+    let (outbox, waiting) = mpsc::channel(OUTBOX);
+    let end = CancellationToken::new();
+    let opened = Stream {
+        outbox,
+        _end: end.clone().drop_guard(),
+    };
+    if events
+        .send(Event::Link(Happened::Opened(opened)))
+        .await
+        .is_err()
+    {
+        return Ok(());
+    }
+    let ended = |status| LinkError::Status(Box::new(status));
+    let received = async {
+        let opened = client.stream(ReceiverStream::new(waiting)).await;
+        let mut inbound = opened.map_err(ended)?.into_inner();
+        while let Some(message) = inbound.message().await.map_err(ended)? {
+            backoff.reset();
+            let received = Event::Link(Happened::Received(message));
+            if events.send(received).await.is_err() {
+                return Ok(());
+            }
+        }
+        Err(LinkError::Ended)
+    };
+    tokio::select! {
+        ended = received => ended,
+        () = end.cancelled() => Err(LinkError::Dropped),
+    }
+}

@@ -1,0 +1,88 @@
+//! The last good configuration on disk, without certificates: what a gateway serves after a restart
+//! until the control plane answers.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+use weft_wire::{SavedError, Snapshot};
+
+const NAME: &str = "configuration.weft";
+const UNFINISHED: &str = "configuration.weft.new";
+/// Only the proxy reads what routes say.
+const MODE: u32 = 0o600;
+
+/// Why there is no configuration to start with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no configuration.
+    #[error("{path}: {source}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SavedError,
+    },
+}
+
+/// What was saved; `None` when nothing was yet.
+pub(super) fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
+    let path = directory.join(NAME);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(LoadError::Read { path, source }),
+    };
+    let content = |source| LoadError::Content { path, source };
+    Ok(Some(weft_wire::load(&bytes).map_err(content)?))
+}
+
+/// Replaces what is saved; after a crash there is the old file or the new one.
+fn save(directory: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let unfinished = directory.join(UNFINISHED);
+    // It may be left from a crash, and with another mode.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(&unfinished)?;
+    file.write_all(&weft_wire::save(snapshot))?;
+    file.sync_all()?;
+    fs::rename(&unfinished, directory.join(NAME))?;
+    File::open(directory)?.sync_all()
+}
+
+/// Saves each snapshot that is sent; of several that come while one is written, the last.
+pub(super) async fn keep(directory: PathBuf, mut latest: watch::Receiver<Option<Arc<Snapshot>>>) {
+    while latest.changed().await.is_ok() {
+        let Some(snapshot) = latest.borrow_and_update().clone() else {
+            continue;
+        };
+        let into = directory.clone();
+        let saving = tokio::task::spawn_blocking(move || save(&into, &snapshot));
+        let saved = saving.await.map_err(io::Error::other).flatten();
+        if let Err(error) = saved {
+            tracing::error!(
+                directory = %directory.display(), %error,
+                "the configuration is not saved; a restart would wait for the control plane"
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a gateway shows of itself: readiness, metrics, tables.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use weft_certs::RenewalStatus;
+use weft_ir::Tables;
+
+use super::Event;
+use crate::admin::{MetricsText, State};
+
+/// Time for a worker to say its metrics.
+const SCRAPE: Duration = Duration::from_secs(5);
+/// The last line of OpenMetrics text.
+const END: &str = "# EOF\n";
+
+/// The state of the parent at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    /// The tables that are to be in force; `None` before the first.
+    pub(super) tables: Option<Arc<Tables>>,
+    /// Counts configurations since the process started.
+    pub(super) revision: u64,
+    /// Whether the worker that runs serves them.
+    pub(super) is_served: bool,
+    /// Whether the process is ending.
+    pub(super) is_leaving: bool,
+    /// Whether a stream to the control plane has brought something.
+    pub(super) is_connected: bool,
+    /// Why there is no stream.
+    pub(super) link_error: Option<String>,
+    /// Workers that ended unasked.
+    pub(super) worker_ends: u64,
+    /// Changes the control plane was told not to have been understood whole.
+    pub(super) nacks: u64,
+}
+
+/// [`View`] and what else the admin endpoint needs.
+pub(super) struct AdminState {
+    pub(super) view: watch::Receiver<View>,
+    pub(super) renewal: watch::Receiver<RenewalStatus>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) control_plane: String,
+}
+
+impl State for AdminState {
+    fn metrics(&self) -> MetricsText<'_> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let workers = async {
+                self.events.send(Event::Scrape(answer)).await.ok()?;
+                answered.await.ok()
+            };
+            let workers = tokio::time::timeout(SCRAPE, workers).await.ok().flatten();
+            let mut text = workers.unwrap_or_default();
+            let end = text.strip_suffix(END).map_or(text.len(), str::len);
+            text.truncate(end);
+            text.push_str(&self.own_metrics());
+            text + END
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let view = self.view.borrow().clone();
+        if view.is_leaving {
+            return Err("the proxy is ending".to_owned());
+        }
+        if view.is_served {
+            return Ok(());
+        }
+        if view.tables.is_some() {
+            return Err("the worker has not taken the configuration yet".to_owned());
+        }
+        Err(self.waits_for(&view))
+    }
+
+    fn config(&self) -> String {
+        let view = self.view.borrow().clone();
+        let config = serde_json::json!({
+            "version": 1,
+            "generation": view.revision,
+            "tables": view.tables.as_deref(),
+        });
+        config.to_string()
+    }
+}
+
+impl AdminState {
+    /// What keeps a proxy without configuration from having one.
+    fn waits_for(&self, view: &View) -> String {
+        let renewal = self.renewal.borrow().clone();
+        let why = if renewal.not_after_unix_s.is_none() {
+            let error = renewal.last_error.map(|error| error.to_string());
+            error.unwrap_or_else(|| "a certificate is being asked for".to_owned())
+        } else {
+            let error = view.link_error.clone();
+            error.unwrap_or_else(|| "the first configuration is on its way".to_owned())
+        };
+        format!(
+            "waiting for the control plane at {}: {why}",
+            self.control_plane
+        )
+    }
+
+    fn own_metrics(&self) -> String {
+        let view = self.view.borrow().clone();
+        let renewal = self.renewal.borrow().clone();
+        let mut text = String::new();
+        let mut family = |kind: &str, name: &str, help: &str, value: String| {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            // Writing to a string does not fail.
+            let _written = write!(
+                text,
+                "# TYPE {name} {kind}\n# HELP {name} {help}\n{name}{suffix} {value}\n"
+            );
+        };
+        family(
+            "counter",
+            "weft_worker_ends",
+            "Worker processes that ended unasked and were replaced.",
+            view.worker_ends.to_string(),
+        );
+        family(
+            "counter",
+            "weft_config_nacks",
+            "Changes that were not put in force whole; the control plane was told.",
+            view.nacks.to_string(),
+        );
+        family(
+            "gauge",
+            "weft_control_plane_connected",
+            "Whether a configuration stream is open.",
+            u8::from(view.is_connected).to_string(),
+        );
+        if let Some(not_after_unix_s) = renewal.not_after_unix_s {
+            family(
+                "gauge",
+                "weft_identity_cert_expiry_timestamp_seconds",
+                "End of the proxy's own certificate.",
+                not_after_unix_s.to_string(),
+            );
+        }
+        text
+    }
+}

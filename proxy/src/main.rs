@@ -1,0 +1,53 @@
+//! `weft-proxy`: the data path in a cluster. Arguments in, one role out.
+
+mod args;
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use weft_proxy::{gateway, worker};
+use weft_telemetry::{logging, metrics::BuildInfo};
+
+use crate::args::{Cli, Role};
+
+const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("WEFT_COMMIT") {
+        Some(commit) => commit,
+        None => "",
+    },
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Logging is what it may be about, but by then it works.
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let (format, filter) = match &cli.role {
+        Role::Gateway(args) => (&args.log.log_format, &args.log.log),
+        Role::Worker(args) => (&args.log.log_format, &args.log.log),
+    };
+    logging::init(format.parse()?, filter)?;
+    match cli.role {
+        Role::Gateway(args) => gateway::run(args.settings(seed()))?,
+        Role::Worker(args) => worker::run(args.settings(BUILD, seed())?)?,
+    }
+    Ok(())
+}
+
+/// The start of the random numbers that split, balance and spread. The standard library's hash keys
+/// are random per process, which is all that is needed here.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,243 @@
+//! The worker: the process that accepts connections and reads what strangers send.
+//!
+//! It is started by its parent with one end of a channel as standard input, and has nothing else: no
+//! token, no socket of its own opening, no way to gain privileges. Sockets and configuration come over the
+//! channel; when the channel ends, so does it.
+
+mod serving;
+
+use std::{
+    io,
+    os::{fd::AsFd, unix::net::UnixStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+use weft_telemetry::{
+    access_log::{self, AccessLog, AccessLogError},
+    metrics::{BuildInfo, LabelGroups, Registry},
+};
+
+use self::serving::{Serving, ServingError};
+use crate::{
+    channel::{
+        self, ChannelError, Drained, FRAME_BYTES, FromWorker, Heartbeat, Hello, Intake, Metrics,
+        Order, Report, ToWorker, VERSION, WAITING_DESCRIPTORS,
+    },
+    standalone::{Config, DataPath},
+};
+
+/// Time between two signs of life; the parent ends a worker that gives none for five times as long.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Reports that may wait to be written. A parent that does not read makes the worker wait.
+const REPORTS: usize = 8;
+
+/// How a worker runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Threads of the data path; 0 takes one per processor the process may use.
+    pub threads: usize,
+    /// The access log.
+    pub access_log: access_log::Config,
+    /// What is running.
+    pub build: BuildInfo,
+    /// Start of the random numbers that balance and split traffic.
+    pub seed: u64,
+}
+
+/// Why a worker ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Standard input is no channel.
+    #[error("a worker is started by its parent (`weft-proxy gateway`): {0}")]
+    NotAChild(io::Error),
+    /// The process cannot give up what it should not have.
+    #[error("privileges cannot be given up: {0}")]
+    Harden(io::Error),
+    /// The system has no threads or event queues.
+    #[error("the data path cannot start: {0}")]
+    Start(io::Error),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
+    /// The parent said something that makes no sense.
+    #[error("the parent process is not understood: {0}")]
+    Parent(String),
+}
+
+impl From<ChannelError> for WorkerError {
+    fn from(error: ChannelError) -> Self {
+        Self::Parent(error.to_string())
+    }
+}
+
+impl From<ServingError> for WorkerError {
+    fn from(error: ServingError) -> Self {
+        Self::Parent(error.to_string())
+    }
+}
+
+/// Serves until the parent says to end, or is gone.
+///
+/// # Errors
+/// See [`WorkerError`].
+pub fn run(settings: Settings) -> Result<(), WorkerError> {
+    harden().map_err(WorkerError::Harden)?;
+    let channel = io::stdin().as_fd().try_clone_to_owned();
+    let channel = UnixStream::from(channel.map_err(WorkerError::NotAChild)?);
+    // Anything but a socket has no peer.
+    channel.peer_addr().map_err(WorkerError::NotAChild)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(WorkerError::Start)?;
+    let served = runtime.block_on(serve(settings, channel));
+    // A scrape that is under way is of no use to anybody.
+    runtime.shutdown_background();
+    served
+}
+
+/// No core file and no debugger sees keys; nothing that is executed gains privileges.
+fn harden() -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+async fn serve(settings: Settings, channel: UnixStream) -> Result<(), WorkerError> {
+    let (mut outlet, intake) =
+        channel::open::<ToWorker>(channel, WAITING_DESCRIPTORS).map_err(WorkerError::NotAChild)?;
+    let registry = Registry::new(settings.build, LabelGroups::default());
+    let access_log = AccessLog::start(&settings.access_log, registry.process())?;
+    let config = Config {
+        workers: settings.threads,
+        registry: registry.clone(),
+        access_log,
+        seed: settings.seed,
+    };
+    let data_path = DataPath::start_without_sockets(config).map_err(WorkerError::Start)?;
+    let data_path = Arc::new(data_path);
+    let (reports, mut waiting) = mpsc::channel::<Report>(REPORTS);
+    let writing = tokio::spawn(async move {
+        while let Some(report) = waiting.recv().await {
+            let report = Some(report);
+            if let Err(error) = outlet.send(&FromWorker { report }, &[]).await {
+                tracing::error!(%error, "the parent cannot be told");
+                return;
+            }
+        }
+    });
+    let living = tokio::spawn(live(Arc::clone(&data_path), reports.clone()));
+    let worker = Worker {
+        serving: Serving::new(data_path, registry.config()),
+        registry,
+        intake,
+        reports,
+    };
+    let ended = worker.run().await;
+    living.abort();
+    if ended.is_ok() {
+        // What was said last is written before the process ends.
+        let _written = tokio::time::timeout(HEARTBEAT, writing).await;
+    }
+    ended
+}
+
+/// Says every second that all is well, as long as it is.
+async fn live(data_path: Arc<DataPath>, reports: mpsc::Sender<Report>) {
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = data_path.pulse().await {
+            tracing::error!(%error, "the data path has ended");
+            return;
+        }
+        let heartbeat = Heartbeat {
+            connections: data_path.connections() as u64,
+            exchanges: data_path.exchanges() as u64,
+        };
+        if reports.send(Report::Heartbeat(heartbeat)).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Worker {
+    serving: Serving,
+    registry: Registry,
+    intake: Intake<ToWorker>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Worker {
+    async fn run(mut self) -> Result<(), WorkerError> {
+        let config = Some(self.serving.connect());
+        let version = VERSION.to_owned();
+        self.say(Report::Hello(Hello { version, config })).await;
+        while let Some(ToWorker { order }) = self.intake.next().await? {
+            match order {
+                Some(Order::Sockets(sockets)) => {
+                    let descriptors = self.intake.descriptors(sockets.addresses.len());
+                    self.serving.take(&sockets.addresses, descriptors)?;
+                }
+                Some(Order::Config(change)) => {
+                    let answer = self.serving.change(change)?;
+                    self.say(Report::Answer(answer)).await;
+                }
+                Some(Order::Scrape(scrape)) => self.scrape(scrape.number),
+                Some(Order::Drain(drain)) => {
+                    let limit = Duration::from_millis(drain.limit_ms);
+                    return self.drain(limit).await;
+                }
+                None => {
+                    let unknown = "an order of a kind this version does not know".to_owned();
+                    return Err(WorkerError::Parent(unknown));
+                }
+            }
+        }
+        tracing::warn!("the parent process is gone; the worker ends with it");
+        Ok(())
+    }
+
+    async fn say(&self, report: Report) {
+        // The writer ends with the channel, which `run` notices by itself.
+        let _said = self.reports.send(report).await;
+    }
+
+    /// Reads the counters beside the main task, which has configurations to apply.
+    fn scrape(&self, number: u64) {
+        let (registry, reports) = (self.registry.clone(), self.reports.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut text = registry.encode();
+            if text.len() + 64 > FRAME_BYTES {
+                tracing::error!(bytes = text.len(), "the metrics are too long to be shown");
+                text = String::new();
+            }
+            // A worker that ends answers nobody.
+            let _said = reports.blocking_send(Report::Metrics(Metrics { number, text }));
+        });
+    }
+
+    /// Lets everything under way finish, while the parent may still ask for metrics.
+    async fn drain(mut self, limit: Duration) -> Result<(), WorkerError> {
+        let data_path = Arc::clone(self.serving.data_path());
+        let drained = data_path.drain(limit);
+        tokio::pin!(drained);
+        let cut = loop {
+            tokio::select! {
+                cut = &mut drained => break cut,
+                order = self.intake.next() => match order? {
+                    Some(ToWorker { order: Some(Order::Scrape(scrape)) }) => self.scrape(scrape.number),
+                    // Nothing else matters any more.
+                    Some(_) => {}
+                    None => return Ok(()),
+                },
+            }
+        };
+        self.say(Report::Drained(Drained { cut: cut as u64 })).await;
+        Ok(())
+    }
+}
