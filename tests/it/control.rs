@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod deploys;
+mod secrets;
 mod streams;
 
 use std::net::{Ipv4Addr, SocketAddr};

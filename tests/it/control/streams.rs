@@ -13,7 +13,7 @@ use super::client::{Proxy, resources, subscriber};
 use super::{ACCOUNT, AUDIENCE, NAMESPACE, TOKEN, World, identity_of, route};
 
 /// An identity of a proxy of the Gateway.
-async fn identity(world: &World) -> Identity {
+pub(super) async fn identity(world: &World) -> Identity {
     let anchor = world.anchor().await;
     let id = identity_of(NAMESPACE, ACCOUNT);
     let address = world.addresses().identity;
