@@ -18,16 +18,17 @@ fn grant(from: &str, to: &str) -> String {
     )
 }
 
+fn policy(reference: &str) -> String {
+    format!(
+        "BackendTLSPolicy shop/p {{targetRefs: [{{group: \"\", kind: Service, name: web}}], \
+         validation: {{hostname: web, caCertificateRefs: [{reference}]}}}}\n"
+    )
+}
+
 #[test]
 fn what_is_referred_to_and_granted_is_read_and_nothing_else() {
     let own = "certificateRefs: [{name: tls}]";
     let other = "certificateRefs: [{name: tls, namespace: shop}]";
-    let policy = |reference: &str| {
-        format!(
-            "BackendTLSPolicy shop/p {{targetRefs: [{{group: \"\", kind: Service, name: web}}], \
-             validation: {{hostname: web, caCertificateRefs: [{reference}]}}}}\n"
-        )
-    };
     let rows = [
         (
             "of the Gateway's namespace",
