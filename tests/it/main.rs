@@ -4,6 +4,7 @@
 mod broken;
 mod control;
 mod coverage;
+mod gateway_proxy;
 mod generated;
 mod golden;
 mod helm;

@@ -1,0 +1,342 @@
+//! A control plane as a proxy sees it, scripted: certificates for tokens, configurations over streams,
+//! away when a test says so.
+
+mod grpc;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use weft_api::AnyObject;
+use weft_certs::{
+    Authority, BootstrapAcceptor, BuiltIn, CheckedRequest, Clock, Identity, IdentityAcceptor,
+    InProcess, Issuers, LeafLife, Renewer, TlsStream,
+};
+use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_store::Store;
+use weft_translate::{EndpointTable, Scope as Surroundings, Translator};
+use weft_wire::{
+    Certificates, Configuration, Disassembler, Publisher, Scope, Standing,
+    proto::{
+        config::{ClientMessage, client_message::Message},
+        identity::{SignRequest, SignResponse},
+    },
+};
+
+use crate::{
+    body::fed,
+    wait::{Expected, eventually},
+    world::World,
+};
+
+/// The token that the identity service takes.
+pub const TOKEN: &str = "a-token-of-the-kubelet";
+/// Who the control plane is.
+const CONTROLLER: &str = "spiffe://cluster.local/ns/weft-system/sa/weft-controller";
+/// Whom it configures.
+const PROXY: &str = "spiffe://cluster.local/ns/infra/sa/edge";
+
+/// A control plane. Dropping it ends it.
+pub struct ControlPlane {
+    shared: Arc<Shared>,
+    identity: Identity,
+    /// Where streams are served.
+    pub config: SocketAddr,
+    /// Where certificates are signed.
+    pub signing: SocketAddr,
+    serving: JoinSet<()>,
+}
+
+struct Shared {
+    authority: Arc<Authority>,
+    clock: Clock,
+    state: Mutex<State>,
+    generation: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    publisher: Publisher,
+    translator: Translator,
+    disassembler: Option<Disassembler>,
+    certificates: Arc<Certificates>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.read().monotonic
+    }
+}
+
+impl ControlPlane {
+    /// A control plane that serves nothing yet, on two ports of loopback.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn start() -> Self {
+        let clock = Clock::system();
+        let domain = TrustDomain::parse("cluster.local").expected("a trust domain");
+        let authority = Authority::generate(&domain, clock.now()).expected("an authority");
+        let authority = Arc::new(authority);
+        let signer = BuiltIn::new(Issuers {
+            signing: Arc::clone(&authority),
+            also_trusted: Vec::new(),
+            bundle_version: 1,
+        });
+        let issuance = InProcess {
+            signer: Arc::new(signer),
+            life: LeafLife::default(),
+            clock: clock.clone(),
+        };
+        let id = SpiffeId::parse(CONTROLLER).expected("an identity");
+        let renewer = Renewer::new(&id, issuance, clock.clone(), || 0.5);
+        let identity = renewer.expected("a workload").obtain().await;
+        let (generation, _) = watch::channel(0);
+        let shared = Shared {
+            authority,
+            clock,
+            state: Mutex::default(),
+            generation,
+        };
+        let mut control_plane = Self {
+            shared: Arc::new(shared),
+            identity,
+            config: SocketAddr::from(([127, 0, 0, 1], 0)),
+            signing: SocketAddr::from(([127, 0, 0, 1], 0)),
+            serving: JoinSet::new(),
+        };
+        control_plane.come_back().await;
+        control_plane
+    }
+
+    /// Ends every connection and refuses new ones.
+    pub async fn go_away(&mut self) {
+        self.serving.shutdown().await;
+    }
+
+    /// Serves again, where it served before.
+    ///
+    /// # Panics
+    /// When the ports are gone.
+    pub async fn come_back(&mut self) {
+        let config = listen(self.config).await;
+        let signing = listen(self.signing).await;
+        self.config = config.local_addr().expected("its address");
+        self.signing = signing.local_addr().expected("its address");
+        let acceptor = IdentityAcceptor::new(&self.identity).expected("TLS 1.3");
+        let shared = Arc::clone(&self.shared);
+        self.serving.spawn(accept(config, move |tcp| {
+            let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+            async move {
+                let Ok((tls, peer)) = acceptor.accept(tcp).await else {
+                    return;
+                };
+                assert_eq!(peer.id.to_string(), PROXY, "the proxy is itself");
+                serve_streams(tls, shared).await;
+            }
+        }));
+        let acceptor = BootstrapAcceptor::new(&self.identity).expected("TLS 1.3");
+        let shared = Arc::clone(&self.shared);
+        self.serving.spawn(accept(signing, move |tcp| {
+            let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+            async move {
+                let Ok(tls) = acceptor.accept(tcp).await else {
+                    return;
+                };
+                serve_signing(tls, shared).await;
+            }
+        }));
+    }
+
+    /// The root that proxies are given, in PEM.
+    ///
+    /// # Panics
+    /// Never: the authority has a root.
+    #[must_use]
+    pub fn root_pem(&self) -> String {
+        let bundles = self.identity.trust().bundles();
+        let own = bundles.get(bundles.own_domain());
+        own.expect("the own domain is trusted").to_pem()
+    }
+
+    /// Sends certificates along with every configuration from now on.
+    pub fn certificates(&self, certificates: Certificates) {
+        self.shared.lock().certificates = Arc::new(certificates);
+    }
+
+    /// Publishes what the objects say for the Gateway `infra/edge`; returns the generation.
+    ///
+    /// # Panics
+    /// When the world is no valid YAML.
+    pub fn publish(&self, world: &World) -> u64 {
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(world.yaml()).expected("the world is YAML");
+        let mut store = Store::default();
+        for document in documents {
+            store.apply(AnyObject::parse(document).expected("an object of the world"));
+        }
+        let mut endpoints = EndpointTable::default();
+        endpoints.update(&store);
+        let mut state = self.shared.lock();
+        let output = state
+            .translator
+            .translate(&store, &Surroundings::standalone());
+        let configuration = Configuration {
+            tables: output.tables,
+            endpoints: Arc::clone(endpoints.table()),
+            certificates: Arc::clone(&state.certificates),
+        };
+        let scope = || Scope::Gateway(weft_ir::Name::new("infra", "edge"));
+        let disassembler = state
+            .disassembler
+            .get_or_insert_with(|| Disassembler::new(scope()));
+        let snapshot = Arc::clone(disassembler.update(&configuration));
+        let generation = *self.shared.generation.borrow() + 1;
+        state.publisher.publish(generation, snapshot);
+        drop(state);
+        self.shared.generation.send_replace(generation);
+        generation
+    }
+
+    /// What the proxy says it has.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.shared.lock().publisher.standing()
+    }
+
+    /// Publishes, and waits until the proxy says that it has it.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn publish_and_wait(&self, world: &World) -> Standing {
+        let generation = self.publish(world);
+        let has_it = || self.standing().generation == Some(generation);
+        eventually(
+            crate::wait::PATIENCE,
+            "the proxy has the configuration",
+            has_it,
+        )
+        .await;
+        self.standing()
+    }
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    TcpListener::bind(address)
+        .await
+        .expected("a port of the control plane")
+}
+
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let (tcp, _peer) = listener.accept().await.expected("accept");
+        connections.spawn(serve(tcp));
+    }
+}
+
+async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (feed, body) = fed();
+            let mut messages = grpc::Messages::<ClientMessage>::of(request.into_body());
+            tokio::spawn(async move {
+                let Some(ClientMessage {
+                    message: Some(Message::Hello(hello)),
+                }) = messages.next().await
+                else {
+                    return;
+                };
+                let session = shared.lock().publisher.connect(&hello).expected("a Hello");
+                let mut generation = shared.generation.subscribe();
+                loop {
+                    let next = shared.lock().publisher.next(shared.now());
+                    if let Some(message) = next
+                        && !feed.data(grpc::frame(&message)).await
+                    {
+                        break;
+                    }
+                    tokio::select! {
+                        answer = messages.next() => {
+                            let Some(answer) = answer else { break };
+                            let now = shared.now();
+                            let next = shared.lock().publisher.answer(session, answer, now);
+                            if let Some(message) = next.expected("an answer to what was sent")
+                                && !feed.data(grpc::frame(&message)).await
+                            {
+                                break;
+                            }
+                        }
+                        _ = generation.changed() => {}
+                    }
+                }
+                shared.lock().publisher.disconnect(session);
+            });
+            grpc::answer(body)
+        }
+    });
+    serve(tls, service).await;
+}
+
+async fn serve_signing(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let token = request.headers().get("authorization").cloned();
+            let expected = format!("Bearer {TOKEN}");
+            assert_eq!(
+                token.expect("a token"),
+                expected.as_str(),
+                "the proxy's token"
+            );
+            let mut messages = grpc::Messages::<SignRequest>::of(request.into_body());
+            let asked = messages.next().await.expect("a request to sign");
+            let id = SpiffeId::parse(&asked.identity).expected("an identity");
+            let checked = CheckedRequest::parse(&asked.csr_der, &id).expected("a good request");
+            let now = shared.clock.now();
+            let signed = shared.authority.issue(&checked, LeafLife::default(), now);
+            let signed = signed.expected("a certificate");
+            let response = SignResponse {
+                chain: signed.chain.into_iter().map(Into::into).collect(),
+                roots: vec![shared.authority.root_der().to_vec().into()],
+                bundle_version: 1,
+                not_after: signed.not_after_unix_s,
+            };
+            grpc::answer(grpc::whole(&response))
+        }
+    });
+    serve(tls, service).await;
+}
+
+async fn serve<S>(tls: TlsStream<TcpStream>, service: S)
+where
+    S: hyper::service::HttpService<
+            hyper::body::Incoming,
+            ResBody = crate::body::Body,
+            Error = std::convert::Infallible,
+            Future: Send + 'static,
+        > + Send,
+{
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(tls), service);
+    // However it ends, the proxy sees it.
+    let _ended = connection.await;
+}
