@@ -28,6 +28,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest name of an instance that is taken; UIDs have 36 bytes.
 const INSTANCE_BYTES_MAX: usize = 128;
+/// What a proxy is told that has come to a replica which does not lead.
+const ELSEWHERE: &str = "another replica leads; call again";
 /// What a metric says of a resource that a proxy did not understand.
 const NOT_UNDERSTOOD: &str = "NotUnderstood";
 
@@ -37,6 +39,9 @@ pub(crate) struct ConfigService {
     pub(crate) domain: TrustDomain,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<ConfigMetrics>,
+    /// Whether this replica leads. Only the one that writes statuses serves streams: what proxies
+    /// have taken is known where they are connected, and `Programmed` is made of it.
+    pub(crate) leads: watch::Receiver<bool>,
     /// Turns true when streams have to end.
     pub(crate) ends: watch::Receiver<bool>,
 }
@@ -49,6 +54,9 @@ impl Config for ConfigService {
         &self,
         request: Request<Streaming<ClientMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
+        if !*self.leads.borrow() {
+            return Err(Status::unavailable(ELSEWHERE));
+        }
         let peer = request.extensions().get::<PeerIdentity>().cloned();
         let peer = peer.ok_or_else(|| Status::unauthenticated("no certificate"))?;
         let mut messages = request.into_inner();
@@ -79,6 +87,7 @@ impl Config for ConfigService {
             generations: self.hub.generations(),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
+            leads: self.leads.clone(),
             ends: self.ends.clone(),
             // Who keeps a connection longer trusts somebody nobody vouches for any more.
             vouched_until_unix_s: peer.not_after_unix_s,
@@ -135,6 +144,7 @@ struct Conversation {
     messages: Streaming<ClientMessage>,
     sender: mpsc::Sender<Result<ServerMessage, Status>>,
     generations: watch::Receiver<u64>,
+    leads: watch::Receiver<bool>,
     ends: watch::Receiver<bool>,
     vouched_until_unix_s: i64,
     clock: Clock,
@@ -207,6 +217,9 @@ impl Conversation {
         tokio::select! {
             () = ended(&mut self.ends) => {
                 Happened::End(End::Told(Status::unavailable("the control plane is stopping")))
+            }
+            Ok(()) = lost(&mut self.leads) => {
+                Happened::End(End::Told(Status::unavailable(ELSEWHERE)))
             }
             () = self.sender.closed() => Happened::End(End::Gone),
             Ok(()) = self.generations.changed() => Happened::Generation,
@@ -296,6 +309,11 @@ impl Conversation {
     fn now(&self) -> Duration {
         self.clock.read().monotonic
     }
+}
+
+/// Waits until this replica does not lead; an error where nobody says so any more.
+async fn lost(leads: &mut watch::Receiver<bool>) -> Result<(), watch::error::RecvError> {
+    leads.wait_for(|leads| !*leads).await.map(drop)
 }
 
 fn said_wrong(error: SubscriberError) -> Status {

@@ -1,6 +1,7 @@
 //! What proxies are sent, and what comes of their answers.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tonic::Code;
 use weft_api::Kind;
@@ -31,7 +32,11 @@ pub(super) async fn opened(
         loop {
             match Proxy::open(address, identity, subscriber).await {
                 Ok(proxy) => return proxy,
-                Err((Code::Unavailable, again)) => subscriber = *again,
+                Err((Code::Unavailable, again)) => {
+                    subscriber = *again;
+                    // As a proxy does: calling again at once would keep both sides busy.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 Err((code, _)) => panic!("the stream is refused: {code:?}"),
             }
         }

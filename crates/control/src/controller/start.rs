@@ -64,7 +64,7 @@ impl Shared {
         let leads = lease.leads();
         tasks.spawn(self.root_publisher(signer.as_ref(), leads.clone()).run());
         let (following, writer) = self.follow(leads, &mut tasks);
-        let mut ports = self.open(sockets, &signer, &identity)?;
+        let mut ports = self.open(sockets, (&signer, &identity), lease.leads())?;
         self.progress.send_replace(Progress::Serving);
         let result = tokio::select! {
             () = ended(&mut ending) => Ok(()),
@@ -191,8 +191,8 @@ impl Shared {
     fn open(
         &self,
         sockets: Sockets,
-        signer: &Arc<BuiltIn>,
-        identity: &Identity,
+        (signer, identity): (&Arc<BuiltIn>, &Identity),
+        leads: watch::Receiver<bool>,
     ) -> Result<JoinSet<()>, ControlError> {
         let unusable = |error: weft_certs::IdentityError| ControlError::Identity(error.to_string());
         let members = IdentityAcceptor::new(identity).map_err(unusable)?;
@@ -208,6 +208,7 @@ impl Shared {
             domain: self.settings.trust_domain.clone(),
             clock: self.clock.clone(),
             metrics: self.registry.config(),
+            leads,
             ends: self.ends.clone(),
         });
         let streams = streams
