@@ -99,7 +99,7 @@ async fn what_cannot_be_put_in_force_is_reported() {
 }
 
 #[tokio::test]
-async fn the_saved_configuration_is_nobody_elses_and_holds_no_key() {
+async fn the_saved_configuration_is_nobody_elses() {
     let backend = Backend::named("one").await;
     let control_plane = ControlPlane::start().await;
     let proxy = Proxy::start(&control_plane);
