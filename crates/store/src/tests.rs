@@ -258,7 +258,7 @@ fn policies_are_found_by_group_kind_and_name_of_their_target() {
 fn the_most_frequent_objects_stay_small() {
     let rows = [
         ("HTTPRoute", size_of::<weft_api::HttpRoute>(), 320),
-        ("Service", size_of::<weft_api::Service>(), 360),
+        ("Service", size_of::<weft_api::Service>(), 368),
         ("EndpointSlice", size_of::<weft_api::EndpointSlice>(), 272),
         ("HTTP rule", size_of::<weft_api::route::HttpRule>(), 120),
         ("HTTP match", size_of::<weft_api::route::HttpMatch>(), 120),
