@@ -25,11 +25,18 @@ struct Image {
     title: &'static str,
 }
 
-const IMAGES: &[Image] = &[Image {
-    name: "weft",
-    package: "weft-cli",
-    title: "Weft: control plane and command line",
-}];
+const IMAGES: &[Image] = &[
+    Image {
+        name: "weft",
+        package: "weft-cli",
+        title: "Weft: control plane and command line",
+    },
+    Image {
+        name: "weft-proxy",
+        package: "weft-proxy",
+        title: "Weft: proxy of a Gateway",
+    },
+];
 
 /// Options of `cargo x image`.
 #[derive(clap::Args)]
