@@ -4,6 +4,7 @@
 //! token, no socket of its own opening, no way to gain privileges. Sockets and configuration come over the
 //! channel; when the channel ends, so does it.
 
+mod parsed;
 mod serving;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
+use weft_certs::CaRoots;
 use weft_telemetry::{
     access_log::{self, AccessLog, AccessLogError},
     metrics::{BuildInfo, LabelGroups, Registry},
@@ -89,11 +91,19 @@ pub fn run(settings: Settings) -> Result<(), WorkerError> {
     let channel = UnixStream::from(channel.map_err(WorkerError::NotAChild)?);
     // Anything but a socket has no peer.
     channel.peer_addr().map_err(WorkerError::NotAChild)?;
+    // Reads files, and is therefore done before there is anybody to wait for it.
+    let platform = match CaRoots::system() {
+        Ok(roots) => Some(Arc::new(roots)),
+        Err(error) => {
+            tracing::info!(%error, "what a BackendTLSPolicy of `System` covers will be refused");
+            None
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(WorkerError::Start)?;
-    let served = runtime.block_on(serve(settings, channel));
+    let served = runtime.block_on(serve(settings, channel, platform));
     // A scrape that is under way is of no use to anybody.
     runtime.shutdown_background();
     served
@@ -106,7 +116,11 @@ fn harden() -> io::Result<()> {
     Ok(())
 }
 
-async fn serve(settings: Settings, channel: UnixStream) -> Result<(), WorkerError> {
+async fn serve(
+    settings: Settings,
+    channel: UnixStream,
+    platform: Option<Arc<CaRoots>>,
+) -> Result<(), WorkerError> {
     let (mut outlet, intake) =
         channel::open::<ToWorker>(channel, WAITING_DESCRIPTORS).map_err(WorkerError::NotAChild)?;
     let registry = Registry::new(settings.build, LabelGroups::default());
@@ -131,7 +145,7 @@ async fn serve(settings: Settings, channel: UnixStream) -> Result<(), WorkerErro
     });
     let living = tokio::spawn(live(Arc::clone(&data_path), reports.clone()));
     let worker = Worker {
-        serving: Serving::new(data_path, registry.config()),
+        serving: Serving::new(data_path, registry.config(), platform),
         registry,
         intake,
         reports,

@@ -1,6 +1,7 @@
 //! `weft-proxy gateway` as a process: parent and worker, a control plane over real TLS, real clients.
 
 mod absence;
+mod authorities;
 mod ending;
 mod killed;
 mod serving;

@@ -10,11 +10,12 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
-use weft_tests::{fixture::Fixture, outline::outline};
+use weft_tests::{fixture::Fixture, outline::outline, trust::ca_bundles};
 use weft_translate::{EndpointTable, Output, Scope as Surroundings, translate};
 use weft_wire::{Assembler, Configuration, Disassembler, Scope, diff, load, save_configuration};
 
@@ -22,6 +23,7 @@ use crate::golden::fixtures;
 
 /// Fixtures whose tables are saved. Together they have every filter, match and policy of form 1.
 const SAMPLES: &[&str] = &[
+    "backend-tls-policy",
     "backend-weights",
     "filter-backend-all",
     "filter-cors",
@@ -49,6 +51,7 @@ fn configuration(fixture: &Fixture) -> Configuration {
     Configuration {
         tables: translate(&store, &fixture.scope).tables,
         endpoints: endpoints.table().clone(),
+        ca_bundles: Arc::new(ca_bundles(&store)),
         ..Configuration::default()
     }
 }
@@ -93,6 +96,13 @@ fn proxies_get_their_gateway_only() {
                 received.tables.services.is_empty(),
                 "{name}, {gateway}: mesh frontends"
             );
+            for (config_map, bundle) in received.ca_bundles.iter() {
+                assert_eq!(
+                    all.ca_bundles.get(config_map),
+                    Some(bundle),
+                    "{name}, {gateway}: {config_map}"
+                );
+            }
             for (port, endpoints) in received.endpoints.iter() {
                 assert_eq!(
                     all.endpoints.get(port),
@@ -141,6 +151,12 @@ fn page(configuration: Configuration) -> String {
             let _ = writeln!(page, "  {endpoint:?}");
         }
     }
+    if !configuration.ca_bundles.is_empty() {
+        page.push_str("\n## authorities\n");
+    }
+    for (config_map, bundle) in configuration.ca_bundles.iter() {
+        let _ = writeln!(page, "{config_map}\n  {:?}", bundle.pem);
+    }
     page
 }
 
@@ -187,9 +203,10 @@ fn samples_are_written_as_they_were() {
         let written = fs::read(samples().join(format!("{name}.bin"))).unwrap_or_default();
         let snapshot = load(&written).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (held, _) = Assembler::load(&snapshot);
+        let (held, now) = (held.configuration(), configuration(&fixture));
         assert_eq!(
-            held.configuration().tables,
-            configuration(&fixture).tables,
+            (&held.tables, &held.ca_bundles),
+            (&now.tables, &now.ca_bundles),
             "{name}: the fixture means something else now; give the sample another fixture"
         );
     }

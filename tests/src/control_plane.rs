@@ -35,6 +35,7 @@ use weft_wire::{
 
 use crate::{
     body::fed,
+    trust::ca_bundles,
     wait::{Expected, eventually},
     world::World,
 };
@@ -199,6 +200,7 @@ impl ControlPlane {
             tables: output.tables,
             endpoints: Arc::clone(endpoints.table()),
             certificates: Arc::clone(&state.certificates),
+            ca_bundles: Arc::new(ca_bundles(&store)),
         };
         let scope = || Scope::Gateway(weft_ir::Name::new("infra", "edge"));
         let disassembler = state

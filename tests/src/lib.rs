@@ -17,6 +17,6 @@ pub mod proxy;
 pub mod rawclient;
 pub mod rawh2;
 pub mod scripted;
-mod trust;
+pub mod trust;
 pub mod wait;
 pub mod world;

@@ -8,6 +8,7 @@ use weft_certs::{CaRoots, ServerCert};
 use weft_forward::Roots;
 use weft_ir::Name;
 use weft_store::Store;
+use weft_wire::{CaBundle, CaBundles};
 
 use crate::wait::Expected;
 
@@ -56,6 +57,17 @@ impl Trust {
             config_maps,
         }
     }
+}
+
+/// The authorities of a world as a control plane sends them.
+#[must_use]
+pub fn ca_bundles(store: &Store) -> CaBundles {
+    let entries = store.config_maps().entries();
+    let bundles = entries.filter_map(|(key, map)| {
+        let pem = map.data.get("ca.crt")?.clone();
+        Some((name_of(key), Arc::new(CaBundle { pem })))
+    });
+    bundles.collect()
 }
 
 fn name_of(key: &ObjectKey) -> Name {

@@ -269,11 +269,13 @@ impl World {
             tables: Arc::clone(&self.output.tables),
             endpoints: Arc::clone(self.endpoints.table()),
             certificates: Arc::clone(self.certificates.usable()),
+            ca_bundles: Arc::clone(self.certificates.usable_authorities()),
         };
         let now = &self.configuration;
         let is_same = Arc::ptr_eq(&next.tables, &now.tables)
             && Arc::ptr_eq(&next.endpoints, &now.endpoints)
-            && Arc::ptr_eq(&next.certificates, &now.certificates);
+            && Arc::ptr_eq(&next.certificates, &now.certificates)
+            && Arc::ptr_eq(&next.ca_bundles, &now.ca_bundles);
         self.configuration = next;
         !is_same
     }

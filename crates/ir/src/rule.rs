@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Backend, Filter, Filters, GrpcMatch, HttpMatch, Retry, RouteId, ServicePort, Target, Timeouts,
+    Backend, BackendTls, Filter, Filters, GrpcMatch, HttpMatch, Retry, RouteId, ServicePort,
+    Target, Timeouts,
 };
 
 /// A compiled rule. It is shared by every listener and frontend its route is attached to, and by
@@ -69,16 +70,28 @@ impl Rule {
 
     /// The Service ports the rule may send to, backends and mirrors. Repeats are possible.
     pub fn service_ports(&self) -> impl Iterator<Item = &ServicePort> {
+        self.targets().filter_map(|target| match target {
+            Target::Service { port, .. } => Some(port),
+            Target::Fault { .. } => None,
+        })
+    }
+
+    /// The TLS settings the rule may send with, to backends and mirrors. Repeats are possible.
+    pub fn backend_tls(&self) -> impl Iterator<Item = &Arc<BackendTls>> {
+        self.targets().filter_map(|target| match target {
+            Target::Service { tls, .. } => tls.as_ref(),
+            Target::Fault { .. } => None,
+        })
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
         let backends = self.backends.iter().map(|backend| &backend.target);
         let filters = self.backends.iter().flat_map(|backend| &backend.filters);
         let mirrors = (self.filters.iter().chain(filters)).filter_map(|filter| match filter {
             Filter::Mirror(mirror) => Some(&mirror.target),
             _ => None,
         });
-        backends.chain(mirrors).filter_map(|target| match target {
-            Target::Service { port, .. } => Some(port),
-            Target::Fault { .. } => None,
-        })
+        backends.chain(mirrors)
     }
 }
 

@@ -12,7 +12,7 @@ use weft_ir::{Gateway, Name, RouteId, Service, ServicePort, Tables};
 
 use self::groups::Groups;
 use crate::{
-    Certificates, Configuration, Difference, Key, Kind, Resource, Snapshot,
+    CaBundles, Certificates, Configuration, Difference, Key, Kind, Resource, Snapshot,
     body::{self, Decoded, Ports},
     diff,
 };
@@ -169,6 +169,14 @@ impl Assembler {
                 }
                 Ok(problems)
             }
+            Kind::CaBundle => {
+                let Decoded { value, problems } = body::decode_ca_bundle(body)?;
+                let known = self.current.ca_bundles.get(name);
+                if known.is_none_or(|known| **known != value) {
+                    self.ca_bundles().insert(name.clone(), Arc::new(value));
+                }
+                Ok(problems)
+            }
         }
     }
 
@@ -189,6 +197,9 @@ impl Assembler {
             Kind::Endpoints => self.replace_endpoints(name, Ports::new(), touched),
             Kind::Certificate => {
                 self.certificates().remove(name);
+            }
+            Kind::CaBundle => {
+                self.ca_bundles().remove(name);
             }
         }
     }
@@ -271,5 +282,9 @@ impl Assembler {
 
     fn certificates(&mut self) -> &mut Certificates {
         Arc::make_mut(&mut self.current.certificates)
+    }
+
+    fn ca_bundles(&mut self) -> &mut CaBundles {
+        Arc::make_mut(&mut self.current.ca_bundles)
     }
 }

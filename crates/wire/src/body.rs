@@ -20,7 +20,7 @@ pub(crate) use self::{
     route::{Attached, Parent, RouteParts, decode_route, encode_route},
     service::{decode_service, encode_service},
 };
-use crate::{Certificate, Key, Resource, ResourceError, limits};
+use crate::{CaBundle, Certificate, Key, Resource, ResourceError, limits};
 
 /// A body, with what of it was not understood.
 pub(crate) struct Decoded<T> {
@@ -65,6 +65,14 @@ pub(crate) fn encode_certificate(
 }
 
 pub(crate) fn decode_certificate(body: &[u8]) -> Result<Decoded<Certificate>, String> {
+    read(body).map(Decoded::whole)
+}
+
+pub(crate) fn encode_ca_bundle(key: Key, bundle: &CaBundle) -> Result<Resource, ResourceError> {
+    Resource::encode(key, bundle)
+}
+
+pub(crate) fn decode_ca_bundle(body: &[u8]) -> Result<Decoded<CaBundle>, String> {
     read(body).map(Decoded::whole)
 }
 

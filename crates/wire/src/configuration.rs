@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use weft_ir::{Endpoints, Name, Tables};
 
-/// What goes in at the sender and comes out at the receiver. Cloning costs three reference counts.
+/// What goes in at the sender and comes out at the receiver. Cloning costs four reference counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configuration {
     /// Gateways, Services and their routes.
@@ -15,6 +15,8 @@ pub struct Configuration {
     pub endpoints: Arc<Endpoints>,
     /// Certificates of listeners, by Secret.
     pub certificates: Arc<Certificates>,
+    /// Who may vouch for backends, by ConfigMap.
+    pub ca_bundles: Arc<CaBundles>,
 }
 
 /// Certificates of listeners, by Secret.
@@ -36,6 +38,16 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").finish_non_exhaustive()
     }
+}
+
+/// Who may vouch for backends, by ConfigMap.
+pub type CaBundles = BTreeMap<Name, Arc<CaBundle>>;
+
+/// The certification authorities of a ConfigMap. This room carries them and reads nothing into them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaBundle {
+    /// The certificates, in PEM (`ca.crt`).
+    pub pem: String,
 }
 
 /// `Bytes` as a byte string.

@@ -12,7 +12,7 @@ use weft_ir::{EndpointSet, Gateway, Name, RouteId, Service, ServicePort};
 
 use self::{
     places::{Places, sets_of_gateway, sets_of_service},
-    uses::Uses,
+    uses::{Referred, Uses},
 };
 use crate::{
     Configuration, Key, Kind, Scope, Snapshot,
@@ -33,13 +33,15 @@ pub struct Disassembler {
     snapshot: Arc<Snapshot>,
 }
 
-/// What of an update concerns endpoints and certificates.
+/// What of an update concerns endpoints, certificates and authorities.
 #[derive(Default)]
 struct Touched {
     /// Services of which another selection of ports is in use, or whose endpoints changed.
     services: BTreeSet<Name>,
     /// Secrets that came into use or went out of it, or that changed.
     secrets: BTreeSet<Name>,
+    /// ConfigMaps that came into use or went out of it, or that changed.
+    config_maps: BTreeSet<Name>,
 }
 
 impl Disassembler {
@@ -72,12 +74,13 @@ impl Disassembler {
         let mut touched = Touched::default();
         let mut routes = BTreeSet::new();
         self.gateways(now, &mut next, (&mut routes, &mut touched));
-        self.services(now, &mut next, &mut routes);
+        self.services(now, &mut next, (&mut routes, &mut touched));
         for route in &routes {
             self.route(route, &mut next, &mut touched);
         }
         self.endpoints(now, &mut next, touched.services);
         self.certificates(now, &mut next, touched.secrets);
+        self.ca_bundles(now, &mut next, touched.config_maps);
         self.seen = now.clone();
         if !next.shares_all(&self.snapshot) {
             self.snapshot = Arc::new(next);
@@ -131,7 +134,7 @@ impl Disassembler {
         &mut self,
         now: &Configuration,
         next: &mut Snapshot,
-        routes: &mut BTreeSet<Arc<RouteId>>,
+        (routes, touched): (&mut BTreeSet<Arc<RouteId>>, &mut Touched),
     ) {
         if !self.scope.has_services() {
             return;
@@ -142,6 +145,15 @@ impl Disassembler {
                 service.map(|it| sets_of_service(it)).unwrap_or_default()
             };
             self.places.replace(sets(before), sets(after), routes);
+            let config_maps = |service: Option<&Arc<Service>>| -> Vec<Name> {
+                let ports = service.into_iter().flat_map(|it| &it.ports);
+                let settings = ports.filter_map(|port| port.tls.as_ref());
+                let names = settings.flat_map(|tls| tls.config_maps());
+                names.cloned().collect()
+            };
+            let (old, new) = (config_maps(before), config_maps(after));
+            let touched = &mut touched.config_maps;
+            self.uses.replace_config_maps(&old, &new, touched);
             match after {
                 Some(service) => next.put(body::encode_service(service)),
                 None => next.remove(&Key::new(Kind::Service, name.clone())),
@@ -152,9 +164,7 @@ impl Disassembler {
     fn route(&mut self, id: &Arc<RouteId>, next: &mut Snapshot, touched: &mut Touched) {
         let attached = self.places.of(id);
         let rules = attached.iter().flat_map(|(_, entry)| &entry.rules);
-        let ports: BTreeSet<ServicePort> = rules
-            .flat_map(|rule| rule.service_ports().cloned())
-            .collect();
+        let referred = Referred::by(rules);
         if attached.is_empty() {
             next.remove(&Key::of_route(id));
         } else {
@@ -166,8 +176,7 @@ impl Disassembler {
                 return;
             }
         }
-        let ports = ports.into_iter().collect();
-        self.uses.replace_ports(id, ports, &mut touched.services);
+        self.uses.replace_route(id, referred, touched);
     }
 
     fn endpoints(&self, now: &Configuration, next: &mut Snapshot, mut services: BTreeSet<Name>) {
@@ -207,6 +216,22 @@ impl Disassembler {
             let key = Key::new(Kind::Certificate, name);
             match certificate {
                 Some(certificate) => next.put(body::encode_certificate(key, certificate)),
+                None => next.remove(&key),
+            }
+        }
+    }
+
+    fn ca_bundles(&self, now: &Configuration, next: &mut Snapshot, mut maps: BTreeSet<Name>) {
+        let everything = self.scope.has_unreferenced();
+        for (name, ..) in changed(&self.seen.ca_bundles, &now.ca_bundles) {
+            maps.insert(name.clone());
+        }
+        for name in maps {
+            let wanted = everything || self.uses.has_config_map(&name);
+            let bundle = now.ca_bundles.get(&name).filter(|_| wanted);
+            let key = Key::new(Kind::CaBundle, name);
+            match bundle {
+                Some(bundle) => next.put(body::encode_ca_bundle(key, bundle)),
                 None => next.remove(&key),
             }
         }

@@ -18,6 +18,8 @@ pub enum Kind {
     Endpoints,
     /// Certificate and key of a listener (a Secret). Never written to disk.
     Certificate,
+    /// Certification authorities that backends are verified by (a ConfigMap).
+    CaBundle,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Route(kind) => kind.as_str(),
             Self::Endpoints => "Endpoints",
             Self::Certificate => "Certificate",
+            Self::CaBundle => "CaBundle",
         }
     }
 
@@ -40,6 +43,7 @@ impl Kind {
             Self::Service,
             Self::Endpoints,
             Self::Certificate,
+            Self::CaBundle,
         ]
         .into_iter()
         .chain(routes)

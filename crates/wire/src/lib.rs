@@ -11,7 +11,7 @@
 //! # Rules of the encoding
 //!
 //! - A resource is what a user would call an object: a Gateway, a route, a Service, the endpoints of a
-//!   Service, a certificate. Children point up to their parents, so that one edited route is one
+//!   Service, a certificate, the authorities of a ConfigMap. Children point up to their parents, so that one edited route is one
 //!   resource, and a pod that comes or goes resends no route.
 //! - A body is the `ir` value in CBOR. Fields are added with `#[serde(default)]`; they are never
 //!   renamed and never change their meaning. Readers ignore fields they do not know, so **an addition
@@ -57,7 +57,7 @@ mod tests;
 
 pub use crate::{
     assembler::{Applied, Assembler, Problem},
-    configuration::{Certificate, Certificates, Configuration},
+    configuration::{CaBundle, CaBundles, Certificate, Certificates, Configuration},
     disassembler::Disassembler,
     key::{Key, Kind},
     publisher::{PROTOCOL_VERSION, Publisher, Session, Standing, SubscriberError},

@@ -8,7 +8,7 @@ use weft_ir::Name;
 pub enum Scope {
     /// Everything: what a configuration is saved and compared by.
     Everything,
-    /// One Gateway, its routes, and the endpoints and certificates these refer to.
+    /// One Gateway, its routes, and the endpoints, certificates and authorities these refer to.
     Gateway(Name),
 }
 
@@ -26,7 +26,7 @@ impl Scope {
         *self == Self::Everything
     }
 
-    /// Whether endpoints and certificates belong to it that nothing refers to.
+    /// Whether endpoints, certificates and authorities belong to it that nothing refers to.
     pub(crate) fn has_unreferenced(&self) -> bool {
         *self == Self::Everything
     }

@@ -1,23 +1,23 @@
 //! The configuration of a worker: received, put in force, answered.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     sync::Arc,
     time::Duration,
 };
 
-use weft_certs::ServerCert;
-use weft_forward::{Clock, Configuration, InletKey};
-use weft_ir::Name;
+use weft_certs::{CaRoots, ServerCert};
+use weft_forward::{Clock, Configuration, InletKey, Roots};
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
-    Applied, Assembler, Certificate, Certificates, Identity, Kind, PublisherError, Received,
-    Session, Subscriber,
+    Applied, Assembler, CaBundle, Certificate, Identity, Kind, PublisherError, Received, Session,
+    Subscriber,
     proto::config::{ClientMessage, ResourceError, Role, ServerMessage},
 };
 
+use super::parsed::Parsed;
 use crate::{
     answer,
     listen::Bind,
@@ -41,7 +41,8 @@ pub(super) struct Serving {
     subscriber: Subscriber,
     session: Option<Session>,
     update: Update,
-    parsed: HashMap<Name, (Arc<Certificate>, Option<ServerCert>)>,
+    certificates: Parsed<Certificate, ServerCert>,
+    ca_bundles: Parsed<CaBundle, Arc<CaRoots>>,
     /// Sockets that were given, by port.
     given: BTreeMap<u16, SocketAddr>,
     metrics: Arc<ConfigMetrics>,
@@ -51,8 +52,12 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Nothing yet.
-    pub(super) fn new(data_path: Arc<DataPath>, metrics: Arc<ConfigMetrics>) -> Self {
+    /// Nothing yet. `platform` are the authorities of the platform, if it has any.
+    pub(super) fn new(
+        data_path: Arc<DataPath>,
+        metrics: Arc<ConfigMetrics>,
+        platform: Option<Arc<CaRoots>>,
+    ) -> Self {
         let identity = Identity {
             role: Role::Gateway,
             name: "worker".to_owned(),
@@ -65,10 +70,17 @@ impl Serving {
             session: None,
             update: Update {
                 generation: 0,
-                configuration: Configuration::default(),
+                configuration: Configuration {
+                    roots: Arc::new(Roots {
+                        platform,
+                        ..Roots::default()
+                    }),
+                    ..Configuration::default()
+                },
                 binds: Arc::default(),
             },
-            parsed: HashMap::new(),
+            certificates: Parsed::new(Kind::Certificate),
+            ca_bundles: Parsed::new(Kind::CaBundle),
             given: BTreeMap::new(),
             metrics,
             clock: Clock::start(),
@@ -137,15 +149,26 @@ impl Serving {
             tables,
             endpoints,
             certificates,
+            ca_bundles,
         } = applied.configuration;
         self.update.generation = self.subscriber.generation().unwrap_or_default();
-        let mut problems = self.parse(&certificates);
+        let mut problems = Vec::new();
         let configuration = &mut self.update.configuration;
         configuration.tables = tables;
         configuration.endpoints = endpoints;
-        let usable = self.parsed.iter();
-        let usable = usable.filter_map(|(name, (_, parsed))| Some((name.clone(), parsed.clone()?)));
-        configuration.certificates = Arc::new(usable.collect());
+        let parse = |it: &Certificate| ServerCert::from_pem(&it.chain_pem, &it.key_pem);
+        if let Some(refused) = self.certificates.update(certificates, parse) {
+            problems.extend(refused);
+            configuration.certificates = Arc::new(self.certificates.usable());
+        }
+        let parse = |it: &CaBundle| CaRoots::from_pem(&it.pem).map(Arc::new);
+        if let Some(refused) = self.ca_bundles.update(ca_bundles, parse) {
+            problems.extend(refused);
+            configuration.roots = Arc::new(Roots {
+                config_maps: self.ca_bundles.usable(),
+                platform: configuration.roots.platform.clone(),
+            });
+        }
         let binds = self.binds();
         if binds != *self.update.binds {
             self.update.binds = Arc::new(binds);
@@ -155,30 +178,6 @@ impl Serving {
         let took = Duration::from_nanos(self.clock.now_ns().saturating_sub(arrived_ns));
         self.metrics.applied(self.update.generation, took);
         self.let_go();
-        problems
-    }
-
-    /// Reads certificates that are new; says which cannot be used.
-    fn parse(&mut self, certificates: &Certificates) -> Vec<ResourceError> {
-        self.parsed
-            .retain(|name, _| certificates.contains_key(name));
-        let mut problems = Vec::new();
-        for (name, certificate) in certificates {
-            let known = self.parsed.get(name);
-            if known.is_some_and(|(known, _)| Arc::ptr_eq(known, certificate)) {
-                continue;
-            }
-            let parsed = ServerCert::from_pem(&certificate.chain_pem, &certificate.key_pem);
-            if let Err(error) = &parsed {
-                problems.push(ResourceError {
-                    r#type: Kind::Certificate.as_str().to_owned(),
-                    name: name.to_string(),
-                    message: error.to_string(),
-                });
-            }
-            let entry = (Arc::clone(certificate), parsed.ok());
-            self.parsed.insert(name.clone(), entry);
-        }
         problems
     }
 

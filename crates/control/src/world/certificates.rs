@@ -7,7 +7,7 @@ use weft_api::{ConfigMap, Object, Secret};
 use weft_certs::{CaRoots, check_pair};
 use weft_ir::Name;
 use weft_store::Store;
-use weft_wire::Certificate;
+use weft_wire::{CaBundle, Certificate};
 
 /// Type of the Secrets that hold a certificate.
 const TLS_SECRET: &str = "kubernetes.io/tls";
@@ -22,6 +22,7 @@ pub(super) struct Certificates {
     config_maps_revision: u64,
     config_maps: BTreeMap<Name, CheckedAuthorities>,
     usable: Arc<weft_wire::Certificates>,
+    usable_authorities: Arc<weft_wire::CaBundles>,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ struct CheckedSecret {
 #[derive(Debug)]
 struct CheckedAuthorities {
     config_map: Arc<ConfigMap>,
-    problem: Option<String>,
+    result: Result<Arc<CaBundle>, String>,
 }
 
 impl Certificates {
@@ -89,18 +90,20 @@ impl Certificates {
         for config_map in store.config_maps() {
             let name = Name::new(config_map.namespace(), config_map.name());
             let known = old.remove(&name);
-            let known = known.filter(|known| Arc::ptr_eq(&known.config_map, config_map));
-            let checked = known.or_else(|| {
-                let pem = std::str::from_utf8(config_map.get(CA_KEY)?).ok()?;
-                let problem = CaRoots::from_pem(pem).err().map(|error| error.to_string());
-                let config_map = Arc::clone(config_map);
-                Some(CheckedAuthorities {
-                    config_map,
-                    problem,
-                })
-            });
+            let checked = match known {
+                Some(known) if Arc::ptr_eq(&known.config_map, config_map) => Some(known),
+                known => CheckedAuthorities::new(config_map, known.as_ref()),
+            };
             self.config_maps
                 .extend(checked.map(|checked| (name, checked)));
+        }
+        let usable = self.config_maps.iter().filter_map(|(name, checked)| {
+            let bundle = checked.result.as_ref().ok()?;
+            Some((name.clone(), Arc::clone(bundle)))
+        });
+        let usable: weft_wire::CaBundles = usable.collect();
+        if usable != *self.usable_authorities {
+            self.usable_authorities = Arc::new(usable);
         }
     }
 
@@ -118,11 +121,37 @@ impl Certificates {
         refused.collect()
     }
 
+    /// Authorities that backends can be verified by.
+    pub(super) fn usable_authorities(&self) -> &Arc<weft_wire::CaBundles> {
+        &self.usable_authorities
+    }
+
     /// ConfigMaps whose authorities cannot be trusted, and why.
     pub(super) fn unusable_authorities(&self) -> BTreeMap<Name, String> {
-        let refused = self.config_maps.iter();
-        let refused =
-            refused.filter_map(|(name, checked)| Some((name.clone(), checked.problem.clone()?)));
+        let refused = self.config_maps.iter().filter_map(|(name, checked)| {
+            let error = checked.result.as_ref().err()?;
+            Some((name.clone(), error.clone()))
+        });
         refused.collect()
+    }
+}
+
+impl CheckedAuthorities {
+    /// `None` without text under the key, which is for translation to judge. A text that is as it was
+    /// stays the same, by pointer.
+    fn new(config_map: &Arc<ConfigMap>, known: Option<&Self>) -> Option<Self> {
+        let pem = std::str::from_utf8(config_map.get(CA_KEY)?).ok()?;
+        let known = known.and_then(|known| known.result.as_ref().ok());
+        let result = match known.filter(|bundle| bundle.pem == pem) {
+            Some(bundle) => Ok(Arc::clone(bundle)),
+            None => match CaRoots::from_pem(pem) {
+                Ok(_roots) => Ok(Arc::new(CaBundle {
+                    pem: pem.to_owned(),
+                })),
+                Err(error) => Err(error.to_string()),
+            },
+        };
+        let config_map = Arc::clone(config_map);
+        Some(Self { config_map, result })
     }
 }

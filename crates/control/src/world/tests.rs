@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use weft_api::ObjectKey;
+use weft_certs::{Authority, Clock, TrustBundle};
+use weft_spiffe::TrustDomain;
 
 use super::*;
 
@@ -96,6 +98,52 @@ fn a_configuration_is_new_when_something_of_it_is() {
         "another generation of the Gateway, for acknowledgements lead to it"
     );
     assert_eq!(world.generation(), 2);
+}
+
+/// The certificate of a new authority.
+fn ca_pem() -> String {
+    let domain = TrustDomain::parse("cluster.local").expect("a trust domain");
+    let now = Clock::system().now();
+    let authority = Authority::generate(&domain, now).expect("an authority");
+    let root = authority.root_der().to_vec();
+    let (bundle, refused) = TrustBundle::from_der(&domain, vec![root], now);
+    assert!(refused.is_empty(), "{refused:?}");
+    bundle.to_pem()
+}
+
+fn authorities(name: &str, label: &str, pem: &str) -> Event {
+    object(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": "shop", "name": name, "labels": { "of": label } },
+        "data": { "ca.crt": pem },
+    }))
+}
+
+#[test]
+fn authorities_are_part_of_the_configuration() {
+    let (one, two) = (ca_pem(), ca_pem());
+    let config_maps = [authorities("ca", "a", &one), authorities("kept", "a", &two)];
+    let (mut world, _) = world([vec![class(OURS), gateway(1)], config_maps.into()].concat());
+    let ca = Name::new("shop", "ca");
+    let bundles = |world: &World| Arc::clone(&world.configuration().ca_bundles);
+    let first = bundles(&world);
+    assert_eq!(first[&ca].pem, one);
+
+    let labelled = settle(&mut world, vec![authorities("ca", "b", &one)], None);
+    assert!(!labelled.is_new, "a label is not sent");
+    assert!(Arc::ptr_eq(&bundles(&world), &first), "nothing of it is");
+
+    let edited = settle(&mut world, vec![authorities("ca", "b", &two)], None);
+    assert!(edited.is_new, "other authorities");
+    let second = bundles(&world);
+    assert_eq!(second[&ca].pem, two);
+    let kept = Name::new("shop", "kept");
+    assert!(Arc::ptr_eq(&second[&kept], &first[&kept]), "its neighbour");
+
+    settle(&mut world, vec![authorities("ca", "b", "none")], None);
+    let third = bundles(&world);
+    assert!(!third.contains_key(&ca), "what cannot be used is not sent");
+    assert!(third.contains_key(&kept), "its neighbour is");
 }
 
 #[test]

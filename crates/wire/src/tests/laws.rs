@@ -22,7 +22,10 @@ fn restricted(all: &Configuration, name: &Name) -> Configuration {
     let rules = listeners
         .iter()
         .flat_map(|listener| listener.routes.rules());
-    let ports: BTreeSet<&ServicePort> = rules.flat_map(|rule| rule.service_ports()).collect();
+    let ports = rules.clone().flat_map(|rule| rule.service_ports());
+    let ports: BTreeSet<&ServicePort> = ports.collect();
+    let settings = rules.flat_map(|rule| rule.backend_tls());
+    let config_maps: BTreeSet<&Name> = settings.flat_map(|tls| tls.config_maps()).collect();
     let towards_clients = listeners.iter().flat_map(|listener| &listener.certificates);
     let towards_backends = gateway.and_then(|gateway| gateway.client_certificate.as_ref());
     let secrets: BTreeSet<&Name> = towards_clients.chain(towards_backends).collect();
@@ -37,7 +40,10 @@ fn restricted(all: &Configuration, name: &Name) -> Configuration {
     endpoints.retain(|port, _| ports.contains(port));
     let mut certificates = (*all.certificates).clone();
     certificates.retain(|name, _| secrets.contains(name));
+    let mut ca_bundles = (*all.ca_bundles).clone();
+    ca_bundles.retain(|name, _| config_maps.contains(name));
     Configuration {
+        ca_bundles: Arc::new(ca_bundles),
         tables: Arc::new(tables),
         endpoints: Arc::new(endpoints),
         certificates: Arc::new(certificates),

@@ -92,6 +92,7 @@ fn bodies_that_cannot_be_read_are_named() {
         "GRPCRoute",
         "Endpoints",
         "Certificate",
+        "CaBundle",
     ];
     for kind in kinds {
         let rows = [

@@ -11,6 +11,7 @@ fn what_is_saved_is_read_again_without_keys() {
     let mut world = routes(&[0, 1, 2]);
     world.certificates = vec![(0, 1)];
     world.endpoints = vec![(0, 80, 3)];
+    world.ca_bundles = vec![(1, 1)];
     let configuration = Builder::default().build(&world);
     let full = snapshot(&configuration);
     let bytes = save(&full);
@@ -37,6 +38,11 @@ fn what_is_saved_is_read_again_without_keys() {
     assert_eq!(applied.problems, []);
     assert_eq!(assembler.configuration().tables, configuration.tables);
     assert_eq!(assembler.configuration().endpoints, configuration.endpoints);
+    assert_eq!(
+        assembler.configuration().ca_bundles,
+        configuration.ca_bundles,
+        "authorities are public and are saved"
+    );
 }
 
 #[test]

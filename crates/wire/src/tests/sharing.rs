@@ -6,7 +6,7 @@ use weft_ir::{Listener, Name};
 
 use super::{
     assembler,
-    world::{Builder, World, gateway_name, routes},
+    world::{Builder, World, config_map_name, gateway_name, routes},
 };
 use crate::{Configuration, Disassembler, Key, Kind, Scope, diff};
 
@@ -99,6 +99,50 @@ fn endpoints_that_come_and_go_resend_no_route() {
         Arc::ptr_eq(&tables, &applied.configuration.tables),
         "tables are not touched"
     );
+}
+
+#[test]
+fn authorities_that_change_are_one_resource() {
+    let mut builder = Builder::default();
+    let mut disassembler = Disassembler::new(Scope::Gateway(gateway_name(0)));
+    // A backend verified by `ca2`, one by `ca1`, and a mirror by `ca2`.
+    let mut world = routes(&[2, 4, 11]);
+    world.ca_bundles = vec![(0, 0), (1, 0), (2, 0)];
+    let before = builder.build(&world);
+    let old = disassembler.update(&before).clone();
+    let (mut receiver, _) = crate::Assembler::load(&old);
+    let held = receiver.configuration().clone();
+    let names: Vec<&Name> = held.ca_bundles.keys().collect();
+    let (one, two) = (config_map_name(1), config_map_name(2));
+    assert_eq!(names, [&one, &two], "those that a route refers to");
+
+    world.ca_bundles = vec![(0, 1), (1, 1), (2, 0)];
+    let after = builder.build(&world);
+    let new = disassembler.update(&after).clone();
+    let difference = diff(&old, &new);
+    let sent = difference.upserts.iter().map(|it| it.key().to_string());
+    let sent: Vec<String> = sent.collect();
+    assert_eq!(sent, ["CaBundle shop/ca1"], "changed and referred to");
+    let now = receiver.apply(&difference).configuration;
+    assert_eq!(now.ca_bundles[&one], after.ca_bundles[&one]);
+    assert!(
+        Arc::ptr_eq(&now.ca_bundles[&two], &held.ca_bundles[&two]),
+        "its neighbour is shared"
+    );
+    assert!(
+        Arc::ptr_eq(&now.tables, &held.tables),
+        "tables are not touched"
+    );
+
+    // The mirror is the last to use `ca2`.
+    world.routes.remove(0);
+    let fewer = disassembler.update(&builder.build(&world)).clone();
+    assert!(fewer.get(&Key::new(Kind::CaBundle, two.clone())).is_some());
+    world.routes.pop();
+    let none = disassembler.update(&builder.build(&world)).clone();
+    let removed = diff(&fewer, &none).removed;
+    let is_gone = removed.contains(&Key::new(Kind::CaBundle, two));
+    assert!(is_gone, "authorities that nobody uses leave: {removed:?}");
 }
 
 #[test]

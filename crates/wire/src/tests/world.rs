@@ -14,7 +14,7 @@ use weft_ir::{
     StringMatch, SubjectAltName, Tables, Target, Timeouts, UpstreamProtocol,
 };
 
-use crate::{Certificate, Configuration};
+use crate::{CaBundle, Certificate, Configuration};
 
 /// What a configuration is built from.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) endpoints: Vec<(u8, u16, u8)>,
     /// Secret and the content.
     pub(super) certificates: Vec<(u8, u8)>,
+    /// ConfigMap and the content.
+    pub(super) ca_bundles: Vec<(u8, u8)>,
 }
 
 /// A listener: number, port, whether it has hostname and certificate.
@@ -56,6 +58,7 @@ pub(super) struct Builder {
     gateways: BTreeMap<String, Arc<Gateway>>,
     services: BTreeMap<String, Arc<Service>>,
     endpoints: BTreeMap<String, Arc<EndpointSet>>,
+    ca_bundles: BTreeMap<String, Arc<CaBundle>>,
 }
 
 fn memo<T>(known: &mut BTreeMap<String, Arc<T>>, key: String, make: impl FnOnce() -> T) -> Arc<T> {
@@ -88,7 +91,14 @@ impl Builder {
             };
             (secret_name(*secret), Arc::new(certificate))
         };
+        let ca_bundles = world.ca_bundles.iter().map(|(config_map, content)| {
+            let pem = format!("authorities {content}");
+            let key = format!("{config_map} {content}");
+            let bundle = memo(&mut self.ca_bundles, key, || CaBundle { pem });
+            (config_map_name(*config_map), bundle)
+        });
         Configuration {
+            ca_bundles: Arc::new(ca_bundles.collect()),
             tables: Arc::new(tables),
             endpoints: Arc::new(endpoints),
             certificates: Arc::new(world.certificates.iter().map(certificate).collect()),
@@ -223,13 +233,17 @@ fn secret_name(at: u8) -> Name {
     Name::new("infra", format!("tls{at}"))
 }
 
+pub(super) fn config_map_name(at: u8) -> Name {
+    Name::new("shop", format!("ca{at}"))
+}
+
 fn backend_tls(sample: u8) -> BackendTls {
     BackendTls {
         policy: Name::new("shop", "tls"),
         hostname: "web.example".into(),
         authorities: match sample {
             0 => Authorities::System,
-            _ => Authorities::ConfigMaps(vec![Name::new("shop", format!("ca{}", sample % 3))]),
+            _ => Authorities::ConfigMaps(vec![config_map_name(sample % 3)]),
         },
         subject_alt_names: vec![
             SubjectAltName::Hostname("*.web.example".into()),
@@ -389,7 +403,7 @@ fn filter(sample: u8) -> Filter {
             target: Target::Service {
                 port: service_port(sample % 4, 8080),
                 protocol: UpstreamProtocol::Http2,
-                tls: None,
+                tls: (sample % 2 == 1).then(|| Arc::new(backend_tls(sample))),
             },
             fraction: Fraction::percent(25),
         }),
@@ -453,14 +467,16 @@ pub(super) fn worlds() -> impl Strategy<Value = World> {
         routes,
         vec((0..5_u8, port(), 0..4_u8), 0..6),
         vec((0..3_u8, 0..2_u8), 0..3),
+        vec((0..3_u8, 0..2_u8), 0..4),
     )
         .prop_map(
-            |(gateways, services, routes, endpoints, certificates)| World {
+            |(gateways, services, routes, endpoints, certificates, ca_bundles)| World {
                 gateways,
                 services,
                 routes,
                 endpoints,
                 certificates,
+                ca_bundles,
             },
         )
 }
