@@ -56,7 +56,6 @@ async fn a_killed_worker_is_replaced_within_a_second() {
     proxy.kill_worker().await;
     assert_eq!(ask(on(port)).await, said("one"), "it waits and is served");
     let took = began.elapsed();
-    println!("serving again after {took:?}");
     assert!(took <= SERVING_AGAIN, "serving again after {took:?}");
 }
 
