@@ -15,10 +15,14 @@ use crate::wait::Expected;
 /// What `weft install` prints is part of the binary.
 const TEMPLATES: &str = "charts/weft/templates";
 
-/// Directory of the built `weft`, which is built first if it is missing or older than its sources.
+/// The programs of a release.
+const PROGRAMS: [&str; 2] = ["weft", "weft-proxy"];
+
+/// Directory of the built programs, which are built first if one is missing or older than its
+/// sources.
 ///
 /// # Panics
-/// When it does not build.
+/// When they do not build.
 #[must_use]
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
@@ -26,21 +30,16 @@ pub fn directory() -> &'static Path {
         let test = std::env::current_exe().expected("the path of this test");
         let dependencies = test.parent().expect("a file lies in a folder");
         let directory = dependencies.parent().expect("cargo has a folder for them");
-        if is_stale(&directory.join("weft")) {
-            // The features of the whole workspace are those that `cargo x test` builds with.
+        if PROGRAMS.iter().any(|it| is_stale(&directory.join(it))) {
+            // The features of the whole workspace are those that `cargo x test` builds with: built
+            // alone, a program would compile most of its dependencies a second time.
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let built = Command::new(cargo)
-                .args([
-                    "build",
-                    "--quiet",
-                    "--locked",
-                    "--workspace",
-                    "--bin",
-                    "weft",
-                ])
+                .args(["build", "--quiet", "--locked", "--workspace"])
+                .args(PROGRAMS.iter().flat_map(|it| ["--bin", it]))
                 .current_dir(workspace())
                 .status();
-            assert!(built.expected("cargo runs").success(), "`weft` builds");
+            assert!(built.expected("cargo runs").success(), "they build");
         }
         directory.to_owned()
     })

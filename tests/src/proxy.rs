@@ -3,9 +3,8 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
-    binary::workspace,
+    binary,
     control_plane::{ControlPlane, TOKEN},
     rawclient::RawClient,
     wait::{Expected, PATIENCE, eventually},
@@ -215,31 +214,10 @@ pub fn free_port() -> u16 {
 }
 
 fn spawn(arguments: &[String]) -> Child {
-    Command::new(program())
+    Command::new(binary::directory().join("weft-proxy"))
         .arg("gateway")
         .args(arguments)
         .stdin(Stdio::null())
         .spawn()
         .expected("`weft-proxy` starts")
-}
-
-/// The built `weft-proxy`; cargo knows whether it has to be built first.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expected("the path of this test");
-        let dependencies = test.parent().expect("a file lies in a folder");
-        let directory = dependencies.parent().expect("cargo has a folder for them");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--locked", "--package", "weft-proxy"])
-            .args(["--bin", "weft-proxy"])
-            .current_dir(workspace())
-            .status();
-        assert!(
-            built.expected("cargo runs").success(),
-            "`weft-proxy` builds"
-        );
-        directory.join("weft-proxy")
-    })
 }
