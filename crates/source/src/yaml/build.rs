@@ -29,7 +29,21 @@ pub(super) fn parse_all(text: &str) -> Result<Option<Value>, YamlError> {
             .take(event)
             .map_err(|fault| error_at(text, &span.start, fault))?;
     }
-    Ok(builder.root.filter(|value| !value.is_null()))
+    Ok(builder.root.filter(|value| !value.is_null() || says(text)))
+}
+
+/// Whether a document without value is one on purpose (`null`, `~`, a bare anchor) and not just
+/// markers, directives and comments.
+fn says(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}');
+    text.lines().any(|line| {
+        let content = ["---", "..."]
+            .iter()
+            .find_map(|marker| line.strip_prefix(marker))
+            .unwrap_or(line)
+            .trim_start();
+        !(content.is_empty() || content.starts_with('#') || line.starts_with('%'))
+    })
 }
 
 /// What the parser has to say, in our words where they are ours.

@@ -73,6 +73,23 @@ fn collections_anchors_and_keys_become_json() {
 }
 
 #[test]
+fn a_value_that_is_null_is_no_empty_document() {
+    let rows = [
+        ("~", true),
+        ("null # nothing", true),
+        ("&a", true),
+        ("--- ~", true),
+        ("--- # two", false),
+        ("\u{feff}# head", false),
+        ("%YAML 1.2\n# head\n---\n...\n", false),
+    ];
+    for (text, has_value) in rows {
+        let expected = has_value.then_some(Value::Null);
+        assert_eq!(parse(text), Ok(expected), "{text:?}");
+    }
+}
+
+#[test]
 fn what_is_not_yaml_or_costs_too_much_is_refused() {
     let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..10 {
