@@ -22,7 +22,7 @@ use weft_source::Event;
 use weft_store::Store;
 use weft_translate::{
     ClassPolicy, EndpointTable, GatewayFacts, Output, Programming, Scope, Status, Translator,
-    features::Channel, referents,
+    UnusableAuthorities, features::Channel, referents,
 };
 use weft_wire::Configuration;
 
@@ -31,6 +31,11 @@ use crate::{
     deploy::{self, Parameters, deployed_name},
     deployer::Wanted,
 };
+
+/// Why `wellKnownCACertificates: System` is refused: the proxies' image holds nothing but its program,
+/// so that there is nobody to trust, and each such backend would answer 5xx.
+const NO_PLATFORM: &str = "the proxies of a cluster have no certificate authorities of a platform; name \
+                           those to trust in caCertificateRefs";
 
 /// What is installed, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,10 @@ impl World {
                 classes: ClassPolicy::Ours,
                 channel: Channel::Standard,
                 programming: Programming::Acknowledged,
+                unusable_authorities: UnusableAuthorities {
+                    platform: Some(NO_PLATFORM.to_owned()),
+                    ..UnusableAuthorities::default()
+                },
                 ..Scope::standalone()
             },
             output: Output::default(),

@@ -147,6 +147,46 @@ fn authorities_are_part_of_the_configuration() {
 }
 
 #[test]
+fn authorities_that_no_proxy_has_are_refused() {
+    let on_edge = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "namespace": "shop", "name": "web", "generation": 1 },
+        "spec": {
+            "parentRefs": [{ "name": "edge" }],
+            "rules": [{ "backendRefs": [{ "name": "web", "port": 443 }] }],
+        },
+    });
+    let web = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "namespace": "shop", "name": "web" },
+        "spec": { "clusterIP": "10.96.0.9", "ports": [{ "port": 443 }] },
+    });
+    let policy = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
+        "metadata": { "namespace": "shop", "name": "web", "generation": 1 },
+        "spec": {
+            "targetRefs": [{ "group": "", "kind": "Service", "name": "web" }],
+            "validation": { "hostname": "web", "wellKnownCACertificates": "System" },
+        },
+    });
+    let objects = [on_edge, web, policy].map(object);
+    let (world, _) = world([vec![class(OURS), gateway(1)], objects.into()].concat());
+    let reference = ObjectRef::new(Kind::BackendTlsPolicy, ObjectKey::new("shop", "web"));
+    let (_, wanted) = world.stated(&reference).expect("a status");
+    let AnyObject::BackendTlsPolicy(policy) = wanted else {
+        panic!("not a BackendTLSPolicy");
+    };
+    let ancestors = policy.status.ancestors.iter();
+    let told: Vec<_> = ancestors
+        .flat_map(|ancestor| &ancestor.conditions)
+        .filter(|it| it.is(ConditionType::Accepted))
+        .map(|it| format!("{:?}/{}", it.status, it.reason))
+        .collect();
+    // The Gateway and, because GAMMA routes lead to it too, the Service are its ancestors.
+    assert_eq!(told, ["False/Invalid", "False/Invalid"]);
+}
+
+#[test]
 fn a_status_that_somebody_changed_is_stated_again() {
     let (mut world, _) = world(vec![class(OURS), gateway(1)]);
     let settled = settle(&mut world, vec![gateway(1)], None);
