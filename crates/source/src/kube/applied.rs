@@ -9,21 +9,21 @@ use super::cluster::Cluster;
 use super::direct::{LIMITS, RequestError};
 use super::status::FIELD_MANAGER;
 
-/// An object of a namespace, of any kind.
+/// An object of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// Group and version, such as `apps/v1`.
     pub api_version: &'a str,
     /// The kind in paths, such as `deployments`.
     pub plural: &'a str,
-    /// Namespace.
+    /// Namespace; empty for kinds without.
     pub namespace: &'a str,
     /// Name.
     pub name: &'a str,
 }
 
 impl Place<'_> {
-    fn request(&self) -> Request {
+    pub(super) fn request(&self) -> Request {
         let Self {
             api_version,
             plural,
@@ -34,19 +34,23 @@ impl Place<'_> {
             true => "apis",
             false => "api",
         };
-        Request::new(format!(
-            "/{root}/{api_version}/namespaces/{namespace}/{plural}"
-        ))
+        Request::new(match namespace.is_empty() {
+            true => format!("/{root}/{api_version}/{plural}"),
+            false => format!("/{root}/{api_version}/namespaces/{namespace}/{plural}"),
+        })
     }
 
-    fn about(&self) -> String {
+    pub(super) fn about(&self) -> String {
         let Self {
             plural,
             namespace,
             name,
             ..
         } = self;
-        format!("{plural} {namespace}/{name}")
+        match namespace.is_empty() {
+            true => format!("{plural} {name}"),
+            false => format!("{plural} {namespace}/{name}"),
+        }
     }
 }
 

@@ -47,6 +47,18 @@ impl RequestError {
     pub fn is_transient(&self) -> bool {
         self.source.is_transient()
     }
+
+    /// Whether roles do not allow it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.source.is_forbidden()
+    }
+
+    /// Whether an API server, or something that speaks for it, was there at all.
+    #[must_use]
+    pub fn was_reached(&self) -> bool {
+        self.source.was_reached()
+    }
 }
 
 /// Whose a token is, as the API server says.

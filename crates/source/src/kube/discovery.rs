@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
 use serde::Deserialize;
@@ -73,7 +74,9 @@ impl Discovery {
         let mut backoff = Backoff::new(self.options.retry);
         let mut tag = None;
         loop {
-            let result = self.look(&mut tag).await;
+            let options = &self.options;
+            let timeout = options.request_timeout;
+            let result = look(&self.cluster, timeout, &mut tag, &options.kinds).await;
             let failures = backoff.failures();
             let (wait, told) = match result {
                 Ok(found) => {
@@ -121,40 +124,41 @@ impl Discovery {
         let _either = tokio::time::timeout(self.options.discovery_interval, nudged).await;
         tokio::time::sleep(self.options.retry.first).await;
     }
+}
 
-    /// The served versions; `None` when they are the same as at the last look.
-    async fn look(
-        &self,
-        tag: &mut Option<HeaderValue>,
-    ) -> Result<Option<BTreeMap<Kind, String>>, ApiError> {
-        let mut request = kube::core::Request::new("/apis").list(&Default::default())?;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
-        if let Some(tag) = tag.as_ref() {
-            headers.insert(IF_NONE_MATCH, tag.clone());
-        }
-        let limits = Limits {
-            time: self.options.request_timeout,
-            bytes: DOCUMENT_MAX_BYTES,
-        };
-        let answer = self.cluster.fetch(request, limits).await?;
-        if answer.status() == http::StatusCode::NOT_MODIFIED {
-            return Ok(None);
-        }
-        let document: Document =
-            serde_json::from_slice(answer.body()).map_err(ApiError::Unreadable)?;
-        if document.kind != DOCUMENT {
-            let message = format!(
-                "it answered {} where {DOCUMENT} was asked for",
-                document.kind
-            );
-            return Err(ApiError::Unreadable(serde::de::Error::custom(format!(
-                "{message}; Weft needs Kubernetes 1.33 or later"
-            ))));
-        }
-        *tag = answer.headers().get(ETAG).cloned();
-        Ok(Some(document.versions(&self.options.kinds)))
+/// The served versions of these kinds; `None` when they are the same as at the last look.
+pub(super) async fn look(
+    cluster: &Cluster,
+    timeout: Duration,
+    tag: &mut Option<HeaderValue>,
+    kinds: &[Kind],
+) -> Result<Option<BTreeMap<Kind, String>>, ApiError> {
+    let mut request = kube::core::Request::new("/apis").list(&Default::default())?;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+    if let Some(tag) = tag.as_ref() {
+        headers.insert(IF_NONE_MATCH, tag.clone());
     }
+    let limits = Limits {
+        time: timeout,
+        bytes: DOCUMENT_MAX_BYTES,
+    };
+    let answer = cluster.fetch(request, limits).await?;
+    if answer.status() == http::StatusCode::NOT_MODIFIED {
+        return Ok(None);
+    }
+    let document: Document = serde_json::from_slice(answer.body()).map_err(ApiError::Unreadable)?;
+    if document.kind != DOCUMENT {
+        let message = format!(
+            "it answered {} where {DOCUMENT} was asked for",
+            document.kind
+        );
+        return Err(ApiError::Unreadable(serde::de::Error::custom(format!(
+            "{message}; Weft needs Kubernetes 1.33 or later"
+        ))));
+    }
+    *tag = answer.headers().get(ETAG).cloned();
+    Ok(Some(document.versions(kinds)))
 }
 
 #[derive(Deserialize)]

@@ -68,6 +68,7 @@ impl LeaseOptions {
 #[derive(Debug)]
 pub struct Lease {
     leads: watch::Receiver<bool>,
+    holder: watch::Receiver<Option<String>>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -77,15 +78,18 @@ impl Lease {
     #[must_use]
     pub fn start(cluster: Cluster, options: LeaseOptions) -> Self {
         let (sender, leads) = watch::channel(false);
+        let (holding, holder) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
         let candidate = Candidate {
             election: Election::new(&options),
             cluster,
             options,
             leads: sender,
+            holder: holding,
         };
         Self {
             leads,
+            holder,
             stop: Some(stop),
             task: tokio::spawn(candidate.run(stopped)),
         }
@@ -95,6 +99,13 @@ impl Lease {
     #[must_use]
     pub fn leads(&self) -> watch::Receiver<bool> {
         self.leads.clone()
+    }
+
+    /// Identity of the other replica that holds the Lease, as far as is known: `None` while this one
+    /// leads, while nobody does, and once the record has not been seen renewed for its duration.
+    #[must_use]
+    pub fn holder(&self) -> watch::Receiver<Option<String>> {
+        self.holder.clone()
     }
 
     /// Stops leading and lets another replica lead at once, if the API server can be told.
@@ -117,6 +128,7 @@ struct Candidate {
     cluster: Cluster,
     options: LeaseOptions,
     leads: watch::Sender<bool>,
+    holder: watch::Sender<Option<String>>,
 }
 
 impl Candidate {
@@ -258,9 +270,18 @@ impl Candidate {
         }
     }
 
-    /// Tells whether this replica leads now.
+    /// Tells whether this replica leads now, and who does otherwise.
     fn tell(&self) {
-        let leads = self.election.leads(self.now());
+        let now = self.now();
+        let leads = self.election.leads(now);
+        let holder = self.election.other_holder(now);
+        self.holder.send_if_modified(|before| {
+            let has_changed = before.as_deref() != holder;
+            if has_changed {
+                *before = holder.map(str::to_owned);
+            }
+            has_changed
+        });
         self.leads.send_if_modified(|before| {
             let has_changed = *before != leads;
             *before = leads;

@@ -69,6 +69,14 @@ impl Election {
         self.leads_until
     }
 
+    /// Somebody else who holds a record that was renewed within its duration.
+    pub(super) fn other_holder(&self, now: Duration) -> Option<&str> {
+        let (record, since) = self.observed.as_ref()?;
+        let is_over = now.saturating_sub(*since) >= record.duration.max(self.duration);
+        let is_other = !record.holder.is_empty() && record.holder != self.identity;
+        (is_other && !is_over).then_some(record.holder.as_str())
+    }
+
     /// What to do without asking for the record first: renew what was ours when last seen.
     pub(super) fn renewal(&self, now: Duration) -> Option<Claim> {
         let (record, _) = self.observed.as_ref()?;
