@@ -65,7 +65,7 @@ features! {
         GatewayFrontendClientCertificateValidationInsecureFallback Standard extended no,
         GatewayHTTPListenerIsolation Standard extended yes,
         GatewayHTTPSListenerDetectMisdirectedRequests Standard extended yes,
-        GatewayInfrastructurePropagation Standard extended no,
+        GatewayInfrastructurePropagation Standard extended yes,
         GatewayPort8080 Standard extended yes,
         GatewayStaticAddresses Standard extended no,
         ListenerSet Standard extended no;
@@ -130,9 +130,31 @@ pub fn supported(channel: Channel) -> impl Iterator<Item = &'static Feature> {
     features.into_iter()
 }
 
-/// The list as the statuses of GatewayClass and XMesh carry it (sorted by name, as both require).
-pub(crate) fn status_list(channel: Channel) -> Vec<SupportedFeature> {
+/// Who states features. Both lists are of the one slice; what is left out of one stands in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    /// A GatewayClass: nothing of what Services as parents bring.
+    GatewayClass,
+    /// An XMesh: nothing of what Gateways bring.
+    Mesh,
+}
+
+impl Speaker {
+    /// Whether a feature is its to state. A client that reads the other's from it is told to warn
+    /// (GEP-2162, GEP-3949; `fetchGatewayClassSupportedFeatures` of the conformance suite does).
+    fn states(self, feature: &Feature) -> bool {
+        let others = match self {
+            Self::GatewayClass => "Mesh",
+            Self::Mesh => "Gateway",
+        };
+        feature.resource != others
+    }
+}
+
+/// The list as a status carries it (sorted by name, as both kinds require).
+pub(crate) fn status_list(channel: Channel, speaker: Speaker) -> Vec<SupportedFeature> {
     supported(channel)
+        .filter(|feature| speaker.states(feature))
         .map(|feature| SupportedFeature {
             name: feature.name.to_owned(),
         })

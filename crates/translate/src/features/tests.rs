@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ALL, Channel, supported};
+use super::{ALL, Channel, Speaker, status_list, supported};
 
 #[test]
 fn the_slice_holds_every_feature_of_v1_6_1_once() {
@@ -22,12 +22,33 @@ fn the_slice_holds_every_feature_of_v1_6_1_once() {
 #[test]
 fn status_lists_are_sorted_by_name() {
     for channel in [Channel::Standard, Channel::Experimental] {
-        let names: Vec<_> = supported(channel).map(|feature| feature.name).collect();
-        assert!(
-            names.is_sorted(),
-            "supportedFeatures must ascend by name ({channel:?})"
-        );
-        assert!(names.len() <= 64, "the schema allows 64 entries");
+        for speaker in [Speaker::GatewayClass, Speaker::Mesh] {
+            let names = stated(channel, speaker);
+            let ascending = names.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(
+                ascending,
+                "supportedFeatures must ascend by name ({speaker:?}, {channel:?})"
+            );
+            assert!(names.len() <= 64, "the schema allows 64 entries");
+        }
+    }
+}
+
+fn stated(channel: Channel, speaker: Speaker) -> Vec<String> {
+    let list = status_list(channel, speaker).into_iter();
+    list.map(|feature| feature.name).collect()
+}
+
+#[test]
+fn a_class_states_no_mesh_a_mesh_no_gateway_and_between_them_everything() {
+    let channel = Channel::Experimental;
+    let class = stated(channel, Speaker::GatewayClass);
+    let mesh = stated(channel, Speaker::Mesh);
+    for feature in supported(channel) {
+        let by = |list: &[String]| list.iter().any(|name| name == feature.name);
+        let expected = (feature.resource != "Mesh", feature.resource != "Gateway");
+        let found = (by(&class), by(&mesh));
+        assert_eq!(found, expected, "{} by (class, mesh)", feature.name);
     }
 }
 

@@ -6,7 +6,8 @@ use weft_api::{
 };
 
 use crate::{
-    Input, features,
+    Input,
+    features::{self, Speaker},
     notes::{self, Findings},
     route::Rejection,
     scope::{ClassPolicy, Scope},
@@ -82,7 +83,7 @@ pub(crate) fn class_status(
     conditions.push(supported_version(scope, class.generation()));
     Some(ClassStatus {
         conditions: keep_foreign(conditions, &class.status.conditions),
-        supported_features: features::status_list(scope.channel),
+        supported_features: features::status_list(scope.channel, Speaker::GatewayClass),
     })
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn mesh_status(
     let conditions = vec![accepted(mesh, &mesh.spec, &message)];
     Some(ClassStatus {
         conditions: keep_foreign(conditions, &mesh.status.conditions),
-        supported_features: features::status_list(scope.channel),
+        supported_features: features::status_list(scope.channel, Speaker::Mesh),
     })
 }
 

@@ -243,15 +243,22 @@ XMesh foreign {controllerName: example.com/other}";
     for (object, expected) in rows {
         assert_eq!(status(&output, object), expected, "{object}");
     }
-    let features = |name: &str| match &*output.statuses[&reference(name)] {
-        Status::GatewayClass(class) | Status::Mesh(class) => class.supported_features.clone(),
+    let has = |name: &str, feature: &str| match &*output.statuses[&reference(name)] {
+        Status::GatewayClass(class) | Status::Mesh(class) => {
+            let mut listed = class.supported_features.iter();
+            listed.any(|it| it.name == feature)
+        }
         other => panic!("{name} has {other:?}"),
     };
-    assert_eq!(
-        features("GatewayClass weft"),
-        features("XMesh weft"),
-        "one list (invariant 14)"
-    );
+    let rows = [
+        ("HTTPRoute", true, true),
+        ("Gateway", true, false),
+        ("Mesh", false, true),
+    ];
+    for (feature, class, mesh) in rows {
+        assert_eq!(has("GatewayClass weft", feature), class, "class: {feature}");
+        assert_eq!(has("XMesh weft", feature), mesh, "mesh: {feature}");
+    }
 }
 
 #[test]
