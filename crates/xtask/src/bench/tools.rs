@@ -37,7 +37,7 @@ const VENV: Tool = debian(&["python3", "-c", "import ensurepip"], "python3-venv"
 /// Where the programs under measurement are.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// `target/release/weft`; `None` while it is not built.
+    /// `target/dist/weft`; `None` while it is not built.
     pub(crate) weft: Option<PathBuf>,
     /// This package's own binary, for the back-end and the open loop.
     pub(crate) xtask: PathBuf,
@@ -59,9 +59,9 @@ impl Programs {
         } else {
             PathBuf::new()
         };
-        let release = workspace_root().join("target/release");
-        let weft = release.join("weft");
-        let xtask = release.join("weft-xtask");
+        let dist = workspace_root().join("target/dist");
+        let weft = dist.join("weft");
+        let xtask = dist.join("weft-xtask");
         Ok(Self {
             weft: weft.exists().then_some(weft),
             xtask: if xtask.exists() {

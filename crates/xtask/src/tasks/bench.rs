@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Share the machine: do not take precedence over its other work
     #[arg(long)]
     no_fifo: bool,
-    /// Measure target/release as it is
+    /// Measure target/dist as it is
     #[arg(long)]
     no_build: bool,
     /// Print the scenarios and what each measures; run nothing
@@ -118,11 +118,12 @@ fn scenario_names() -> PossibleValuesParser {
 
 /// Builds what is measured, and this package itself: its back-end must not be the slow side.
 fn build() -> Result<()> {
-    println!("    building weft and weft-xtask in release mode");
+    println!("    building weft and weft-xtask as they are shipped (profile dist)");
     let args = [
         "build",
         "--locked",
-        "--release",
+        "--profile",
+        "dist",
         "--package",
         "weft-cli",
         "--package",
@@ -155,7 +156,7 @@ fn heading(args: &Args, machine: &Machine, programs: &Programs, peers: &[Peer]) 
         "without SCHED_FIFO, so other work on the machine shows"
     };
     let built = if args.no_build {
-        "target/release as it was found, which need not be this commit"
+        "target/dist as it was found, which need not be this commit"
     } else {
         "built from this commit"
     };

@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Tag; several give the image several names
     #[arg(long = "tag", value_name = "TAG", default_value = env!("CARGO_PKG_VERSION"))]
     tags: Vec<String>,
+    /// Cargo profile of the programs: `dist` is what is shipped, `release` is built in less time
+    #[arg(long, value_name = "PROFILE", default_value = "dist", value_parser = ["dist", "release"])]
+    profile: String,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -60,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .filter(|image| args.only.is_empty() || args.only.iter().any(|name| name == image.name))
         .collect();
-    compile(&chosen)?;
+    compile(&chosen, &args.profile)?;
     let out = workspace_root().join(&args.out);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     for image in chosen {
@@ -87,11 +90,12 @@ impl Args {
     }
 }
 
-fn compile(images: &[&Image]) -> Result<()> {
+fn compile(images: &[&Image], profile: &str) -> Result<()> {
     let mut args = vec![
         "build",
         "--locked",
-        "--release",
+        "--profile",
+        profile,
         "--target",
         TARGET,
         "--target-dir",
@@ -101,10 +105,8 @@ fn compile(images: &[&Image]) -> Result<()> {
         args.extend(["--package", image.package, "--bin", image.name]);
     }
     // The names of functions stay, for backtraces; what only a debugger reads is more than half.
-    let env = [
-        ("RUSTFLAGS", FLAGS),
-        ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
-    ];
+    let strip = format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase());
+    let env = [("RUSTFLAGS", FLAGS), (&strip, "debuginfo")];
     let outcome = command::cargo("image-build", &args, &env)?;
     if outcome.succeeded {
         return Ok(());
@@ -124,7 +126,7 @@ impl Image {
         let binary = workspace_root()
             .join(TARGET_DIR)
             .join(TARGET)
-            .join("release")
+            .join(&args.profile)
             .join(self.name);
         let mut pack = builds::go("./pack");
         pack.arg("-out").arg(archive).args(["-user", USER]);
