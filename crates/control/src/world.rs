@@ -21,8 +21,8 @@ use weft_ir::Name;
 use weft_source::Event;
 use weft_store::Store;
 use weft_translate::{
-    ClassPolicy, EndpointTable, GatewayFacts, Output, Programming, Scope, Status, Translator,
-    UnusableAuthorities, features::Channel, referents,
+    EndpointTable, GatewayFacts, Output, Scope, Status, Translator, UnusableAuthorities,
+    features::Channel, referents,
 };
 use weft_wire::Configuration;
 
@@ -98,14 +98,12 @@ impl World {
             endpoints: EndpointTable::default(),
             certificates: Certificates::default(),
             scope: Scope {
-                classes: ClassPolicy::Ours,
-                channel: Channel::Standard,
-                programming: Programming::Acknowledged,
+                bundle_version: None,
                 unusable_authorities: UnusableAuthorities {
                     platform: Some(NO_PLATFORM.to_owned()),
                     ..UnusableAuthorities::default()
                 },
-                ..Scope::standalone()
+                ..Scope::cluster(Channel::Standard, "")
             },
             output: Output::default(),
             configuration: Configuration::default(),

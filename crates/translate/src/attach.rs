@@ -165,6 +165,14 @@ pub(crate) fn parent(
                 None => missing_gateway(input, name(), |it| report(findings, it)),
             }
         }
+        ("" | "core", "Service") if !input.scope.has_mesh => {
+            let message = format!(
+                "no mesh runs here, so that routes of Service {} have no effect",
+                name()
+            );
+            findings.add(&notes::NO_MESH, at(""), message);
+            Parent::Foreign
+        }
         ("" | "core", "Service") => {
             if reference.group() == "core" {
                 let message = "group \"core\" is read as \"\"";

@@ -130,6 +130,7 @@ codes! {
     MIRROR_TARGET = "WA116", Error, "mirror target cannot be used", "refer to an existing Service port";
     FOREIGN_MESH = "WA117", Warning, "XMesh of another controller", "rename one of the meshes";
     PARENT_NOT_SERVED = "WA118", Error, "parent is not served", "see the status of the parent";
+    NO_MESH = "WA119", Warning, "mesh where none runs", "nothing, if another mesh serves it; Weft serves Gateways only in a cluster, as yet";
     // WA2xx: acceptance.
     UNSUPPORTED_VALUE = "WA201", Error, "value that is not supported", "use a supported value or remove the field";
     UNSUPPORTED_FIELD = "WA202", Error, "field that is not built yet", "remove the field";

@@ -89,7 +89,7 @@ fn controller<'a>(
 ) -> Option<&'a str> {
     let namespace = reference.namespace(namespace);
     match (reference.group(), reference.kind()) {
-        ("" | "core", "Service") => Some(&input.scope.mesh_controller),
+        ("" | "core", "Service") => (input.scope.has_mesh).then_some(&input.scope.mesh_controller),
         (GATEWAY_GROUP, "Gateway") => {
             let missing = input
                 .store

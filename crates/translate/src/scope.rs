@@ -21,6 +21,9 @@ pub struct Scope {
     pub mesh_name: String,
     /// Which Gateways are served.
     pub classes: ClassPolicy,
+    /// Whether there is a mesh, so that routes attach to Services. Where there is none, routes of
+    /// Services are nobody's, and no status says otherwise.
+    pub has_mesh: bool,
     /// Channel of the CRDs in use; decides which features are claimed.
     pub channel: Channel,
     /// `bundle-version` annotation of the installed Gateway API CRDs, where there are some. `None`
@@ -105,6 +108,7 @@ impl Scope {
             mesh_controller: MESH_CONTROLLER.to_owned(),
             mesh_name: Self::MESH_NAME.to_owned(),
             classes: ClassPolicy::Every,
+            has_mesh: true,
             channel: Channel::Experimental,
             bundle_version: None,
             programming: Programming::Immediate,
@@ -114,10 +118,12 @@ impl Scope {
         }
     }
 
-    /// The scope of a controller in a cluster: our classes only, programmed when acknowledged.
+    /// The scope of a controller in a cluster: our classes only, programmed when acknowledged, and no
+    /// mesh, because no node agent is built yet that would serve it.
     pub fn cluster(channel: Channel, bundle_version: impl Into<String>) -> Self {
         Self {
             classes: ClassPolicy::Ours,
+            has_mesh: false,
             channel,
             bundle_version: Some(bundle_version.into()),
             programming: Programming::Acknowledged,
@@ -132,6 +138,7 @@ impl Scope {
         self.gateway_controller == other.gateway_controller
             && self.mesh_controller == other.mesh_controller
             && self.classes == other.classes
+            && self.has_mesh == other.has_mesh
     }
 }
 

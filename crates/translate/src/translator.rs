@@ -154,6 +154,9 @@ impl Translator {
     }
 
     fn build_services(&mut self, input: Input<'_>, settled: &Settled, changes: &Changes) {
+        if !input.scope.has_mesh {
+            return;
+        }
         let old = &self.output.tables.services;
         let routed = settled.groups.iter().filter_map(|key| match key {
             GroupKey::Frontend { service, .. } => Some(service),

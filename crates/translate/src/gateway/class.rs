@@ -11,7 +11,7 @@ use crate::{
     notes::{self, Findings},
     route::Rejection,
     scope::{ClassPolicy, Scope},
-    status::{keep_foreign, verdict},
+    status::{keep_foreign, verdict, with_rejection},
 };
 
 /// The `bundle-version` of CRDs that is known to work, as a prefix that ends with a dot.
@@ -103,6 +103,9 @@ pub(crate) fn mesh_status(
         }
         return None;
     }
+    if !scope.has_mesh {
+        return Some(no_mesh(mesh, findings));
+    }
     note_parameters(&mesh.spec, findings);
     let message = format!("Weft serves the mesh {}", mesh.name());
     let conditions = vec![accepted(mesh, &mesh.spec, &message)];
@@ -110,6 +113,23 @@ pub(crate) fn mesh_status(
         conditions: keep_foreign(conditions, &mesh.status.conditions),
         supported_features: features::status_list(scope.channel, Speaker::Mesh),
     })
+}
+
+/// Of an XMesh of ours where nobody serves a mesh: it waits for one, and has no features.
+fn no_mesh(mesh: &XMesh, findings: &mut Findings) -> ClassStatus {
+    let message = "no mesh runs in this cluster";
+    findings.add(&notes::NO_MESH, "spec.controllerName", message);
+    let pending = Rejection::new(Reason::Pending.as_str(), message);
+    let accepted = with_rejection(
+        ConditionType::Accepted,
+        ConditionStatus::Unknown,
+        &pending,
+        mesh.generation(),
+    );
+    ClassStatus {
+        conditions: keep_foreign(vec![accepted], &mesh.status.conditions),
+        supported_features: Vec::new(),
+    }
 }
 
 fn accepted(object: &impl Object, spec: &ClassSpec, message: &str) -> Condition {

@@ -1,8 +1,8 @@
 //! Services as parents, one row per clause of routing.md sections 2 and 9 (GEP-1294, GEP-1324).
 
 use crate::{
-    Status,
-    fixture::{CLASS, check, lines, notes, output, reference, rows, status, tables},
+    Scope, Status, Translator,
+    fixture::{CLASS, check, lines, notes, output, reference, rows, scope, status, store, tables},
 };
 
 const SERVICES: &str = "
@@ -281,4 +281,45 @@ fn consumers_are_told_that_they_replace_the_producer() {
         found(&both),
         ["WA303 spec.parentRefs[0]", "WA501 spec.parentRefs[0]"]
     );
+}
+
+/// Routes of a Gateway and a Service, a policy for the latter, and what a mesh is told.
+const BOTH: &str = "
+Gateway infra/gw {gatewayClassName: weft, listeners: [{name: l, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]}
+HTTPRoute shop/r {parentRefs: [{name: gw, namespace: infra}, {group: '', kind: Service, name: web}],
+  rules: [{backendRefs: [{name: web, port: 80}]}]}
+TCPRoute shop/t {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+BackendTLSPolicy shop/p {targetRefs: [{group: '', kind: Service, name: balanced}], validation: {hostname: a}}
+XMesh weft {controllerName: weft.dev/mesh-controller}";
+
+/// The object, its status with a mesh, and without.
+const WITH_AND_WITHOUT: &str = "
+HTTPRoute shop/r        | Gateway gw + Service web                         | Gateway gw
+TCPRoute shop/t         | Service web Accepted=False/UnsupportedValue      |
+BackendTLSPolicy shop/p | Service balanced Accepted=False/Invalid          |
+XMesh weft              | mesh                                             | mesh Accepted=Unknown/Pending
+";
+
+#[test]
+fn without_a_mesh_nothing_is_said_of_services_and_no_frontend_is_built() {
+    let world = store(&format!("{CLASS}{SERVICES}{BOTH}"));
+    let mut translator = Translator::default();
+    for has_mesh in [true, false, true] {
+        let scope = Scope {
+            has_mesh,
+            ..scope()
+        };
+        let output = translator.translate(&world, &scope);
+        for [object, with, without] in rows(WITH_AND_WITHOUT) {
+            let expected = if has_mesh { with } else { without };
+            let found = status(&output, object);
+            assert_eq!(found, lines(expected), "{object}, mesh: {has_mesh}");
+        }
+        let frontends = !output.tables.services.is_empty();
+        assert_eq!(frontends, has_mesh, "frontends of Services");
+        assert_eq!(output.tables.gateways.len(), 1, "the Gateway is served");
+        let told = notes(&output, "HTTPRoute shop/r");
+        let is_told = told.contains(&"WA119 spec.parentRefs[1]".to_owned());
+        assert_eq!(is_told, !has_mesh, "mesh: {has_mesh}: {told:?}");
+    }
 }

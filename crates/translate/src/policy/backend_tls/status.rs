@@ -47,7 +47,8 @@ pub(crate) fn tls_policy(
         for gateway in of_target.iter().flat_map(|it| &it.gateways) {
             gateways.entry(gateway).or_default().push(standing);
         }
-        if of_target.is_some_and(|it| it.mesh) || standing.dialled {
+        let is_reached = of_target.is_some_and(|it| it.mesh) || standing.dialled;
+        if is_reached && input.scope.has_mesh {
             services.entry(name).or_default().push(standing);
         }
     }
