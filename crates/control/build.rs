@@ -1,4 +1,5 @@
-//! Generates the server halves of the services of `wire`; the messages are those of `wire`.
+//! Generates the server halves of the services of `wire`, and the client of the one that replicas
+//! serve each other; the messages are those of `wire`.
 
 use std::error::Error;
 
@@ -8,8 +9,14 @@ const FILES: [&str; 2] = [
     "weft/identity/v1/identity.proto",
 ];
 
+const REPLICAS: &str = "weft/replicas/v1/replicas.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO}");
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .extern_path(".weft.replicas.v1", "::weft_wire::proto::replicas")
+        .compile_fds(protox::compile([REPLICAS], [PROTO])?)?;
     let descriptors = protox::compile(FILES, [PROTO])?;
     tonic_prost_build::configure()
         .build_client(false)

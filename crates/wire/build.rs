@@ -5,9 +5,10 @@
 
 use std::error::Error;
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
     "weft/config/v1/config.proto",
     "weft/identity/v1/identity.proto",
+    "weft/replicas/v1/replicas.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

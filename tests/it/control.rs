@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod deploys;
+mod replicas;
 mod secrets;
 mod streams;
 
@@ -118,6 +119,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         replica: replica.to_owned(),
         trust_domain: domain(),
         config: anywhere,
+        advertise: None,
         identity: anywhere,
         admin: anywhere,
         life: LeafLife::default(),

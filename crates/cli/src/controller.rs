@@ -1,7 +1,7 @@
 //! `weft controller`: the control plane in a cluster.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
@@ -76,6 +76,10 @@ pub(crate) struct Options {
         value_name = "ADDR:PORT"
     )]
     config: SocketAddr,
+    /// Address at which other replicas reach this one, such as that of its pod; by default that of
+    /// --config
+    #[arg(long, env = "WEFT_ADVERTISE", value_name = "ADDR")]
+    advertise: Option<IpAddr>,
     /// Sign certificates here
     #[arg(
         long,
@@ -152,6 +156,7 @@ impl Options {
             namespace: self.namespace.clone(),
             trust_domain: self.trust_domain.clone(),
             config: self.config,
+            advertise: self.advertise,
             identity: self.identity,
             admin: self.admin,
             life: self.certificate_life,

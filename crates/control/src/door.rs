@@ -1,4 +1,6 @@
-//! Listening: from a TCP connection to a gRPC service behind TLS. One service per port.
+//! Listening: from a TCP connection to a gRPC service behind TLS.
+
+mod beside;
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
@@ -13,8 +15,12 @@ use tokio::{
     task::JoinSet,
 };
 use tonic::{body::Body, codegen::Service};
-use weft_certs::{BootstrapAcceptor, IdentityAcceptor, IdentityError, PeerIdentity, TlsStream};
+use weft_certs::{
+    BootstrapAcceptor, Clock, IdentityAcceptor, IdentityError, PeerIdentity, TlsStream,
+};
 use weft_telemetry::metrics::ProcessMetrics;
+
+pub(crate) use self::beside::Beside;
 
 /// Connections that are served at once; more wait in the backlog.
 const CONNECTIONS: usize = 4_096;
@@ -164,6 +170,14 @@ async fn connection<S>(
 /// Waits until it is time to end; that nobody is left who could say so is the end too.
 pub(crate) async fn ended(ends: &mut watch::Receiver<bool>) {
     let _said = ends.wait_for(|ends| *ends).await;
+}
+
+/// How long somebody is still vouched for, whose certificate is good until then. Connections outlive
+/// handshakes: who keeps one longer trusts somebody nobody vouches for any more.
+pub(crate) fn left(vouched_until_unix_s: i64, clock: &Clock) -> Duration {
+    let seconds = u64::try_from(vouched_until_unix_s).unwrap_or_default();
+    let end = std::time::UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
+    end.duration_since(clock.now()).unwrap_or_default()
 }
 
 /// Generated services are always ready.

@@ -1,9 +1,11 @@
 //! Between the reconciler and the streams: the newest configuration, who is connected, and what each
-//! proxy has taken.
+//! proxy has taken, here and at other replicas.
 //!
 //! One lock guards all of it. It is held for looks and for taking a configuration apart (which costs
 //! what changed), never while anything is waited for.
 
+mod ledger;
+mod seat;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -15,16 +17,18 @@ use std::{
 };
 
 use tokio::sync::watch;
+use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
-use weft_wire::{Configuration, Disassembler, Scope, Snapshot};
+use weft_wire::{Configuration, proto::replicas::ReportRequest};
 
-use self::standing::Standing;
+pub(crate) use self::{ledger::Told, seat::Seat};
+use self::{seat::Parts, standing::Standing};
 use crate::world::Gateways;
 
 /// Streams of one Gateway that are open at once; a Deployment has a few dozen pods at most.
 const PROXIES_MAX: usize = 1_000;
 
-/// What streams and the reconciler share.
+/// What streams, other replicas and the reconciler share.
 #[derive(Debug)]
 pub(crate) struct Hub {
     state: Mutex<State>,
@@ -39,18 +43,10 @@ struct State {
     configuration: Configuration,
     generation: u64,
     gateways: Arc<Gateways>,
-    served: BTreeMap<Name, Standing>,
-    /// One per Gateway that has a stream here.
-    disassemblers: BTreeMap<Name, Taken>,
+    standing: Standing,
+    /// The configuration, taken apart for each Gateway that has a stream here.
+    parts: BTreeMap<Name, Parts>,
     sessions: u64,
-}
-
-/// A configuration, taken apart for one Gateway.
-#[derive(Debug)]
-struct Taken {
-    disassembler: Disassembler,
-    /// The configuration it was last updated with.
-    generation: u64,
 }
 
 /// Why a stream is not opened.
@@ -65,15 +61,6 @@ pub(crate) enum JoinError {
     /// Too many streams.
     #[error("more than {PROXIES_MAX} proxies of this Gateway are connected")]
     TooMany,
-}
-
-/// A stream's place in the hub. To be given back with [`Seat::leave`].
-#[derive(Debug)]
-pub(crate) struct Seat {
-    hub: Arc<Hub>,
-    gateway: Name,
-    instance: String,
-    session: u64,
 }
 
 impl Hub {
@@ -96,15 +83,12 @@ impl Hub {
         let mut state = self.state();
         state.configuration = configuration;
         state.generation = generation;
-        for (name, served) in gateways.iter() {
-            let standing = state.served.entry(name.clone());
-            let standing = standing.or_insert_with(|| Standing::of(served.programmed, now));
-            standing.published(generation, served.generation);
-        }
-        state.served.retain(|name, _| gateways.contains_key(name));
+        state.standing.publish(generation, gateways, now);
         state.gateways = Arc::clone(gateways);
         drop(state);
         self.generation.send_replace(generation);
+        // Other replicas are told what the configuration holds.
+        self.reported();
     }
 
     /// The service account of the proxies of a Gateway; `None` when it is none of ours.
@@ -136,16 +120,18 @@ impl Hub {
         if state.generation == 0 {
             return Err(JoinError::NotSynced);
         }
+        if !state.gateways.contains_key(gateway) {
+            return Err(JoinError::Unknown);
+        }
         let State {
-            served, sessions, ..
+            standing, sessions, ..
         } = &mut *state;
-        let standing = served.get_mut(gateway).ok_or(JoinError::Unknown)?;
-        if standing.len() >= PROXIES_MAX {
+        if standing.own.len(gateway) >= PROXIES_MAX {
             return Err(JoinError::TooMany);
         }
         *sessions += 1;
         let session = *sessions;
-        standing.join(instance, session);
+        standing.own.join(gateway, instance, session);
         drop(state);
         self.reported();
         Ok(Seat {
@@ -171,12 +157,11 @@ impl Hub {
     pub(crate) fn acknowledged(&self, gateways: &Gateways, now: Duration) -> BTreeMap<Name, i64> {
         let state = self.state();
         let of = |(name, served): (&Name, &crate::world::Served)| {
-            let known = state.served.get(name);
-            let generation = match known {
-                Some(standing) => standing.acknowledged(now)?,
-                // Seen for the first time: what its status says holds until proxies have had a
-                // chance to come back.
-                None => served.programmed?,
+            // One that is seen for the first time: what its status says holds until proxies have had
+            // a chance to come back.
+            let generation = match state.gateways.contains_key(name) {
+                true => state.standing.acknowledged(name, served.programmed, now)?,
+                false => served.programmed?,
             };
             Some((name.clone(), generation))
         };
@@ -185,14 +170,12 @@ impl Hub {
 
     /// When what is remembered of proxies that went stops to count, if anything is remembered.
     pub(crate) fn forgets_at(&self, now: Duration) -> Option<Duration> {
-        let state = self.state();
-        let moments = state.served.values().filter_map(|it| it.forgets_at(now));
-        moments.min()
+        self.state().standing.forgets_at(now)
     }
 
     /// How many proxies are connected.
     pub(crate) fn connected(&self) -> usize {
-        self.state().served.values().map(Standing::len).sum()
+        self.state().standing.own.total()
     }
 
     fn reported(&self) {
@@ -204,70 +187,51 @@ impl Hub {
     }
 }
 
-impl Seat {
-    /// What the proxy should have now.
-    pub(crate) fn target(&self) -> (u64, Arc<Snapshot>) {
-        let mut state = self.hub.state();
-        let State {
-            configuration,
-            generation,
-            disassemblers,
-            ..
-        } = &mut *state;
-        let taken = disassemblers
-            .entry(self.gateway.clone())
-            .or_insert_with(|| Taken {
-                disassembler: Disassembler::new(Scope::Gateway(self.gateway.clone())),
-                generation: 0,
-            });
-        if taken.generation != *generation {
-            taken.disassembler.update(configuration);
-            taken.generation = *generation;
+/// Replicas among themselves.
+impl Hub {
+    /// This replica begins or ceases to lead. What statuses say holds until the others had time to
+    /// find it.
+    pub(crate) fn lead(&self, leads: bool, now: Duration) {
+        let mut state = self.state();
+        if leads {
+            let gateways = Arc::clone(&state.gateways);
+            state.standing.lead(&gateways, now);
+        } else {
+            state.standing.follow();
         }
-        (*generation, Arc::clone(taken.disassembler.snapshot()))
     }
 
-    /// The proxy has taken a configuration, apart from what it did not understand.
-    pub(crate) fn took(&self, generation: u64) {
-        let mut state = self.hub.state();
-        let standing = state.served.get_mut(&self.gateway);
-        let is_news = standing.is_some_and(|it| it.took(&self.instance, self.session, generation));
-        drop(state);
+    /// What is different from what another replica was told, if anything is.
+    pub(crate) fn report(&self, told: &mut Told) -> Option<ReportRequest> {
+        self.state().standing.own.report(told)
+    }
+
+    /// Another replica begins to report. The answer names the link.
+    pub(crate) fn link(&self, replica: &str) -> u64 {
+        let mut state = self.state();
+        state.sessions += 1;
+        let link = state.sessions;
+        state.standing.link(replica, link);
+        link
+    }
+
+    /// What it reports. A link that was replaced says nothing any more.
+    pub(crate) fn reported_by(&self, link: (&str, u64), report: ReportRequest, now: Duration) {
+        let is_news = self.state().standing.report(link, report, now);
         if is_news {
-            self.hub.reported();
+            self.reported();
         }
     }
 
-    /// The Gateway.
-    pub(crate) fn gateway(&self) -> &Name {
-        &self.gateway
+    /// It does not report any more. Its proxies count until it must have ended their streams.
+    pub(crate) fn unlink(&self, (replica, link): (&str, u64), now: Duration) {
+        self.state().standing.unlink((replica, link), now);
+        self.reported();
     }
+}
 
-    /// The proxy among those of the Gateway.
-    pub(crate) fn instance(&self) -> &str {
-        &self.instance
-    }
-
-    /// Whether the Gateway is still there and no newer stream of the proxy took over.
-    pub(crate) fn is_valid(&self) -> bool {
-        let state = self.hub.state();
-        let standing = state.served.get(&self.gateway);
-        standing.is_some_and(|it| it.has(&self.instance, self.session))
-    }
-
-    /// Leaves; `now` begins the time in which the proxy may come back unnoticed.
-    pub(crate) fn leave(self, now: Duration) {
-        let mut state = self.hub.state();
-        let mut is_last = true;
-        if let Some(standing) = state.served.get_mut(&self.gateway) {
-            standing.leave((&self.instance, self.session), now);
-            is_last = standing.len() == 0;
-        }
-        if is_last {
-            // Nobody asks for it; the next stream takes it apart again.
-            state.disassemblers.remove(&self.gateway);
-        }
-        drop(state);
-        self.hub.reported();
-    }
+/// The object that a Gateway is.
+fn object_of(gateway: &Name) -> ObjectRef {
+    let key = ObjectKey::new(Arc::clone(&gateway.namespace), Arc::clone(&gateway.name));
+    ObjectRef::new(Kind::Gateway, key)
 }

@@ -5,6 +5,7 @@
 //!  watches ──> World (store, translate) ──> Hub ══ Config.Stream ══ proxies
 //!     ^              │                       │ what they have taken
 //!     └── statuses ──┴───────────────────────┘        Identity.Sign <── proxies
+//!         (the leader)         Replicas.Report <── other replicas
 //! ```
 
 mod admin;
@@ -17,6 +18,7 @@ mod hub;
 mod identity;
 mod proto;
 mod reconcile;
+mod replicas;
 mod roots;
 mod stream;
 mod world;

@@ -1,4 +1,4 @@
-//! The server halves of the services of `wire`, generated when the crate is built.
+//! The services of `wire` as they are served here, generated when the crate is built.
 
 /// Configuration streams.
 pub(crate) mod config {
@@ -30,4 +30,20 @@ pub(crate) mod identity {
     )]
 
     include!(concat!(env!("OUT_DIR"), "/weft.identity.v1.rs"));
+}
+
+/// Replicas among themselves: server and client.
+pub(crate) mod replicas {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::allow_attributes_without_reason,
+        clippy::doc_markdown,
+        clippy::too_many_lines,
+        clippy::wildcard_imports,
+        reason = "generated from weft/replicas/v1/replicas.proto, which documents its services"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/weft.replicas.v1.rs"));
 }

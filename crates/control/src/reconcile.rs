@@ -63,8 +63,8 @@ impl Reconciler {
     /// Nothing was read yet.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            world: World::new(parts.deploys.is_some()),
             parts,
-            world: World::new(),
             changes: Changes::default(),
             is_synced: false,
             referred: (0, 0),
@@ -95,7 +95,11 @@ impl Reconciler {
                 self.changes.0.extend(seen);
                 self.changes.1.extend(gone);
             }
-            Cause::Leads => self.must_state_all |= *self.parts.leads.borrow_and_update(),
+            Cause::Leads => {
+                let leads = *self.parts.leads.borrow_and_update();
+                self.parts.hub.lead(leads, self.now());
+                self.must_state_all |= leads;
+            }
             Cause::Installed => {
                 if let Some(installed) = self.parts.installed.borrow_and_update().clone() {
                     self.world.install(installed);

@@ -19,7 +19,7 @@ use weft_wire::{
 };
 
 use crate::{
-    door::ended,
+    door::{ended, left},
     hub::{Hub, JoinError, Seat},
     proto::config::config_server::Config,
 };
@@ -28,8 +28,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest name of an instance that is taken; UIDs have 36 bytes.
 const INSTANCE_BYTES_MAX: usize = 128;
-/// What a proxy is told that has come to a replica which does not lead.
-const ELSEWHERE: &str = "another replica leads; call again";
+/// What a proxy is told that has come to a replica which cannot tell the leader about it.
+const ELSEWHERE: &str = "this replica serves nobody now; call another one";
 /// What a metric says of a resource that a proxy did not understand.
 const NOT_UNDERSTOOD: &str = "NotUnderstood";
 
@@ -39,9 +39,8 @@ pub(crate) struct ConfigService {
     pub(crate) domain: TrustDomain,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<ConfigMetrics>,
-    /// Whether this replica leads. Only the one that writes statuses serves streams: what proxies
-    /// have taken is known where they are connected, and `Programmed` is made of it.
-    pub(crate) leads: watch::Receiver<bool>,
+    /// Whether this replica serves: whoever writes statuses knows what its proxies have taken.
+    pub(crate) serves: watch::Receiver<bool>,
     /// Turns true when streams have to end.
     pub(crate) ends: watch::Receiver<bool>,
 }
@@ -54,7 +53,7 @@ impl Config for ConfigService {
         &self,
         request: Request<Streaming<ClientMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        if !*self.leads.borrow() {
+        if !*self.serves.borrow() {
             return Err(Status::unavailable(ELSEWHERE));
         }
         let peer = request.extensions().get::<PeerIdentity>().cloned();
@@ -87,7 +86,7 @@ impl Config for ConfigService {
             generations: self.hub.generations(),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
-            leads: self.leads.clone(),
+            serves: self.serves.clone(),
             ends: self.ends.clone(),
             // Who keeps a connection longer trusts somebody nobody vouches for any more.
             vouched_until_unix_s: peer.not_after_unix_s,
@@ -144,7 +143,7 @@ struct Conversation {
     messages: Streaming<ClientMessage>,
     sender: mpsc::Sender<Result<ServerMessage, Status>>,
     generations: watch::Receiver<u64>,
-    leads: watch::Receiver<bool>,
+    serves: watch::Receiver<bool>,
     ends: watch::Receiver<bool>,
     vouched_until_unix_s: i64,
     clock: Clock,
@@ -218,7 +217,7 @@ impl Conversation {
             () = ended(&mut self.ends) => {
                 Happened::End(End::Told(Status::unavailable("the control plane is stopping")))
             }
-            Ok(()) = lost(&mut self.leads) => {
+            Ok(()) = lost(&mut self.serves) => {
                 Happened::End(End::Told(Status::unavailable(ELSEWHERE)))
             }
             () = self.sender.closed() => Happened::End(End::Gone),
@@ -301,9 +300,7 @@ impl Conversation {
     }
 
     fn certificate_left(&self) -> Duration {
-        let seconds = u64::try_from(self.vouched_until_unix_s).unwrap_or_default();
-        let end = std::time::UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
-        end.duration_since(self.clock.now()).unwrap_or_default()
+        left(self.vouched_until_unix_s, &self.clock)
     }
 
     fn now(&self) -> Duration {
@@ -311,9 +308,9 @@ impl Conversation {
     }
 }
 
-/// Waits until this replica does not lead; an error where nobody says so any more.
-async fn lost(leads: &mut watch::Receiver<bool>) -> Result<(), watch::error::RecvError> {
-    leads.wait_for(|leads| !*leads).await.map(drop)
+/// Waits until this replica does not serve; an error where nobody says so any more.
+async fn lost(serves: &mut watch::Receiver<bool>) -> Result<(), watch::error::RecvError> {
+    serves.wait_for(|serves| !*serves).await.map(drop)
 }
 
 fn said_wrong(error: SubscriberError) -> Status {

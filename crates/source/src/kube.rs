@@ -28,7 +28,7 @@ pub use clock::{Clock, SystemClock};
 pub use cluster::{Access, Cluster, ConnectError};
 pub use direct::{Created, InstalledApi, RequestError, TokenOwner, TokenPod};
 pub use discovery::Versions;
-pub use lease::{Lease, LeaseOptions};
+pub use lease::{Leader, Lease, LeaseOptions};
 pub use once::Snapshot;
 pub use pace::{Jitter, Retry};
 pub use raw::{Resource, Selection, ServerVersion};

@@ -35,3 +35,15 @@ pub mod identity {
 
     include!(concat!(env!("OUT_DIR"), "/weft.identity.v1.rs"));
 }
+
+/// Replicas of a control plane among themselves: `weft.replicas.v1`.
+pub mod replicas {
+    #![allow(
+        missing_docs,
+        unused_qualifications,
+        clippy::doc_markdown,
+        reason = "generated from weft/replicas/v1/replicas.proto, which documents its messages"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/weft.replicas.v1.rs"));
+}

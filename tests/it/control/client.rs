@@ -170,6 +170,11 @@ impl Proxy {
         delta
     }
 
+    /// Waits until the stream is no more, however it ends.
+    pub(super) async fn broken(&mut self) {
+        while let Ok(Some(_message)) = self.received.message().await {}
+    }
+
     /// How the stream ends.
     pub(super) async fn end(&mut self) -> Code {
         match soon("the end of the stream", self.received.message()).await {

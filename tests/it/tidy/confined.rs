@@ -41,6 +41,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "the client of the demo, which is somebody else than the data path",
     },
     Exception {
+        path: "crates/control/src/replicas/dial.rs",
+        what: Outside::Connect,
+        reason: "opens the connection of a replica of the control plane to the one that leads",
+    },
+    Exception {
         path: "crates/forward/src/clock.rs",
         what: Outside::Clock,
         reason: "the one clock of the data path; every decision takes its reading as an argument",

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use weft_certs::LeafLife;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// Where configuration streams are served.
     pub config: SocketAddr,
+    /// The address other replicas reach this one at; `None` where that is the one of `config`.
+    pub advertise: Option<IpAddr>,
     /// Where certificates are asked for.
     pub identity: SocketAddr,
     /// Where health and metrics are served.

@@ -6,7 +6,9 @@ use tokio::{sync::watch, task::JoinSet};
 use weft_certs::{
     BootstrapAcceptor, BuiltIn, Identity, IdentityAcceptor, InProcess, Renewer, Signer,
 };
-use weft_source::kube::{Lease, LeaseOptions, StatusOptions, StatusWriter, SystemClock, Watches};
+use weft_source::kube::{
+    Leader, Lease, LeaseOptions, StatusOptions, StatusWriter, SystemClock, Watches,
+};
 use weft_spiffe::{SpiffeId, Workload};
 use weft_translate::features::Channel;
 use weft_wire::limits::MESSAGE_BYTES;
@@ -16,10 +18,15 @@ use crate::{
     admin::Progress,
     authority,
     deployer::Deployer,
-    door::{Door, Port, ended},
+    door::{Beside, Door, Port, ended},
     identity::IdentityService,
-    proto::{config::config_server::ConfigServer, identity::identity_server::IdentityServer},
+    proto::{
+        config::config_server::ConfigServer,
+        identity::identity_server::IdentityServer,
+        replicas::replicas_server::{self, ReplicasServer},
+    },
     reconcile::{Parts, Reconciler},
+    replicas::{self, Link, ReplicasService},
     roots,
     stream::ConfigService,
     world::Installed,
@@ -60,11 +67,12 @@ impl Shared {
                 }
             }
         });
-        let lease = Lease::start(self.cluster.clone(), self.lease_options());
+        let lease = Lease::start(self.cluster.clone(), self.lease_options(&sockets)?);
         let leads = lease.leads();
         tasks.spawn(self.root_publisher(signer.as_ref(), leads.clone()).run());
         let (following, writer) = self.follow(leads, &mut tasks);
-        let mut ports = self.open(sockets, (&signer, &identity), lease.leads())?;
+        let serves = self.link(&identity, lease.leader(), &mut tasks);
+        let mut ports = self.open(sockets, (&signer, &identity), (serves, lease.leads()))?;
         self.progress.send_replace(Progress::Serving);
         let result = tokio::select! {
             () = ended(&mut ending) => Ok(()),
@@ -187,12 +195,31 @@ impl Shared {
         }
     }
 
+    /// Tells the replica that leads what proxies have taken; whether this one may serve.
+    fn link(
+        &self,
+        identity: &Identity,
+        leader: watch::Receiver<Leader>,
+        tasks: &mut JoinSet<()>,
+    ) -> watch::Receiver<bool> {
+        let (serves, serving) = watch::channel(false);
+        let link = Link {
+            hub: Arc::clone(&self.hub),
+            identity: identity.clone(),
+            replica: self.settings.replica.clone(),
+            leader,
+            serves,
+        };
+        tasks.spawn(link.run());
+        serving
+    }
+
     /// Serves both ports.
     fn open(
         &self,
         sockets: Sockets,
         (signer, identity): (&Arc<BuiltIn>, &Identity),
-        leads: watch::Receiver<bool>,
+        (serves, leads): (watch::Receiver<bool>, watch::Receiver<bool>),
     ) -> Result<JoinSet<()>, ControlError> {
         let unusable = |error: weft_certs::IdentityError| ControlError::Identity(error.to_string());
         let members = IdentityAcceptor::new(identity).map_err(unusable)?;
@@ -208,12 +235,24 @@ impl Shared {
             domain: self.settings.trust_domain.clone(),
             clock: self.clock.clone(),
             metrics: self.registry.config(),
-            leads,
+            serves,
             ends: self.ends.clone(),
         });
         let streams = streams
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
+        let reports = ReplicasServer::new(ReplicasService {
+            hub: Arc::clone(&self.hub),
+            own: identity.id(),
+            clock: self.clock.clone(),
+            leads,
+            ends: self.ends.clone(),
+        });
+        let members_call = Beside {
+            service: streams,
+            other: reports.max_decoding_message_size(MESSAGE_BYTES),
+            other_name: replicas_server::SERVICE_NAME,
+        };
         let certificates = IdentityServer::new(IdentityService::new(
             self.cluster.clone(),
             self.settings.trust_domain.clone(),
@@ -223,21 +262,30 @@ impl Shared {
         ));
         let certificates = certificates.max_decoding_message_size(SIGN_BYTES);
         let mut ports = JoinSet::new();
-        ports.spawn(port(sockets.config, Door::Members(members)).serve(streams));
+        ports.spawn(port(sockets.config, Door::Members(members)).serve(members_call));
         ports.spawn(port(sockets.identity, Door::Newcomers(newcomers)).serve(certificates));
         Ok(ports)
     }
 
-    fn lease_options(&self) -> LeaseOptions {
+    fn lease_options(&self, sockets: &Sockets) -> Result<LeaseOptions, ControlError> {
         let Settings {
-            namespace, replica, ..
-        } = &self.settings;
-        LeaseOptions::new(
-            (namespace, LEASE),
+            namespace,
             replica,
+            advertise,
+            config,
+            ..
+        } = &self.settings;
+        let listening = sockets.config.local_addr();
+        let listening = listening.map_err(|source| ControlError::Bind {
+            address: *config,
+            source,
+        })?;
+        Ok(LeaseOptions::new(
+            (namespace, LEASE),
+            &replicas::identity(replica, listening, *advertise),
             Arc::new(SystemClock::default()),
             Settings::jitter(replica),
-        )
+        ))
     }
 }
 

@@ -1,31 +1,47 @@
-//! What the proxies of one Gateway have taken, in terms of its object.
+//! What all proxies have taken, at whatever replica they are connected.
+//!
+//! The replica that leads writes statuses of it, so it must not overlook a proxy. Another replica may
+//! have proxies that it has not reported yet when this one begins to lead, and may have lost its link
+//! but not its proxies: in both cases the answer is the older one until that is over.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
+
+use weft_api::ObjectRef;
+use weft_ir::Name;
+use weft_wire::proto::replicas::ReportRequest;
+
+use super::{ledger::Ledger, object_of};
+use crate::world::Gateways;
 
 /// So long the word of a Gateway's proxies holds after the last of them lost its stream: they serve
 /// on what they have, and are about to call again.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// Generations of the object that are told apart while nobody acknowledges any.
-const MARKS_MAX: usize = 64;
+/// So long after it began to lead, a replica says nothing new of Gateways: the others look at the
+/// Lease every two seconds, and then tell it what their proxies have taken.
+const SETTLING: Duration = Duration::from_secs(3);
+/// So long the proxies of a replica count that reports no more, and that is more than a replica
+/// serves without reporting (`replicas::PATIENCE`).
+const HELD: Duration = Duration::from_secs(25);
 
-/// The proxies of a Gateway.
+/// Everything that is known of proxies.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    /// From which generation of the configuration on it holds which generation of the object; both
-    /// ascend.
-    marks: VecDeque<(u64, i64)>,
-    proxies: BTreeMap<String, Proxy>,
-    remembered: Option<Remembered>,
+    /// Of those that are connected here.
+    pub(super) own: Ledger,
+    others: BTreeMap<String, Other>,
+    remembered: BTreeMap<Name, Remembered>,
+    /// When other replicas have had time to report, after this one began to lead; `None` while it
+    /// does not.
+    settled_at: Option<Duration>,
 }
 
+/// What another replica reports.
 #[derive(Debug)]
-struct Proxy {
-    session: u64,
-    /// The generation of the configuration it has taken.
-    took: Option<u64>,
+struct Other {
+    link: u64,
+    ledger: Ledger,
+    /// Until when it counts, once the link is lost.
+    until: Option<Duration>,
 }
 
 /// What held when nobody was connected any more.
@@ -36,112 +52,190 @@ struct Remembered {
 }
 
 impl Standing {
-    /// Of a Gateway that is seen for the first time and whose status says what was programmed, by
-    /// this process before it was restarted, or by another one.
-    pub(super) fn of(programmed: Option<i64>, now: Duration) -> Self {
-        let remembered = programmed.map(|generation| Remembered {
-            generation,
-            until: now + REMEMBERED,
-        });
-        Self {
-            remembered,
-            ..Self::default()
-        }
-    }
-
-    /// A configuration holds this generation of the object.
-    pub(super) fn published(&mut self, configuration: u64, object: i64) {
-        if self.marks.back().is_none_or(|(_, last)| *last != object) {
-            self.marks.push_back((configuration, object));
-            if self.marks.len() > MARKS_MAX {
-                self.marks.pop_front();
+    /// A configuration holds these Gateways.
+    pub(super) fn publish(&mut self, configuration: u64, gateways: &Gateways, now: Duration) {
+        let objects = gateways.iter();
+        let objects = objects.map(|(name, served)| (object_of(name), served.generation));
+        let objects: BTreeMap<ObjectRef, i64> = objects.collect();
+        for (name, served) in gateways {
+            // One that is seen for the first time, and whose status says what was programmed by this
+            // process before it was restarted, or by another one.
+            if !self.own.holds(&object_of(name)) {
+                self.remember(name, served.programmed, now);
             }
         }
+        self.own.publish(configuration, &objects);
+        let is_there = |name: &Name| gateways.contains_key(name);
+        self.own.keep(is_there);
+        self.remembered.retain(|name, _| is_there(name));
+        self.forget(now);
     }
 
-    /// How many proxies are connected.
-    pub(super) fn len(&self) -> usize {
-        self.proxies.len()
-    }
-
-    pub(super) fn join(&mut self, instance: &str, session: u64) {
-        // What it holds is what it says next.
-        let proxy = Proxy {
-            session,
-            took: None,
-        };
-        self.proxies.insert(instance.to_owned(), proxy);
-    }
-
-    pub(super) fn has(&self, instance: &str, session: u64) -> bool {
-        let known = self.proxies.get(instance);
-        known.is_some_and(|proxy| proxy.session == session)
-    }
-
-    /// Whether that makes a difference. A stream that was replaced says nothing any more.
-    pub(super) fn took(&mut self, instance: &str, session: u64, configuration: u64) -> bool {
-        let proxy = self.proxies.get_mut(instance);
-        let Some(proxy) = proxy.filter(|proxy| proxy.session == session) else {
-            return false;
-        };
-        let is_news = proxy.took != Some(configuration);
-        proxy.took = Some(configuration);
-        if is_news {
-            self.prune();
+    /// This replica begins to lead.
+    pub(super) fn lead(&mut self, gateways: &Gateways, now: Duration) {
+        self.settled_at = Some(now + SETTLING);
+        for (name, served) in gateways {
+            self.remember(name, served.programmed, now);
         }
-        is_news
     }
 
-    pub(super) fn leave(&mut self, (instance, session): (&str, u64), now: Duration) {
-        if !self.has(instance, session) {
-            return;
+    /// It does not lead any more.
+    pub(super) fn follow(&mut self) {
+        self.settled_at = None;
+    }
+
+    fn remember(&mut self, gateway: &Name, generation: Option<i64>, now: Duration) {
+        let until = now + REMEMBERED;
+        let remembered = generation.map(|generation| Remembered { generation, until });
+        match remembered {
+            Some(remembered) => self.remembered.insert(gateway.clone(), remembered),
+            None => self.remembered.remove(gateway),
+        };
+    }
+
+    /// Newest generation of a Gateway that all of its connected proxies have taken; of those before,
+    /// for a while, when there are none. `stated` is what its status says, and what a replica goes by
+    /// that does not know all proxies.
+    pub(super) fn acknowledged(
+        &self,
+        gateway: &Name,
+        stated: Option<i64>,
+        now: Duration,
+    ) -> Option<i64> {
+        if self.settled_at.is_none_or(|at| now < at) {
+            return stated;
         }
-        let before = self.of_connected().or_else(|| self.of_remembered(now));
-        self.proxies.remove(instance);
-        if self.proxies.is_empty() {
-            self.remembered = before.map(|generation| Remembered {
-                generation,
-                until: now + REMEMBERED,
+        match self.of_connected(gateway, now) {
+            Some(least) => least,
+            None => self.of_remembered(gateway, now),
+        }
+    }
+
+    /// The least of all that proxies have said; `None` when there is no proxy that has said anything.
+    fn of_connected(&self, gateway: &Name, now: Duration) -> Option<Option<i64>> {
+        let object = object_of(gateway);
+        self.taken(gateway, &object, now)
+            .map(|(_, generation)| generation)
+            .min()
+    }
+
+    /// What each proxy of a Gateway has of an object, wherever it is connected.
+    fn taken<'a>(
+        &'a self,
+        gateway: &'a Name,
+        object: &'a ObjectRef,
+        now: Duration,
+    ) -> impl Iterator<Item = (&'a str, Option<i64>)> {
+        let own = self.own.taken(gateway, object);
+        let counts = move |other: &&Other| other.until.is_none_or(|until| now < until);
+        let others = self.others.values().filter(counts).flat_map(move |other| {
+            let all = other.ledger.taken(gateway, object);
+            // Those of a lost replica that have found another one speak for themselves.
+            all.filter(move |(instance, _)| {
+                other.until.is_none() || !self.is_connected(gateway, instance)
+            })
+        });
+        own.chain(others)
+    }
+
+    /// Whether a proxy has a stream, at a replica that we hear of.
+    fn is_connected(&self, gateway: &Name, instance: &str) -> bool {
+        let mut linked = self.others.values().filter(|other| other.until.is_none());
+        self.own.knows(gateway, instance)
+            || linked.any(|other| other.ledger.knows(gateway, instance))
+    }
+
+    /// A stream ends.
+    pub(super) fn leave(&mut self, proxy: (&Name, &str), session: u64, now: Duration) {
+        let (gateway, instance) = proxy;
+        if self.own.has(gateway, instance, session) {
+            let gateways = [gateway.clone()];
+            self.losing(&gateways, now, |standing| {
+                standing.own.leave(proxy, session);
             });
         }
     }
 
-    /// Newest generation of the object that all of the connected proxies have taken; of those before,
-    /// for a while, when there are none. A proxy that has taken nothing yet does not count: it is not
-    /// ready, so no request reaches it, and a rollout is no reason to say that a Gateway is not
-    /// programmed.
-    pub(super) fn acknowledged(&self, now: Duration) -> Option<i64> {
-        self.of_connected().or_else(|| self.of_remembered(now))
+    /// Loses proxies of Gateways perhaps, and remembers what they had if they were the last.
+    fn losing(&mut self, gateways: &[Name], now: Duration, lose: impl FnOnce(&mut Self)) {
+        let before = gateways.iter();
+        let before: Vec<_> = before.map(|name| self.of_connected(name, now)).collect();
+        lose(self);
+        for (gateway, before) in gateways.iter().zip(before) {
+            if let Some(generation) = before
+                && self.of_connected(gateway, now).is_none()
+            {
+                self.remember(gateway, generation, now);
+            }
+        }
     }
 
-    /// When what is remembered ends to hold.
+    /// When what is remembered ends to hold, of whatever is remembered.
     pub(super) fn forgets_at(&self, now: Duration) -> Option<Duration> {
-        let remembered = self.remembered?;
-        (remembered.until > now).then_some(remembered.until)
+        let remembered = self.remembered.values().map(|it| it.until);
+        let held = self.others.values().filter_map(|other| other.until);
+        let all = remembered.chain(held).chain(self.settled_at);
+        all.filter(|until| *until > now).min()
     }
 
-    fn of_connected(&self) -> Option<i64> {
-        let least = self.least()?;
-        let marks = self.marks.iter().rev();
-        let mut until = marks.skip_while(|(configuration, _)| *configuration > least);
-        until.next().map(|(_, object)| *object)
-    }
-
-    /// The oldest configuration that a proxy has.
-    fn least(&self) -> Option<u64> {
-        self.proxies.values().filter_map(|proxy| proxy.took).min()
-    }
-
-    fn of_remembered(&self, now: Duration) -> Option<i64> {
-        let remembered = self.remembered.filter(|it| it.until > now);
+    fn of_remembered(&self, gateway: &Name, now: Duration) -> Option<i64> {
+        let remembered = self.remembered.get(gateway);
+        let remembered = remembered.filter(|it| it.until > now);
         remembered.map(|it| it.generation)
     }
+}
 
-    /// Forgets marks that nobody can be at any more.
-    fn prune(&mut self) {
-        let Some(least) = self.least() else { return };
-        while self.marks.get(1).is_some_and(|(next, _)| *next <= least) {
-            self.marks.pop_front();
+/// Other replicas.
+impl Standing {
+    /// Another replica begins to report.
+    pub(super) fn link(&mut self, replica: &str, link: u64) {
+        let other = self.others.entry(replica.to_owned());
+        let other = other.or_insert_with(|| Other {
+            link,
+            ledger: Ledger::default(),
+            until: None,
+        });
+        other.link = link;
+    }
+
+    /// Takes over a report; whether it counts.
+    pub(super) fn report(
+        &mut self,
+        (replica, link): (&str, u64),
+        report: ReportRequest,
+        now: Duration,
+    ) -> bool {
+        let other = self.others.get(replica);
+        let Some(other) = other.filter(|other| other.link == link) else {
+            return false;
+        };
+        let gateways: Vec<Name> = other.ledger.gateways().cloned().collect();
+        self.losing(&gateways, now, |standing| {
+            let Some(other) = standing.others.get_mut(replica) else {
+                return;
+            };
+            if !report.replica.is_empty() {
+                // The first one of a link says everything.
+                other.ledger = Ledger::default();
+                other.until = None;
+            }
+            other.ledger.take(report);
+        });
+        true
+    }
+
+    /// The link is lost.
+    pub(super) fn unlink(&mut self, (replica, link): (&str, u64), now: Duration) {
+        let other = self.others.get_mut(replica);
+        if let Some(other) = other.filter(|other| other.link == link) {
+            other.until = Some(now + HELD);
         }
+        self.forget(now);
+    }
+
+    /// Forgets replicas that do not count any more.
+    fn forget(&mut self, now: Duration) {
+        let is_known = |other: &Other| other.until.is_none_or(|until| now < until);
+        self.others.retain(|_, other| is_known(other));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{standing::Standing, *};
+use super::{ledger::Ledger, standing::Standing, *};
 use crate::world::Served;
 
 const NOW: Duration = Duration::from_secs(100);
@@ -18,19 +18,41 @@ enum Step {
 
 use Step::{Joins, Leaves, Published, Takes};
 
+/// A Gateway in a generation.
+fn gateways(generation: i64, programmed: Option<i64>) -> Gateways {
+    let served = Served {
+        workload: "edge-weft".to_owned(),
+        generation,
+        programmed,
+    };
+    Gateways::from([(edge(), served)])
+}
+
+/// That of a replica that has led for long.
+fn leading() -> Standing {
+    let mut standing = Standing::default();
+    standing.lead(&Gateways::new(), Duration::ZERO);
+    standing
+}
+
 fn acknowledged(steps: &[Step], later: Duration) -> Option<i64> {
-    let mut standing = Standing::of(None, NOW);
+    let mut standing = leading();
     for step in steps {
         match step {
-            Published(configuration, object) => standing.published(*configuration, *object),
-            Joins(instance, session) => standing.join(instance, *session),
-            Takes(instance, session, configuration) => {
-                standing.took(instance, *session, *configuration);
+            Published(configuration, object) => {
+                standing.publish(*configuration, &gateways(*object, None), NOW);
             }
-            Leaves(instance, session) => standing.leave((instance, *session), NOW),
+            Joins(instance, session) => standing.own.join(&edge(), instance, *session),
+            Takes(instance, session, configuration) => {
+                standing
+                    .own
+                    .took((&edge(), instance), *session, *configuration);
+                standing.own.prune();
+            }
+            Leaves(instance, session) => standing.leave((&edge(), instance), *session, NOW),
         }
     }
-    standing.acknowledged(NOW + later)
+    standing.acknowledged(&edge(), None, NOW + later)
 }
 
 /// Names, steps, and the generation of the object that counts as acknowledged.
@@ -153,17 +175,119 @@ fn proxies_that_went_are_forgotten_in_the_end() {
 
 #[test]
 fn what_a_status_says_holds_until_proxies_had_time_to_come_back() {
-    let mut standing = Standing::of(Some(7), NOW);
-    standing.published(1, 7);
+    let mut standing = leading();
+    standing.publish(1, &gateways(7, Some(7)), NOW);
     let second = Duration::from_secs(1);
-    assert_eq!(standing.acknowledged(NOW + second), Some(7));
+    let acknowledged = |later| standing.acknowledged(&edge(), None, NOW + later);
+    assert_eq!(acknowledged(second), Some(7));
     assert_eq!(standing.forgets_at(NOW), Some(NOW + second * 30));
-    assert_eq!(standing.acknowledged(NOW + second * 31), None);
+    assert_eq!(acknowledged(second * 31), None);
     assert_eq!(
         standing.forgets_at(NOW + second * 31),
         None,
         "no alarm twice"
     );
+}
+
+#[test]
+fn a_replica_that_does_not_lead_goes_by_what_statuses_say() {
+    let mut standing = Standing::default();
+    standing.publish(1, &gateways(2, Some(1)), NOW);
+    standing.own.join(&edge(), "a", 1);
+    standing.own.took((&edge(), "a"), 1, 1);
+    let acknowledged =
+        |standing: &Standing, later| standing.acknowledged(&edge(), Some(1), NOW + later);
+    let second = Duration::from_secs(1);
+    assert_eq!(acknowledged(&standing, second), Some(1), "follows");
+    standing.lead(&gateways(2, Some(1)), NOW);
+    assert_eq!(
+        acknowledged(&standing, second),
+        Some(1),
+        "leads, and others may have proxies"
+    );
+    assert_eq!(standing.forgets_at(NOW), Some(NOW + second * 3));
+    assert_eq!(acknowledged(&standing, second * 3), Some(2), "has settled");
+}
+
+/// A replica with a proxy, which has taken a configuration of its own counting.
+fn other(configuration: u64, object: i64, instance: &str) -> (Ledger, Told) {
+    let mut ledger = Ledger::default();
+    let objects = BTreeMap::from([(object_of(&edge()), object)]);
+    ledger.publish(configuration, &objects);
+    ledger.join(&edge(), instance, 1);
+    ledger.took((&edge(), instance), 1, configuration);
+    (ledger, Told::default())
+}
+
+fn first(mut report: ReportRequest) -> ReportRequest {
+    report.replica = "other".to_owned();
+    report
+}
+
+#[test]
+fn proxies_of_other_replicas_count() {
+    let mut standing = leading();
+    standing.publish(9, &gateways(2, None), NOW);
+    standing.own.join(&edge(), "a", 1);
+    standing.own.took((&edge(), "a"), 1, 9);
+    let of = |standing: &Standing| standing.acknowledged(&edge(), None, NOW);
+    assert_eq!(of(&standing), Some(2), "nobody else");
+
+    let (mut ledger, mut told) = other(40, 1, "b");
+    let report = ledger.report(&mut told).expect("everything is news");
+    assert_eq!(ledger.report(&mut told), None, "nothing is told twice");
+    standing.link("other", 5);
+    assert!(standing.report(("other", 5), first(report), NOW));
+    assert_eq!(of(&standing), Some(1), "one there lags");
+
+    let objects = BTreeMap::from([(object_of(&edge()), 2)]);
+    ledger.publish(41, &objects);
+    let report = ledger.report(&mut told).expect("another generation");
+    assert!(standing.report(("other", 5), report, NOW));
+    assert_eq!(of(&standing), Some(1), "it is published, not taken");
+    ledger.took((&edge(), "b"), 1, 41);
+    let report = ledger.report(&mut told).expect("it has taken it");
+    assert!(!standing.report(("other", 4), report.clone(), NOW));
+    assert_eq!(of(&standing), Some(1), "an old link says nothing");
+    assert!(standing.report(("other", 5), report, NOW));
+    assert_eq!(of(&standing), Some(2), "it has followed");
+}
+
+#[test]
+fn proxies_of_a_lost_replica_count_until_they_have_found_another_one() {
+    let mut standing = leading();
+    standing.publish(9, &gateways(2, None), NOW);
+    standing.own.join(&edge(), "a", 1);
+    standing.own.took((&edge(), "a"), 1, 9);
+    let (ledger, mut told) = other(40, 1, "b");
+    let report = ledger.report(&mut told).expect("everything is news");
+    standing.link("other", 5);
+    standing.report(("other", 5), first(report), NOW);
+    standing.unlink(("other", 5), NOW);
+    let second = Duration::from_secs(1);
+    let of = |standing: &Standing, later| standing.acknowledged(&edge(), None, NOW + later);
+    assert_eq!(of(&standing, second), Some(1), "it may still serve");
+    assert_eq!(standing.forgets_at(NOW), Some(NOW + second * 25));
+    assert_eq!(of(&standing, second * 25), Some(2), "it does not any more");
+    standing.own.join(&edge(), "b", 2);
+    assert_eq!(of(&standing, second), Some(2), "its proxy is here");
+    standing.own.took((&edge(), "b"), 2, 8);
+    assert_eq!(of(&standing, second), None, "and lags");
+}
+
+#[test]
+fn the_last_proxy_of_another_replica_is_remembered_for_a_while() {
+    let mut standing = leading();
+    standing.publish(9, &gateways(1, None), NOW);
+    let (mut ledger, mut told) = other(40, 1, "b");
+    let report = ledger.report(&mut told).expect("everything is news");
+    standing.link("other", 5);
+    standing.report(("other", 5), first(report), NOW);
+    assert!(ledger.leave((&edge(), "b"), 1));
+    let report = ledger.report(&mut told).expect("it went");
+    standing.report(("other", 5), report, NOW);
+    let of = |later| standing.acknowledged(&edge(), None, NOW + Duration::from_secs(later));
+    assert_eq!((of(29), of(31)), (Some(1), None));
 }
 
 fn edge() -> Name {
@@ -172,12 +296,7 @@ fn edge() -> Name {
 
 fn hub() -> Arc<Hub> {
     let hub = Hub::new();
-    let served = Served {
-        workload: "edge-weft".to_owned(),
-        generation: 1,
-        programmed: None,
-    };
-    let gateways = Arc::new(Gateways::from([(edge(), served)]));
+    let gateways = Arc::new(gateways(1, None));
     hub.publish((1, Configuration::default()), &gateways, NOW);
     hub
 }

@@ -64,11 +64,24 @@ impl LeaseOptions {
     }
 }
 
+/// Who leads, as one replica knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// The record was not read yet.
+    Unknown,
+    /// This replica.
+    This,
+    /// Another one, by its identity.
+    Other(String),
+    /// Nobody: the record was given up, or not seen renewed for its duration.
+    Nobody,
+}
+
 /// Takes part in the election until it is released or dropped.
 #[derive(Debug)]
 pub struct Lease {
     leads: watch::Receiver<bool>,
-    holder: watch::Receiver<Option<String>>,
+    leader: watch::Receiver<Leader>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -78,18 +91,18 @@ impl Lease {
     #[must_use]
     pub fn start(cluster: Cluster, options: LeaseOptions) -> Self {
         let (sender, leads) = watch::channel(false);
-        let (holding, holder) = watch::channel(None);
+        let (leading, leader) = watch::channel(Leader::Unknown);
         let (stop, stopped) = oneshot::channel();
         let candidate = Candidate {
             election: Election::new(&options),
             cluster,
             options,
             leads: sender,
-            holder: holding,
+            leader: leading,
         };
         Self {
             leads,
-            holder,
+            leader,
             stop: Some(stop),
             task: tokio::spawn(candidate.run(stopped)),
         }
@@ -101,11 +114,10 @@ impl Lease {
         self.leads.clone()
     }
 
-    /// Identity of the other replica that holds the Lease, as far as is known: `None` while this one
-    /// leads, while nobody does, and once the record has not been seen renewed for its duration.
+    /// Who leads, as far as this replica knows.
     #[must_use]
-    pub fn holder(&self) -> watch::Receiver<Option<String>> {
-        self.holder.clone()
+    pub fn leader(&self) -> watch::Receiver<Leader> {
+        self.leader.clone()
     }
 
     /// Stops leading and lets another replica lead at once, if the API server can be told.
@@ -128,7 +140,7 @@ struct Candidate {
     cluster: Cluster,
     options: LeaseOptions,
     leads: watch::Sender<bool>,
-    holder: watch::Sender<Option<String>>,
+    leader: watch::Sender<Leader>,
 }
 
 impl Candidate {
@@ -274,12 +286,10 @@ impl Candidate {
     fn tell(&self) {
         let now = self.now();
         let leads = self.election.leads(now);
-        let holder = self.election.other_holder(now);
-        self.holder.send_if_modified(|before| {
-            let has_changed = before.as_deref() != holder;
-            if has_changed {
-                *before = holder.map(str::to_owned);
-            }
+        let leader = self.election.leader(now);
+        self.leader.send_if_modified(|before| {
+            let has_changed = *before != leader;
+            *before = leader;
             has_changed
         });
         self.leads.send_if_modified(|before| {

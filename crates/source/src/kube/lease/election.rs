@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use weft_api::meta::Time;
 
-use super::LeaseOptions;
+use super::{Leader, LeaseOptions};
 
 /// What a replica should do about the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +69,19 @@ impl Election {
         self.leads_until
     }
 
-    /// Somebody else who holds a record that was renewed within its duration.
-    pub(super) fn other_holder(&self, now: Duration) -> Option<&str> {
-        let (record, since) = self.observed.as_ref()?;
+    /// Who leads, as far as is known.
+    pub(super) fn leader(&self, now: Duration) -> Leader {
+        let Some((record, since)) = &self.observed else {
+            return Leader::Unknown;
+        };
         let is_over = now.saturating_sub(*since) >= record.duration.max(self.duration);
-        let is_other = !record.holder.is_empty() && record.holder != self.identity;
-        (is_other && !is_over).then_some(record.holder.as_str())
+        if self.leads(now) {
+            Leader::This
+        } else if is_over || record.holder.is_empty() || record.holder == self.identity {
+            Leader::Nobody
+        } else {
+            Leader::Other(record.holder.clone())
+        }
     }
 
     /// What to do without asking for the record first: renew what was ours when last seen.

@@ -85,6 +85,38 @@ fn a_record_is_too_old_when_it_was_watched_for_its_whole_duration() {
 }
 
 #[test]
+fn a_replica_knows_who_leads() {
+    let seconds = Duration::from_secs;
+    let other = |version, holder: &str| Some(lease(version, holder));
+    let cases = [
+        (
+            "somebody",
+            other(1, "other"),
+            9,
+            Leader::Other("other".to_owned()),
+        ),
+        (
+            "somebody who is silent",
+            other(1, "other"),
+            10,
+            Leader::Nobody,
+        ),
+        ("released", other(1, ""), 0, Leader::Nobody),
+        ("us, of before", other(1, "me"), 0, Leader::Nobody),
+        ("no record", None, 0, Leader::Unknown),
+    ];
+    for (name, lease, later, expected) in cases {
+        let mut election = Election::new(&options("me"));
+        election.read(lease.as_ref(), seconds(100));
+        assert_eq!(election.leader(seconds(100 + later)), expected, "{name}");
+    }
+    let mut election = Election::new(&options("me"));
+    election.written(&lease(1, "me"), seconds(1), seconds(1));
+    assert_eq!(election.leader(seconds(2)), Leader::This);
+    assert_eq!(election.leader(seconds(8)), Leader::Nobody, "not renewed");
+}
+
+#[test]
 fn a_leader_counts_from_the_beginning_of_its_request() {
     let mut election = Election::new(&options("me"));
     let seconds = Duration::from_secs;

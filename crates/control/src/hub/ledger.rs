@@ -1,0 +1,265 @@
+//! What the proxies of one replica have taken, in terms of objects. Ours is kept by the streams, that
+//! of another replica by its reports.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use weft_api::{Kind, ObjectKey, ObjectRef};
+use weft_ir::Name;
+use weft_wire::proto::replicas::{Object, Proxy as ProxyReport, ReportRequest};
+
+/// Generations of an object that are told apart while nobody acknowledges any.
+const MARKS_MAX: usize = 64;
+/// The group of all objects that proxies are configured by.
+const GROUP: &str = "gateway.networking.k8s.io";
+
+/// From which configuration on it holds which generation of an object; both ascend.
+type Marks = VecDeque<(u64, i64)>;
+
+/// The proxies of one replica. Configurations are counted by that replica.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    marks: BTreeMap<ObjectRef, Marks>,
+    proxies: BTreeMap<Name, BTreeMap<String, Proxy>>,
+}
+
+#[derive(Debug, Default)]
+struct Proxy {
+    session: u64,
+    /// The configuration it has taken.
+    took: Option<u64>,
+}
+
+/// What another replica was told of a ledger so far.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    objects: BTreeMap<ObjectRef, (u64, i64)>,
+    proxies: BTreeMap<(Name, String), Option<u64>>,
+}
+
+impl Ledger {
+    /// A configuration holds these generations, and no other objects that matter.
+    pub(super) fn publish(&mut self, configuration: u64, objects: &BTreeMap<ObjectRef, i64>) {
+        self.marks.retain(|object, _| objects.contains_key(object));
+        for (object, generation) in objects {
+            self.mark(object, configuration, *generation);
+        }
+    }
+
+    /// The Gateways that are there; proxies of others do not count any more.
+    pub(super) fn keep(&mut self, is_there: impl Fn(&Name) -> bool) {
+        self.proxies.retain(|gateway, _| is_there(gateway));
+    }
+
+    fn mark(&mut self, object: &ObjectRef, configuration: u64, generation: i64) {
+        let marks = match self.marks.get_mut(object) {
+            Some(marks) => marks,
+            None => self.marks.entry(object.clone()).or_default(),
+        };
+        if marks.back().is_none_or(|(_, last)| *last != generation) {
+            marks.push_back((configuration, generation));
+            if marks.len() > MARKS_MAX {
+                marks.pop_front();
+            }
+        }
+    }
+
+    /// Whether the configuration holds an object.
+    pub(super) fn holds(&self, object: &ObjectRef) -> bool {
+        self.marks.contains_key(object)
+    }
+
+    /// How many proxies of a Gateway are connected.
+    pub(super) fn len(&self, gateway: &Name) -> usize {
+        self.proxies.get(gateway).map_or(0, BTreeMap::len)
+    }
+
+    /// How many proxies are connected.
+    pub(super) fn total(&self) -> usize {
+        self.proxies.values().map(BTreeMap::len).sum()
+    }
+
+    /// The Gateways that have proxies.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Name> {
+        let all = self.proxies.iter();
+        all.filter(|(_, proxies)| !proxies.is_empty())
+            .map(|(gateway, _)| gateway)
+    }
+
+    pub(super) fn join(&mut self, gateway: &Name, instance: &str, session: u64) {
+        // What it holds is what it says next.
+        let proxy = Proxy {
+            session,
+            ..Proxy::default()
+        };
+        let proxies = self.proxies.entry(gateway.clone()).or_default();
+        proxies.insert(instance.to_owned(), proxy);
+    }
+
+    /// Whether the proxy is connected by this stream.
+    pub(super) fn has(&self, gateway: &Name, instance: &str, session: u64) -> bool {
+        let proxy = self.proxy(gateway, instance);
+        proxy.is_some_and(|proxy| proxy.session == session)
+    }
+
+    /// Whether the proxy is connected.
+    pub(super) fn knows(&self, gateway: &Name, instance: &str) -> bool {
+        self.proxy(gateway, instance).is_some()
+    }
+
+    fn proxy(&self, gateway: &Name, instance: &str) -> Option<&Proxy> {
+        self.proxies.get(gateway)?.get(instance)
+    }
+
+    /// Whether that makes a difference. A stream that was replaced says nothing any more.
+    pub(super) fn took(
+        &mut self,
+        (gateway, instance): (&Name, &str),
+        session: u64,
+        configuration: u64,
+    ) -> bool {
+        let proxies = self.proxies.get_mut(gateway);
+        let proxy = proxies.and_then(|proxies| proxies.get_mut(instance));
+        let Some(proxy) = proxy.filter(|proxy| proxy.session == session) else {
+            return false;
+        };
+        let is_news = proxy.took != Some(configuration);
+        proxy.took = Some(configuration);
+        is_news
+    }
+
+    /// Whether it was there, by this stream.
+    pub(super) fn leave(&mut self, (gateway, instance): (&Name, &str), session: u64) -> bool {
+        let is_there = self.has(gateway, instance, session);
+        if is_there && let Some(proxies) = self.proxies.get_mut(gateway) {
+            proxies.remove(instance);
+        }
+        is_there
+    }
+
+    /// The generation of an object that each proxy of a Gateway has taken, by instance; `None` is
+    /// one that has a configuration from before the object. A proxy that has taken nothing yet does
+    /// not count: it is not ready, so no request reaches it, and a rollout is no reason to say that
+    /// something is not in force.
+    pub(super) fn taken<'a>(
+        &'a self,
+        gateway: &Name,
+        object: &ObjectRef,
+    ) -> impl Iterator<Item = (&'a str, Option<i64>)> {
+        let marks = self.marks.get(object);
+        let held = move |took: u64| {
+            let marks = marks?.iter().rev();
+            let mut until = marks.skip_while(|(configuration, _)| *configuration > took);
+            until.next().map(|(_, generation)| *generation)
+        };
+        let proxies = self.proxies.get(gateway).into_iter().flatten();
+        proxies.filter_map(move |(instance, proxy)| Some((instance.as_str(), held(proxy.took?))))
+    }
+
+    /// Forgets marks that nobody can be at any more.
+    pub(super) fn prune(&mut self) {
+        let proxies = self.proxies.values().flat_map(BTreeMap::values);
+        let Some(least) = proxies.filter_map(|proxy| proxy.took).min() else {
+            return;
+        };
+        for marks in self.marks.values_mut() {
+            while marks.get(1).is_some_and(|(next, _)| *next <= least) {
+                marks.pop_front();
+            }
+        }
+    }
+}
+
+/// Reports from replica to replica.
+impl Ledger {
+    /// What is different from what was told, which is told with it; `None` when nothing is.
+    pub(super) fn report(&self, told: &mut Told) -> Option<ReportRequest> {
+        let mut report = ReportRequest::default();
+        for (object, marks) in &self.marks {
+            let Some(last) = marks.back() else {
+                continue;
+            };
+            if told.objects.get(object) != Some(last) {
+                told.objects.insert(object.clone(), *last);
+                report.objects.push(object_report(object, *last));
+            }
+        }
+        told.objects.retain(|object, _| {
+            let is_there = self.marks.contains_key(object);
+            if !is_there {
+                report.objects.push(object_report(object, (0, 0)));
+            }
+            is_there
+        });
+        for (gateway, proxies) in &self.proxies {
+            for (instance, proxy) in proxies {
+                let key = (gateway.clone(), instance.clone());
+                if told.proxies.get(&key) != Some(&proxy.took) {
+                    report.proxies.push(proxy_report(&key, proxy.took, false));
+                    told.proxies.insert(key, proxy.took);
+                }
+            }
+        }
+        told.proxies.retain(|key, _| {
+            let is_there = self.knows(&key.0, &key.1);
+            if !is_there {
+                report.proxies.push(proxy_report(key, None, true));
+            }
+            is_there
+        });
+        let is_news = !report.objects.is_empty() || !report.proxies.is_empty();
+        is_news.then_some(report)
+    }
+
+    /// Takes over a report.
+    pub(super) fn take(&mut self, report: ReportRequest) {
+        for object in report.objects {
+            // A kind that is not known here is of a newer version, and nothing is made of it.
+            let Some(kind) = Kind::find(GROUP, &object.kind) else {
+                continue;
+            };
+            let key = ObjectKey::new(object.namespace, object.name);
+            let object_ref = ObjectRef::new(kind, key);
+            if object.generation == 0 {
+                self.marks.remove(&object_ref);
+            } else {
+                self.mark(&object_ref, object.since, object.generation);
+            }
+        }
+        for proxy in report.proxies {
+            let gateway = Name::new(proxy.namespace, proxy.gateway);
+            let proxies = self.proxies.entry(gateway).or_default();
+            if proxy.gone {
+                proxies.remove(&proxy.instance);
+            } else {
+                let took = (proxy.took > 0).then_some(proxy.took);
+                proxies.insert(proxy.instance, Proxy { session: 0, took });
+            }
+        }
+        self.proxies.retain(|_, proxies| !proxies.is_empty());
+        self.prune();
+    }
+}
+
+fn object_report(object: &ObjectRef, (since, generation): (u64, i64)) -> Object {
+    Object {
+        kind: object.kind.as_str().to_owned(),
+        namespace: object.key.namespace().to_owned(),
+        name: object.key.name().to_owned(),
+        generation,
+        since,
+    }
+}
+
+fn proxy_report(
+    (gateway, instance): &(Name, String),
+    took: Option<u64>,
+    gone: bool,
+) -> ProxyReport {
+    ProxyReport {
+        namespace: gateway.namespace.to_string(),
+        gateway: gateway.name.to_string(),
+        instance: instance.clone(),
+        took: took.unwrap_or_default(),
+        gone,
+    }
+}

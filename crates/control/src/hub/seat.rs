@@ -1,0 +1,95 @@
+//! A stream's place in the hub.
+
+use std::{collections::btree_map::Entry, sync::Arc, time::Duration};
+
+use weft_ir::Name;
+use weft_wire::{Disassembler, Scope, Snapshot};
+
+use super::{Hub, State};
+
+/// A stream's place in the hub. To be given back with [`Seat::leave`].
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(super) hub: Arc<Hub>,
+    pub(super) gateway: Name,
+    pub(super) instance: String,
+    pub(super) session: u64,
+}
+
+/// A configuration, taken apart for one Gateway.
+#[derive(Debug)]
+pub(super) struct Parts {
+    disassembler: Disassembler,
+    /// The configuration it was last updated with.
+    generation: u64,
+}
+
+impl Seat {
+    /// What the proxy should have now.
+    pub(crate) fn target(&self) -> (u64, Arc<Snapshot>) {
+        let mut state = self.hub.state();
+        let State {
+            configuration,
+            generation,
+            parts,
+            ..
+        } = &mut *state;
+        let taken = match parts.entry(self.gateway.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Parts {
+                disassembler: Disassembler::new(Scope::Gateway(self.gateway.clone())),
+                generation: 0,
+            }),
+        };
+        if taken.generation != *generation {
+            taken.disassembler.update(configuration);
+            taken.generation = *generation;
+        }
+        (*generation, Arc::clone(taken.disassembler.snapshot()))
+    }
+
+    /// The proxy has taken a configuration, apart from what it did not understand.
+    pub(crate) fn took(&self, generation: u64) {
+        let mut state = self.hub.state();
+        let own = &mut state.standing.own;
+        let is_news = own.took((&self.gateway, &self.instance), self.session, generation);
+        if is_news {
+            own.prune();
+        }
+        drop(state);
+        if is_news {
+            self.hub.reported();
+        }
+    }
+
+    /// The Gateway.
+    pub(crate) fn gateway(&self) -> &Name {
+        &self.gateway
+    }
+
+    /// The proxy among those of the Gateway.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Whether the Gateway is still there and no newer stream of the proxy took over.
+    pub(crate) fn is_valid(&self) -> bool {
+        let state = self.hub.state();
+        let own = &state.standing.own;
+        state.gateways.contains_key(&self.gateway)
+            && own.has(&self.gateway, &self.instance, self.session)
+    }
+
+    /// Leaves; `now` begins the time in which the proxy may come back unnoticed.
+    pub(crate) fn leave(self, now: Duration) {
+        let mut state = self.hub.state();
+        let proxy = (&self.gateway, self.instance.as_str());
+        state.standing.leave(proxy, self.session, now);
+        if state.standing.own.len(&self.gateway) == 0 {
+            // Nobody asks for it; the next stream takes it apart again.
+            state.parts.remove(&self.gateway);
+        }
+        drop(state);
+        self.hub.reported();
+    }
+}
