@@ -5,6 +5,7 @@
 
 mod addresses;
 mod certificates;
+mod deployments;
 #[cfg(test)]
 mod tests;
 
@@ -14,23 +15,19 @@ use std::{
 };
 
 use weft_api::{
-    AnyObject, Condition, ConditionStatus, ConditionType, Gateway, Kind, Object, ObjectKey,
-    ObjectRef,
+    AnyObject, ConditionStatus, ConditionType, Gateway, GatewayClass, Kind, Object, ObjectRef,
 };
 use weft_ir::Name;
 use weft_source::Event;
 use weft_store::Store;
 use weft_translate::{
     EndpointTable, GatewayFacts, Output, Scope, Status, Translator, UnusableAuthorities,
-    features::Channel, referents,
+    UnusableParameters, features::Channel, referents,
 };
 use weft_wire::Configuration;
 
 use self::certificates::Certificates;
-use crate::{
-    deploy::{self, Parameters, deployed_name},
-    deployer::Wanted,
-};
+use crate::deploy::{Parameters, deployed_name};
 
 /// Why `wellKnownCACertificates: System` is refused: the proxies' image holds nothing but its program,
 /// so that there is nobody to trust, and each such backend would answer 5xx.
@@ -81,6 +78,8 @@ pub(crate) struct World {
     translator: Translator,
     endpoints: EndpointTable,
     certificates: Certificates,
+    /// Parameters of the Gateways that can be deployed, as far as parameters go.
+    parameters: BTreeMap<Name, Parameters>,
     scope: Scope,
     output: Output,
     configuration: Configuration,
@@ -90,15 +89,18 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// An empty one.
-    pub(crate) fn new() -> Self {
+    /// An empty one. `deploys` says whether what [`World::deployments`] returns is heeded; parameters
+    /// of Gateways are refused otherwise.
+    pub(crate) fn new(deploys: bool) -> Self {
         Self {
             store: Store::default(),
             translator: Translator::default(),
             endpoints: EndpointTable::default(),
             certificates: Certificates::default(),
+            parameters: BTreeMap::new(),
             scope: Scope {
                 bundle_version: None,
+                unusable_parameters: deploys.then(UnusableParameters::default),
                 unusable_authorities: UnusableAuthorities {
                     platform: Some(NO_PLATFORM.to_owned()),
                     ..UnusableAuthorities::default()
@@ -144,61 +146,20 @@ impl World {
     /// The Secrets and ConfigMaps to read.
     pub(crate) fn referents(&self) -> BTreeSet<ObjectRef> {
         let mut found = referents(&self.store, &self.scope);
-        let ours = self.our_gateways();
-        let parameters = ours.filter_map(|gateway| Parameters::referred(gateway).ok()?);
-        found.extend(parameters.map(|key| ObjectRef::new(Kind::ConfigMap, key)));
+        found.extend(self.parameter_maps());
         found
     }
 
-    /// What each accepted Gateway is to be given, or why that is not known.
-    pub(crate) fn deployments(
-        &self,
-        settings: &deploy::Settings,
-    ) -> BTreeMap<Name, Result<Arc<Wanted>, String>> {
-        let wanted = |gateway: &Arc<Gateway>| {
-            let look_up = |key: &ObjectKey| {
-                let maps = self.store.config_maps();
-                maps.get(key.namespace(), key.name()).map(AsRef::as_ref)
-            };
-            let parameters = Parameters::of(gateway, look_up).map_err(|errors| {
-                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                errors.join("; ")
-            })?;
-            let ports = deploy::ports(&gateway.spec.listeners);
-            let deployed = deploy::render(gateway, &ports, &parameters, settings);
-            let deployed = deployed.map_err(|error| error.to_string())?;
-            let gateway = Arc::clone(gateway);
-            Ok(Arc::new(Wanted { gateway, deployed }))
-        };
-        let accepted = self.our_gateways().filter(|gateway| self.accepts(gateway));
-        accepted
-            .map(|gateway| {
-                (
-                    Name::new(gateway.namespace(), gateway.name()),
-                    wanted(gateway),
-                )
-            })
-            .collect()
-    }
-
-    fn accepts(&self, gateway: &Gateway) -> bool {
-        let reference = ObjectRef::new(Kind::Gateway, gateway.key());
-        let status = self.output.statuses.get(&reference);
-        let Some(Status::Gateway(status)) = status.map(AsRef::as_ref) else {
-            return false;
-        };
-        let is_accepted = |condition: &Condition| {
-            condition.is(ConditionType::Accepted) && condition.status == ConditionStatus::True
-        };
-        status.conditions.iter().any(is_accepted)
-    }
-
     fn our_gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
-        self.store.gateways().iter().filter(|gateway| {
-            let classes = self.store.gateway_classes();
-            let class = classes.get("", &gateway.spec.gateway_class_name);
-            class.is_some_and(|it| it.spec.controller_name == self.scope.gateway_controller)
-        })
+        let gateways = self.store.gateways().iter();
+        gateways.filter(|gateway| self.class_of(gateway).is_some())
+    }
+
+    /// The class of a Gateway, if it is ours.
+    fn class_of(&self, gateway: &Gateway) -> Option<&Arc<GatewayClass>> {
+        let class = &gateway.spec.gateway_class_name;
+        let class = self.store.gateway_classes().get("", class);
+        class.filter(|it| it.spec.controller_name == self.scope.gateway_controller)
     }
 
     /// Translates, if anything it depends on is different. `acknowledged` is what proxies have of
@@ -213,6 +174,7 @@ impl World {
         self.certificates.update(&self.store);
         self.scope.unusable_certificates = self.certificates.unusable();
         self.scope.unusable_authorities.config_maps = self.certificates.unusable_authorities();
+        self.judge_parameters();
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
         let mut is_new = self.translated.is_none();

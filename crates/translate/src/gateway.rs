@@ -12,10 +12,11 @@ use weft_ir::{Name, PortProtocol};
 use crate::{
     Input,
     conflict::{mark_conflicts, mark_overlaps},
+    context::name_of,
     listener::{self, ListenerPlan, certificate},
     notes::{self, Findings, Note},
     route::Rejection,
-    scope::GatewayFacts,
+    scope::{GatewayFacts, Scope},
     status::keep_foreign,
 };
 
@@ -39,6 +40,9 @@ pub(crate) struct GatewayPlan {
     pub(crate) object: Arc<Gateway>,
     /// Whether the Gateway itself can be served, its listeners aside.
     pub(crate) state: GatewayState,
+    /// Whether proxies that there are go on serving although the Gateway is not accepted. Parameters
+    /// say how proxies are deployed, not what they serve, so a mistake in them stops no traffic.
+    pub(crate) goes_on: bool,
     /// Its listeners, in list order and with distinct names.
     pub(crate) listeners: Vec<ListenerPlan>,
     /// The Secret with the certificate that backends are shown, or why the one named is none.
@@ -63,14 +67,7 @@ impl GatewayPlan {
     pub(crate) fn new(input: Input<'_>, object: &Arc<Gateway>) -> Option<Self> {
         let key = object.key();
         let mut findings = Findings::new(ObjectRef::new(Kind::Gateway, key.clone()));
-        let class = object.spec.gateway_class_name.as_str();
-        let state = match class::ownership(input, class, &mut findings) {
-            Ownership::Foreign => return None,
-            Ownership::Waiting(message) => GatewayState::Waiting(message),
-            Ownership::Ours => {
-                refusal(object, &mut findings).map_or(GatewayState::Accepted, GatewayState::Refused)
-            }
-        };
+        let (state, goes_on) = state(input, object, &mut findings)?;
         let mut listeners: Vec<ListenerPlan> = Vec::with_capacity(object.spec.listeners.len());
         for (index, listener) in object.spec.listeners.iter().enumerate() {
             if listeners
@@ -95,7 +92,7 @@ impl GatewayPlan {
         mark_overlaps(&mut listeners, &mut findings);
         let client_certificate = client_certificate(input, object, &mut findings);
         note_client_validation(object, &listeners, &mut findings);
-        let name = Name::new(key.namespace(), key.name());
+        let name = name_of(&key);
         if let Some(facts) = input.scope.gateways.get(&name) {
             note_facts(object, &listeners, facts, &mut findings);
         }
@@ -103,6 +100,7 @@ impl GatewayPlan {
             name,
             object: object.clone(),
             state,
+            goes_on,
             listeners,
             client_certificate,
             notes: findings.into_vec(),
@@ -111,12 +109,19 @@ impl GatewayPlan {
 
     /// Whether routes attach to both plans in the same way.
     pub(crate) fn attaches_like(&self, other: &Self) -> bool {
-        self.state == other.state && self.listeners == other.listeners
+        self.state == other.state
+            && self.goes_on == other.goes_on
+            && self.listeners == other.listeners
+    }
+
+    /// Whether anything of it is served.
+    pub(crate) fn is_served(&self) -> bool {
+        self.state == GatewayState::Accepted || self.goes_on
     }
 
     /// The listeners that stand in the tables.
     pub(crate) fn in_tables(&self) -> impl Iterator<Item = &ListenerPlan> {
-        let served = self.state == GatewayState::Accepted;
+        let served = self.is_served();
         self.listeners
             .iter()
             .filter(move |listener| served && listener.in_tables())
@@ -161,20 +166,54 @@ impl GatewayPlan {
     }
 }
 
+/// The state of a Gateway, and whether it goes on being served in spite of it; `None` when it is
+/// somebody else's.
+fn state(
+    input: Input<'_>,
+    gateway: &Gateway,
+    findings: &mut Findings,
+) -> Option<(GatewayState, bool)> {
+    let is_deployed = input.scope.unusable_parameters.is_some();
+    let class = gateway.spec.gateway_class_name.as_str();
+    let ownership = class::ownership(input, class, findings);
+    if ownership == Ownership::Foreign {
+        return None;
+    }
+    let refused = refusal(gateway, findings);
+    let parameters = parameters(input.scope, gateway, findings);
+    Some(match (ownership, refused, parameters) {
+        (Ownership::Waiting(message), refused, _) => (
+            GatewayState::Waiting(message),
+            is_deployed && refused.is_none(),
+        ),
+        (_, Some(why), _) => (GatewayState::Refused(why), false),
+        (_, None, Some(why)) => (GatewayState::Refused(why), is_deployed),
+        (_, None, None) => (GatewayState::Accepted, false),
+    })
+}
+
+/// Why the Gateway cannot be deployed as its parameters ask.
+fn parameters(scope: &Scope, gateway: &Gateway, findings: &mut Findings) -> Option<Rejection> {
+    let message = match &scope.unusable_parameters {
+        Some(unusable) => unusable.gateways.get(&name_of(&gateway.key()))?.clone(),
+        None => {
+            let infrastructure = gateway.spec.infrastructure.as_deref();
+            let reference = infrastructure.and_then(|it| it.parameters_ref.as_ref())?;
+            let (kind, name) = (&reference.kind, &reference.name);
+            format!("{kind} {name:?} cannot hold parameters; no kind is supported")
+        }
+    };
+    let field = "spec.infrastructure.parametersRef";
+    let reason = Reason::InvalidParameters.as_str();
+    let rejection = Rejection::new(reason, format!("{field}: {message}"));
+    findings.add(&notes::PARAMETERS_REF, field, message);
+    Some(rejection)
+}
+
 /// Why the Gateway as a whole cannot be served.
 fn refusal(gateway: &Gateway, findings: &mut Findings) -> Option<Rejection> {
     let spec = &gateway.spec;
     let mut refusals = Vec::new();
-    let infrastructure = spec.infrastructure.as_deref();
-    if let Some(parameters) = infrastructure.and_then(|it| it.parameters_ref.as_ref()) {
-        let message = format!(
-            "{} {:?} cannot hold parameters; no kind is supported",
-            parameters.kind, parameters.name
-        );
-        let field = "spec.infrastructure.parametersRef";
-        refusals.push((Reason::InvalidParameters, format!("{field}: {message}")));
-        findings.add(&notes::PARAMETERS_REF, field, message);
-    }
     for (at, address) in spec.addresses.iter().enumerate() {
         if *address.type_() != AddressType::IpAddress {
             let field = format!("spec.addresses[{at}].type");

@@ -45,7 +45,9 @@ pub use crate::{
     notes::{Code, Note, Severity},
     output::Output,
     referents::referents,
-    scope::{ClassPolicy, GatewayFacts, Programming, Scope, UnusableAuthorities},
+    scope::{
+        ClassPolicy, GatewayFacts, Programming, Scope, UnusableAuthorities, UnusableParameters,
+    },
     status::Status,
     translator::Translator,
 };

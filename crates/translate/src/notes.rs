@@ -126,7 +126,7 @@ codes! {
     BACKEND_PROTOCOL = "WA112", Error, "appProtocol of the backend cannot be served", "correct appProtocol of the Service port; its share of requests fails until then";
     GATEWAY_CLASS = "WA113", Warning, "GatewayClass missing or of another controller", "create a GatewayClass with controllerName weft.dev/gateway-controller";
     CERTIFICATE_REF = "WA114", Error, "certificate cannot be used", "refer to a Secret of type kubernetes.io/tls with tls.crt and tls.key in PEM; no TLS is served with it until then";
-    PARAMETERS_REF = "WA115", Error, "parametersRef cannot be used", "remove parametersRef";
+    PARAMETERS_REF = "WA115", Error, "parametersRef cannot be used", "correct what it refers to, or remove it";
     MIRROR_TARGET = "WA116", Error, "mirror target cannot be used", "refer to an existing Service port";
     FOREIGN_MESH = "WA117", Warning, "XMesh of another controller", "rename one of the meshes";
     PARENT_NOT_SERVED = "WA118", Error, "parent is not served", "see the status of the parent";

@@ -31,6 +31,9 @@ pub struct Scope {
     pub bundle_version: Option<String>,
     /// How `Programmed` is known.
     pub programming: Programming,
+    /// Parameters of Gateways and GatewayClasses (`parametersRef`) that their deployer refused. `None`
+    /// means that nobody deploys Gateways, so that no object can hold parameters.
+    pub unusable_parameters: Option<UnusableParameters>,
     /// Facts about single Gateways; a Gateway without entry has no address yet.
     pub gateways: BTreeMap<Name, GatewayFacts>,
     /// Secrets whose certificate or key a TLS stack refused, with its words. Secrets that are not
@@ -48,6 +51,15 @@ pub struct UnusableAuthorities {
     /// Those of the platform that connects to backends, if it has none. `None` where nothing is known
     /// of it.
     pub platform: Option<String>,
+}
+
+/// Parameters that a deployer cannot use, with its words. References that are not here can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnusableParameters {
+    /// Those of Gateways (`spec.infrastructure.parametersRef`).
+    pub gateways: BTreeMap<Name, String>,
+    /// Those of GatewayClasses (`spec.parametersRef`), by name of the class.
+    pub classes: BTreeMap<String, String>,
 }
 
 /// Which Gateways are served.
@@ -112,6 +124,7 @@ impl Scope {
             channel: Channel::Experimental,
             bundle_version: None,
             programming: Programming::Immediate,
+            unusable_parameters: None,
             gateways: BTreeMap::new(),
             unusable_certificates: BTreeMap::new(),
             unusable_authorities: UnusableAuthorities::default(),

@@ -1,6 +1,7 @@
 //! What users may say about the deployment of a Gateway: a ConfigMap that
-//! `spec.infrastructure.parametersRef` names, one setting per key. A key or value nobody knows is
-//! an error, because a setting that is ignored is worse than one that is refused.
+//! `spec.infrastructure.parametersRef` names, one setting per key. The ConfigMap that `parametersRef` of
+//! its GatewayClass names holds the defaults, key by key. A key or value nobody knows is an error,
+//! because a setting that is ignored is worse than one that is refused.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use weft_api::reference::ObjectReference;
 use weft_api::service::ServiceType;
-use weft_api::{ConfigMap, Gateway, ObjectKey};
+use weft_api::{ConfigMap, Gateway, GatewayClass, Object, ObjectKey};
 
 use super::quantity;
 
@@ -73,13 +74,16 @@ pub enum LogLevel {
     Trace,
 }
 
+/// Most errors and most characters of a value that a message shows; the message is part of a status.
+const SHOWN_ERRORS: usize = 4;
+const SHOWN_CHARACTERS: usize = 64;
+
 /// What is wrong with parameters: reason `InvalidParameters` of the condition `Accepted`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParameterError {
     /// The reference names something that is no ConfigMap.
     #[error(
-        "spec.infrastructure.parametersRef: {kind} of group {group:?} holds no parameters; name a \
-         ConfigMap (group \"\") in the namespace of the Gateway"
+        "{kind} of group {group:?} holds no parameters; name a ConfigMap, which is of group \"\""
     )]
     Kind {
         /// Group of the reference.
@@ -87,8 +91,11 @@ pub enum ParameterError {
         /// Kind of the reference.
         kind: String,
     },
+    /// A class has no namespace in which its ConfigMap could be.
+    #[error("ConfigMap {0:?} is named without a namespace; add the one it is in")]
+    NoNamespace(String),
     /// There is no such ConfigMap.
-    #[error("spec.infrastructure.parametersRef: ConfigMap {0} does not exist; create it")]
+    #[error("ConfigMap {0} does not exist; create it")]
     Missing(ObjectKey),
     /// The ConfigMap has a key that is no setting.
     #[error("ConfigMap {map}: {key:?} is no parameter; there are {}", KEYS.join(", "))]
@@ -168,63 +175,98 @@ impl Resources {
 }
 
 impl Parameters {
-    /// The ConfigMap a Gateway names; `None` when it names none.
+    /// The ConfigMap a Gateway names, which is of its own namespace (GEP-1762: the reference is a
+    /// local one); `None` when it names none.
     ///
     /// # Errors
     ///
     /// When it names something else.
     pub fn referred(gateway: &Gateway) -> Result<Option<ObjectKey>, ParameterError> {
         let infrastructure = gateway.spec.infrastructure.as_deref();
-        let Some(reference) = infrastructure.and_then(|it| it.parameters_ref.as_ref()) else {
-            return Ok(None);
+        let reference = infrastructure.and_then(|it| it.parameters_ref.as_ref());
+        let key = |reference: &ObjectReference| {
+            is_config_map(reference)?;
+            Ok(ObjectKey::new(gateway.namespace(), reference.name.as_str()))
         };
-        let ObjectReference { group, kind, .. } = reference;
-        if !group.is_empty() || kind != "ConfigMap" {
-            let (group, kind) = (group.clone(), kind.clone());
-            return Err(ParameterError::Kind { group, kind });
-        }
-        // The reference is a local one (GEP-1762): it has no namespace to name.
-        let namespace = gateway.metadata.namespace.as_deref().unwrap_or_default();
-        Ok(Some(ObjectKey::new(namespace, reference.name.as_str())))
+        reference.map(key).transpose()
     }
 
-    /// The parameters of a Gateway, given how to look up a ConfigMap.
+    /// The ConfigMap a GatewayClass names; `None` when it names none.
+    ///
+    /// # Errors
+    ///
+    /// When it names something else, or no namespace.
+    pub fn referred_by_class(class: &GatewayClass) -> Result<Option<ObjectKey>, ParameterError> {
+        let key = |reference: &ObjectReference| {
+            is_config_map(reference)?;
+            let name = reference.name.as_str();
+            let nowhere = || ParameterError::NoNamespace(shown(name));
+            let namespace = reference.namespace.as_deref().ok_or_else(nowhere)?;
+            Ok(ObjectKey::new(namespace, name))
+        };
+        class.spec.parameters_ref.as_ref().map(key).transpose()
+    }
+
+    /// The parameters of a GatewayClass, given how to look up a ConfigMap: what its Gateways get
+    /// where they say nothing themselves.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them, in the order of the keys.
+    pub fn of_class<'a>(
+        class: &GatewayClass,
+        look_up: impl FnOnce(&ObjectKey) -> Option<&'a ConfigMap>,
+    ) -> Result<Self, Vec<ParameterError>> {
+        let key = Self::referred_by_class(class).map_err(|error| vec![error])?;
+        Self::default().overridden(key, look_up)
+    }
+
+    /// The parameters of a Gateway, given those of its class and how to look up a ConfigMap.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with them, in the order of the keys.
     pub fn of<'a>(
         gateway: &Gateway,
+        of_class: &Self,
         look_up: impl FnOnce(&ObjectKey) -> Option<&'a ConfigMap>,
     ) -> Result<Self, Vec<ParameterError>> {
-        let Some(key) = Self::referred(gateway).map_err(|error| vec![error])? else {
-            return Ok(Self::default());
+        let key = Self::referred(gateway).map_err(|error| vec![error])?;
+        of_class.clone().overridden(key, look_up)
+    }
+
+    fn overridden<'a>(
+        self,
+        key: Option<ObjectKey>,
+        look_up: impl FnOnce(&ObjectKey) -> Option<&'a ConfigMap>,
+    ) -> Result<Self, Vec<ParameterError>> {
+        let Some(key) = key else {
+            return Ok(self);
         };
         match look_up(&key) {
-            Some(map) => Self::read(&key, map),
+            Some(map) => self.read(&key, map),
             None => Err(vec![ParameterError::Missing(key)]),
         }
     }
 
-    fn read(map: &ObjectKey, content: &ConfigMap) -> Result<Self, Vec<ParameterError>> {
-        let mut parameters = Self::default();
+    fn read(mut self, map: &ObjectKey, content: &ConfigMap) -> Result<Self, Vec<ParameterError>> {
         let mut errors = Vec::new();
         for (key, value) in &content.data {
-            match parameters.set(key, value.trim()) {
+            match self.set(key, value.trim()) {
                 Ok(()) => {}
                 Err(Refused::Key) => errors.push(unknown(map, key)),
                 Err(Refused::Value(cure)) => errors.push(ParameterError::Value {
                     map: map.clone(),
                     key: key.clone(),
-                    value: value.clone(),
+                    value: shown(value),
                     cure,
                 }),
             }
         }
         errors.extend(content.binary_data.keys().map(|key| unknown(map, key)));
-        errors.extend(parameters.resources.contradictions(map));
+        errors.extend(self.resources.contradictions(map));
         if errors.is_empty() {
-            Ok(parameters)
+            Ok(self)
         } else {
             Err(errors)
         }
@@ -270,6 +312,22 @@ impl Parameters {
     }
 }
 
+impl ParameterError {
+    /// Errors as one message: the first few, and how many more there are.
+    #[must_use]
+    pub fn list(errors: &[Self]) -> String {
+        let mut words: Vec<String> = errors
+            .iter()
+            .take(SHOWN_ERRORS)
+            .map(ToString::to_string)
+            .collect();
+        if errors.len() > SHOWN_ERRORS {
+            words.push(format!("and {} more", errors.len() - SHOWN_ERRORS));
+        }
+        words.join("; ")
+    }
+}
+
 impl Resources {
     /// Requests above their limit, which the API server refuses.
     fn contradictions(&self, map: &ObjectKey) -> Vec<ParameterError> {
@@ -305,6 +363,23 @@ impl Refused {
     fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let names: Vec<_> = names.collect();
         Self::Value(format!("is none of {}", names.join(", ")))
+    }
+}
+
+fn is_config_map(reference: &ObjectReference) -> Result<(), ParameterError> {
+    let (group, kind) = (reference.group.as_str(), reference.kind.as_str());
+    if (group, kind) == ("", "ConfigMap") {
+        return Ok(());
+    }
+    let (group, kind) = (group.to_owned(), kind.to_owned());
+    Err(ParameterError::Kind { group, kind })
+}
+
+/// A text of the user, as much of it as a message can hold.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -10,6 +10,8 @@ use weft_spiffe::TrustDomain;
 
 use super::{ADMIN_PORT, Deployed, Parameters, Settings, is_ours, ports, render};
 
+mod parameters;
+
 fn settings() -> Settings {
     Settings {
         image: "ghcr.io/weft-mesh/weft-proxy:0.1.0".to_owned(),
@@ -43,7 +45,7 @@ fn deployed(gateway: &Gateway, parameters: &Parameters) -> Deployed {
 fn parameters(data: Value) -> Result<Parameters, Vec<String>> {
     let named = "infrastructure: {parametersRef: {group: \"\", kind: ConfigMap, name: big}}";
     let map: ConfigMap = serde_json::from_value(json!({ "data": data })).expect("a ConfigMap");
-    Parameters::of(&gateway(named), |_| Some(&map))
+    Parameters::of(&gateway(named), &Parameters::default(), |_| Some(&map))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -278,7 +280,8 @@ fn parameters_nobody_knows_are_refused() {
 fn parameters_of_other_kinds_and_missing_ones_are_refused() {
     let refused = |reference: &str| {
         let gateway = gateway(&format!("infrastructure: {{parametersRef: {reference}}}"));
-        let errors = Parameters::of(&gateway, |_| None).expect_err("refused");
+        let errors = Parameters::of(&gateway, &Parameters::default(), |_| None);
+        let errors = errors.expect_err("refused");
         errors.iter().map(ToString::to_string).collect::<String>()
     };
     let kind = refused("{group: invalid.io, kind: InvalidParameters, name: invalid}");

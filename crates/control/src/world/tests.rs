@@ -40,7 +40,7 @@ fn service(spec: Value, status: Value) -> Event {
 const OURS: &str = "weft.dev/gateway-controller";
 
 fn world(events: Vec<Event>) -> (World, Settled) {
-    let mut world = World::new();
+    let mut world = World::new(true);
     let settled = settle(&mut world, events, None);
     (world, settled)
 }
@@ -52,8 +52,12 @@ fn settle(world: &mut World, events: Vec<Event>, acknowledged: Option<i64>) -> S
     world.settle(|_| acknowledged.into_iter().collect(), changes)
 }
 
-/// The Programmed condition of the Gateway: status and reason.
 fn programmed(world: &World) -> String {
+    condition(world, ConditionType::Programmed)
+}
+
+/// A condition of the Gateway: status and reason.
+fn condition(world: &World, type_: ConditionType) -> String {
     let key = ObjectKey::new("shop", "edge");
     let reference = ObjectRef::new(Kind::Gateway, key);
     let (_, wanted) = world.stated(&reference).expect("a status");
@@ -61,8 +65,8 @@ fn programmed(world: &World) -> String {
         panic!("not a Gateway");
     };
     let conditions = gateway.status.conditions.iter();
-    let mut conditions = conditions.filter(|it| it.is(ConditionType::Programmed));
-    let condition = conditions.next().expect("Programmed");
+    let mut conditions = conditions.filter(|it| it.is(type_));
+    let condition = conditions.next().expect("the condition");
     format!("{:?}/{}", condition.status, condition.reason)
 }
 
@@ -237,4 +241,87 @@ fn addresses_are_those_of_the_service() {
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(found.join(" "), expected, "{name}");
     }
+}
+
+/// A ConfigMap with parameters, and a Gateway that names it.
+fn parameters(data: Value) -> Event {
+    object(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": "shop", "name": "big" }, "data": data,
+    }))
+}
+
+fn gateway_with_parameters() -> Event {
+    object(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": { "namespace": "shop", "name": "edge", "uid": "1", "generation": 1 },
+        "spec": {
+            "gatewayClassName": "weft",
+            "infrastructure": { "parametersRef": { "group": "", "kind": "ConfigMap", "name": "big" } },
+            "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
+        },
+    }))
+}
+
+fn deploy_settings() -> crate::deploy::Settings {
+    crate::deploy::Settings {
+        image: "proxy:test".to_owned(),
+        control_plane: "control.test".to_owned(),
+        control_namespace: "weft-system".to_owned(),
+        trust_domain: TrustDomain::parse("cluster.local").expect("a trust domain"),
+        drain_delay: std::time::Duration::from_secs(1),
+        drain_limit: std::time::Duration::from_secs(1),
+    }
+}
+
+/// The replicas of the Gateway's Deployment; `None` when nothing is to be applied.
+fn replicas(world: &World) -> Option<Value> {
+    let name = Name::new("shop", "edge");
+    let mut wanted = world.deployments(&deploy_settings());
+    let wanted = wanted.remove(&name)?.expect("a Gateway with a uid");
+    Some(wanted.deployed.deployment["spec"]["replicas"].clone())
+}
+
+#[test]
+fn parameters_are_heeded_and_what_is_wrong_with_them_is_in_the_status() {
+    let (mut world, _) = world(vec![class(OURS), gateway_with_parameters()]);
+    let wanted = ObjectRef::new(Kind::ConfigMap, ObjectKey::new("shop", "big"));
+    assert!(world.referents().contains(&wanted), "it is read");
+    assert_eq!(
+        condition(&world, ConditionType::Accepted),
+        "False/InvalidParameters"
+    );
+    assert_eq!(replicas(&world), None, "nothing is applied");
+
+    settle(
+        &mut world,
+        vec![parameters(json!({ "replicas": "3" }))],
+        None,
+    );
+    assert_eq!(condition(&world, ConditionType::Accepted), "True/Accepted");
+    assert_eq!(replicas(&world), Some(json!(3)));
+
+    let typo = parameters(json!({ "replica": "3" }));
+    let settled = settle(&mut world, vec![typo], None);
+    assert_eq!(
+        condition(&world, ConditionType::Accepted),
+        "False/InvalidParameters"
+    );
+    assert_eq!(replicas(&world), None, "what was applied stands");
+    assert!(!settled.is_new, "proxies serve what they served");
+}
+
+#[test]
+fn without_a_deployer_nothing_holds_parameters() {
+    let mut world = World::new(false);
+    let events = vec![
+        class(OURS),
+        gateway_with_parameters(),
+        parameters(json!({})),
+    ];
+    settle(&mut world, events, None);
+    assert_eq!(
+        condition(&world, ConditionType::Accepted),
+        "False/InvalidParameters"
+    );
 }

@@ -9,7 +9,7 @@ use weft_store::Store;
 
 use super::{Attaching, Attachment, Detached, detached, wanted};
 use crate::{
-    gateway::{GatewayPlan, GatewayState},
+    gateway::GatewayPlan,
     listener::{ListenerPlan, NamespaceRule},
     notes,
 };
@@ -112,7 +112,7 @@ fn allowing<'a>(
 
 fn served<'a>(plan: &GatewayPlan, listeners: Vec<&'a ListenerPlan>) -> Sieved<'a> {
     let reason = Reason::NoMatchingParent;
-    if plan.state != GatewayState::Accepted {
+    if !plan.is_served() {
         let message = format!("Gateway {} is not accepted; see its status", plan.name);
         return Err(detached(&notes::PARENT_NOT_SERVED, "name", reason, message));
     }

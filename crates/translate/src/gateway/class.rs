@@ -33,10 +33,10 @@ pub(crate) fn ownership(input: Input<'_>, name: &str, findings: &mut Findings) -
     let class = input.store.gateway_classes().get("", name);
     let ours = class.filter(|class| class.spec.controller_name == input.scope.gateway_controller);
     if let Some(class) = ours {
-        return match parameters(&class.spec) {
+        return match parameters(input.scope, class) {
             Ok(()) => Ownership::Ours,
-            Err(_) => {
-                let message = format!("GatewayClass {name} is not accepted");
+            Err(rejection) => {
+                let message = format!("GatewayClass {name} is not accepted: {}", rejection.message);
                 findings.add(
                     &notes::GATEWAY_CLASS,
                     "spec.gatewayClassName",
@@ -74,12 +74,9 @@ pub(crate) fn class_status(
     if class.spec.controller_name != scope.gateway_controller {
         return None;
     }
-    let mut conditions = vec![accepted(
-        class,
-        &class.spec,
-        "Gateways of this class are served",
-    )];
-    note_parameters(&class.spec, findings);
+    let parameters = parameters(scope, class);
+    let message = "Gateways of this class are served";
+    let mut conditions = vec![accepted(class, parameters, message, findings)];
     conditions.push(supported_version(scope, class.generation()));
     Some(ClassStatus {
         conditions: keep_foreign(conditions, &class.status.conditions),
@@ -106,9 +103,8 @@ pub(crate) fn mesh_status(
     if !scope.has_mesh {
         return Some(no_mesh(mesh, findings));
     }
-    note_parameters(&mesh.spec, findings);
     let message = format!("Weft serves the mesh {}", mesh.name());
-    let conditions = vec![accepted(mesh, &mesh.spec, &message)];
+    let conditions = vec![accepted(mesh, unsupported(&mesh.spec), &message, findings)];
     Some(ClassStatus {
         conditions: keep_foreign(conditions, &mesh.status.conditions),
         supported_features: features::status_list(scope.channel, Speaker::Mesh),
@@ -132,9 +128,18 @@ fn no_mesh(mesh: &XMesh, findings: &mut Findings) -> ClassStatus {
     }
 }
 
-fn accepted(object: &impl Object, spec: &ClassSpec, message: &str) -> Condition {
-    let parameters = parameters(spec);
+/// `Accepted`, which depends on the parameters alone.
+fn accepted(
+    object: &impl Object,
+    parameters: Result<(), Rejection>,
+    message: &str,
+    findings: &mut Findings,
+) -> Condition {
     let result = parameters.as_ref().map(|()| message);
+    if let Err(rejection) = &parameters {
+        let (field, message) = ("spec.parametersRef", rejection.message.as_str());
+        findings.add(&notes::PARAMETERS_REF, field, message);
+    }
     verdict(
         ConditionType::Accepted,
         Reason::Accepted,
@@ -143,8 +148,21 @@ fn accepted(object: &impl Object, spec: &ClassSpec, message: &str) -> Condition 
     )
 }
 
-/// No kind of parameters exists yet, so that a reference to any is to an unsupported kind.
-fn parameters(spec: &ClassSpec) -> Result<(), Rejection> {
+/// Whether the deployer can use the parameters of a class, if there is a deployer.
+fn parameters(scope: &Scope, class: &GatewayClass) -> Result<(), Rejection> {
+    let Some(unusable) = &scope.unusable_parameters else {
+        return unsupported(&class.spec);
+    };
+    let refused = |why: &String| {
+        let message = format!("spec.parametersRef: {why}");
+        Err(Rejection::new(Reason::InvalidParameters.as_str(), message))
+    };
+    unusable.classes.get(class.name()).map_or(Ok(()), refused)
+}
+
+/// No kind holds parameters where nobody uses them, so that a reference to any is to an unsupported
+/// kind.
+fn unsupported(spec: &ClassSpec) -> Result<(), Rejection> {
     match &spec.parameters_ref {
         None => Ok(()),
         Some(reference) => Err(Rejection::new(
@@ -154,16 +172,6 @@ fn parameters(spec: &ClassSpec) -> Result<(), Rejection> {
                 reference.kind, reference.name
             ),
         )),
-    }
-}
-
-fn note_parameters(spec: &ClassSpec, findings: &mut Findings) {
-    if let Err(rejection) = parameters(spec) {
-        findings.add(
-            &notes::PARAMETERS_REF,
-            "spec.parametersRef",
-            rejection.message,
-        );
     }
 }
 

@@ -4,6 +4,8 @@
 use weft_api::{ConditionType, conditions};
 use weft_ir::Name;
 
+mod parameters;
+
 use crate::{
     ClassPolicy, GatewayFacts, Programming, Scope, Status,
     features::Channel,

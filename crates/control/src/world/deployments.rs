@@ -1,0 +1,110 @@
+//! What Gateways are to be given, and whether their parameters can be used.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weft_api::{
+    Condition, ConditionStatus, ConditionType, ConfigMap, Gateway, GatewayClass, Kind, Object,
+    ObjectKey, ObjectRef,
+};
+use weft_ir::Name;
+use weft_translate::{Status, UnusableParameters};
+
+use super::World;
+use crate::{
+    deploy::{self, ParameterError, Parameters, RenderError},
+    deployer::Wanted,
+};
+
+impl World {
+    /// What each accepted Gateway is to be given, or why that cannot be said.
+    pub(crate) fn deployments(
+        &self,
+        settings: &deploy::Settings,
+    ) -> BTreeMap<Name, Result<Arc<Wanted>, RenderError>> {
+        let wanted = |gateway: &Arc<Gateway>| {
+            let name = Name::new(gateway.namespace(), gateway.name());
+            let parameters = self.parameters.get(&name)?;
+            let ports = deploy::ports(&gateway.spec.listeners);
+            let deployed = deploy::render(gateway, &ports, parameters, settings);
+            let gateway = Arc::clone(gateway);
+            let wanted = deployed.map(|deployed| Arc::new(Wanted { gateway, deployed }));
+            Some((name, wanted))
+        };
+        let accepted = self.our_gateways().filter(|gateway| self.accepts(gateway));
+        accepted.filter_map(wanted).collect()
+    }
+
+    fn accepts(&self, gateway: &Gateway) -> bool {
+        let reference = ObjectRef::new(Kind::Gateway, gateway.key());
+        let status = self.output.statuses.get(&reference);
+        let Some(Status::Gateway(status)) = status.map(AsRef::as_ref) else {
+            return false;
+        };
+        let is_accepted = |condition: &Condition| {
+            condition.is(ConditionType::Accepted) && condition.status == ConditionStatus::True
+        };
+        status.conditions.iter().any(is_accepted)
+    }
+
+    /// The ConfigMaps with parameters.
+    pub(super) fn parameter_maps(&self) -> impl Iterator<Item = ObjectRef> {
+        let of_gateways = self
+            .our_gateways()
+            .filter_map(|gateway| Parameters::referred(gateway).ok()?);
+        let of_classes = self
+            .our_classes()
+            .filter_map(|class| Parameters::referred_by_class(class).ok()?);
+        let keys = of_gateways.chain(of_classes);
+        keys.map(|key| ObjectRef::new(Kind::ConfigMap, key))
+    }
+
+    /// Reads the parameters of classes and Gateways of ours, if somebody deploys these. A Gateway of
+    /// a class whose parameters cannot be used has none either.
+    pub(super) fn judge_parameters(&mut self) {
+        if self.scope.unusable_parameters.is_none() {
+            return;
+        }
+        let mut unusable = UnusableParameters::default();
+        let mut of_classes = BTreeMap::new();
+        for class in self.our_classes() {
+            match Parameters::of_class(class, |key| self.config_map(key)) {
+                Ok(parameters) => {
+                    of_classes.insert(class.name(), parameters);
+                }
+                Err(errors) => {
+                    let why = ParameterError::list(&errors);
+                    unusable.classes.insert(class.name().to_owned(), why);
+                }
+            }
+        }
+        let mut usable = BTreeMap::new();
+        for gateway in self.our_gateways() {
+            let Some(of_class) = of_classes.get(&*gateway.spec.gateway_class_name) else {
+                continue;
+            };
+            let name = Name::new(gateway.namespace(), gateway.name());
+            match Parameters::of(gateway, of_class, |key| self.config_map(key)) {
+                Ok(parameters) => {
+                    usable.insert(name, parameters);
+                }
+                Err(errors) => {
+                    let why = ParameterError::list(&errors);
+                    unusable.gateways.insert(name, why);
+                }
+            }
+        }
+        self.parameters = usable;
+        self.scope.unusable_parameters = Some(unusable);
+    }
+
+    fn our_classes(&self) -> impl Iterator<Item = &Arc<GatewayClass>> {
+        let ours = &self.scope.gateway_controller;
+        let classes = self.store.gateway_classes().iter();
+        classes.filter(move |class| class.spec.controller_name == *ours)
+    }
+
+    fn config_map(&self, key: &ObjectKey) -> Option<&ConfigMap> {
+        let maps = self.store.config_maps();
+        maps.get(key.namespace(), key.name()).map(AsRef::as_ref)
+    }
+}
