@@ -22,6 +22,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
+	keepDescriptors()
 	p := plan{}
 	flag.StringVar(&p.kube, "kube", "", "binary with the programs of Kubernetes")
 	flag.IntVar(&p.nodes, "nodes", 2, "number of nodes, at most nine")

@@ -36,6 +36,17 @@ func startTime(pid int) string {
 	return fields[19]
 }
 
+// keepDescriptors keeps what somebody has left open to us, such as a lock, from the daemons, which
+// would hold it for as long as the cluster is up.
+func keepDescriptors() {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
 // start runs a daemon in a session of its own, with its output in log/NAME.log and its identity
 // in run/NAME.pid.
 func start(name string, args ...string) error {
