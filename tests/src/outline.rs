@@ -138,10 +138,10 @@ fn service_table(text: &mut String, service: &Service, is_own: bool) {
 
 /// One line per route: its rules and the hosts it is served for.
 fn route_set(text: &mut String, indent: &str, routes: &Arc<RouteSet>) {
-    for RouteEntry {
-        hostnames, rules, ..
-    } in routes.entries()
-    {
+    for entry in routes.entries() {
+        let RouteEntry {
+            hostnames, rules, ..
+        } = entry.as_ref();
         let Some(first) = rules.first() else { continue };
         let indexes: Vec<String> = rules.iter().map(|rule| rule.index.to_string()).collect();
         let _ = write!(text, "{indent}{} rule {}", first.route, indexes.join(" "));

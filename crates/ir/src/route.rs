@@ -6,9 +6,14 @@ mod index;
 mod parts;
 mod precedence;
 mod ranked;
+mod splice;
 mod table;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -16,10 +21,11 @@ pub use self::precedence::Step;
 use self::{
     index::{Candidate, Index, Span},
     precedence::Precedence,
+    splice::Splice,
 };
 use crate::{
-    GrpcMatch, Hostname, HttpMatch, Matches, Outcome, PathMatch, Recorder, RequestView, RouteKind,
-    Rule, Tried, explain::Miss, matching::call_of,
+    GrpcMatch, Hostname, HttpMatch, Matches, Outcome, PathMatch, Recorder, RequestView, RouteId,
+    RouteKind, Rule, Tried, explain::Miss, matching::call_of,
 };
 
 /// A route as one listener or frontend sees it. All of its rules are of one route.
@@ -43,13 +49,14 @@ pub struct RouteEntry {
 /// Finding costs the same with one route as with ten thousand: it depends on the labels of the host,
 /// the elements of the path, and on how many matches tell requests apart by other means than host
 /// and path. Regular expressions on paths are tried one after the other.
+///
+/// The index that finding needs is made when it is first needed: whoever only keeps or sends a set
+/// pays neither its time nor its memory.
 #[derive(Default)]
 pub struct RouteSet {
-    entries: Vec<RouteEntry>,
+    entries: Vec<Arc<RouteEntry>>,
     rules: Vec<Arc<Rule>>,
-    index: Index,
-    has_grpc: bool,
-    restricts_by_path: bool,
+    index: OnceLock<Arc<Index>>,
 }
 
 /// The match that serves a request.
@@ -63,60 +70,55 @@ pub struct Winner {
 
 impl RouteSet {
     /// The set of these entries. The order of entries does not matter: an equal set results.
-    pub fn new(mut entries: Vec<RouteEntry>) -> Self {
-        entries.retain(|entry| !entry.rules.is_empty());
-        for entry in &mut entries {
-            entry.hostnames.sort();
-            entry.hostnames.dedup();
-            entry.rules.sort_by(|a, b| identity(a).cmp(&identity(b)));
-        }
-        entries.sort_by(|a, b| {
-            let rules = a
-                .rules
-                .iter()
-                .map(identity)
-                .cmp(b.rules.iter().map(identity));
-            rules.then_with(|| (&a.hostnames, a.created).cmp(&(&b.hostnames, b.created)))
-        });
-        entries.shrink_to_fit();
-
-        // In order already, unless two entries hold rules of one route.
-        let mut all: Vec<(&Arc<Rule>, usize)> = (entries.iter().enumerate())
-            .flat_map(|(at, entry)| entry.rules.iter().map(move |rule| (rule, at)))
-            .collect();
-        all.sort_by(|(a, _), (b, _)| identity(a).cmp(&identity(b)));
-        let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(all.len());
-        let mut attached = Vec::with_capacity(all.len());
-        for (rule, entry) in all {
-            if rules
-                .last()
-                .is_none_or(|last| identity(last) != identity(rule))
-            {
-                rules.push(Arc::clone(rule));
-            }
-            attached.push((index::number(rules.len() - 1), index::number(entry)));
-        }
-        let has_grpc = rules.iter().any(|rule| rule.route.kind == RouteKind::Grpc);
-        let index = build::index(
-            Source {
-                entries: &entries,
-                rules: &rules,
-                has_grpc,
-            },
-            &attached,
-        );
-        let restricts_by_path = rules.iter().any(|rule| restricts_by_path(&rule.matches));
+    pub fn new(entries: Vec<RouteEntry>) -> Self {
+        let entries = ordered(entries);
+        let rules = rules_of(&entries);
         Self {
             entries,
             rules,
-            index,
-            has_grpc,
-            restricts_by_path,
+            index: OnceLock::new(),
         }
     }
 
+    /// The set with other entries for some routes; a route without entries is taken out. Costs a copy
+    /// of two lists of pointers. If the new entries match the requests that the old ones matched, as
+    /// after a change of weights, backends or filters, the index is shared too.
+    #[must_use]
+    pub fn replace(&self, changed: BTreeMap<Arc<RouteId>, Vec<RouteEntry>>) -> Self {
+        let mut entries = Splice::new(&self.entries, changed.len());
+        let mut rules = Splice::new(&self.rules, changed.len());
+        let mut finds_alike = true;
+        for (route, new) in changed {
+            let new = ordered(new);
+            let old = self.entries_of(&route);
+            finds_alike &= old.len() == new.len()
+                && old.iter().zip(&new).all(|(old, new)| old.matches_like(new));
+            rules.put(rules_of(&new), |rule| rule.route.as_ref().cmp(&route));
+            entries.put(new, |entry| entry.compare_to(&route));
+        }
+        Self {
+            entries: entries.finish(),
+            rules: rules.finish(),
+            index: if finds_alike {
+                self.index.clone()
+            } else {
+                OnceLock::new()
+            },
+        }
+    }
+
+    /// Makes the index, if there is none yet, so that no request has to wait for it.
+    pub fn prepare(&self) {
+        self.index();
+    }
+
+    fn index(&self) -> &Index {
+        self.index
+            .get_or_init(|| Arc::new(build::index(&self.entries, &self.rules)))
+    }
+
     /// The entries, in the order of their routes.
-    pub fn entries(&self) -> &[RouteEntry] {
+    pub fn entries(&self) -> &[Arc<RouteEntry>] {
         &self.entries
     }
 
@@ -133,17 +135,19 @@ impl RouteSet {
 
     /// Whether a rule comes from a route of this kind.
     pub fn has(&self, kind: RouteKind) -> bool {
-        match kind {
-            RouteKind::Grpc => self.has_grpc,
-            RouteKind::Http => self.rules.iter().any(|rule| rule.route.kind == kind),
-        }
+        // In the order of their kinds.
+        let ends = match kind {
+            RouteKind::Http => self.rules.first(),
+            RouteKind::Grpc => self.rules.last(),
+        };
+        ends.is_some_and(|rule| rule.route.kind == kind)
     }
 
     /// Whether some match looks at the path: any path match but `PathPrefix` of `/`, any gRPC
     /// method match. If so, a path with encoded separators must be refused
     /// ([`Normalised::encoded_separator`](crate::Normalised::encoded_separator)).
     pub fn restricts_by_path(&self) -> bool {
-        self.restricts_by_path
+        self.index().restricts_by_path
     }
 
     /// The match that serves `request`, or `None` if no rule takes it (404, gRPC UNIMPLEMENTED).
@@ -152,7 +156,7 @@ impl RouteSet {
     /// gRPC call tries GRPCRoutes, then HTTPRoutes; other requests only HTTPRoutes. Does not
     /// allocate unless the recorder asks for every match.
     pub fn find<R: Recorder>(&self, request: &RequestView<'_>, recorder: &mut R) -> Option<Winner> {
-        let found = self.index.find(self.source(), request);
+        let found = self.index().find(self.source(), request);
         if R::EXHAUSTIVE {
             self.explain(request, found, recorder);
         } else if let Some(Candidate { rule, matched }) = found {
@@ -169,7 +173,6 @@ impl RouteSet {
         Source {
             entries: &self.entries,
             rules: &self.rules,
-            has_grpc: self.has_grpc,
         }
     }
 
@@ -250,23 +253,45 @@ impl RouteSet {
 type Reached = ((usize, usize), Option<i64>);
 
 /// What identifies a rule across tables.
-fn identity(rule: &Arc<Rule>) -> (&crate::RouteId, u16) {
+fn identity(rule: &Arc<Rule>) -> (&RouteId, u16) {
     (&rule.route, rule.index)
 }
 
-fn restricts_by_path(matches: &Matches) -> bool {
-    match matches {
-        Matches::Http(list) => list.iter().any(|matched| matched.path.restricts()),
-        Matches::Grpc(list) => list.iter().any(GrpcMatch::restricts_path),
+/// Entries as a set holds them: in order, and without those that have no rule.
+fn ordered(mut entries: Vec<RouteEntry>) -> Vec<Arc<RouteEntry>> {
+    entries.retain(|entry| !entry.rules.is_empty());
+    for entry in &mut entries {
+        entry.hostnames.sort();
+        entry.hostnames.dedup();
+        entry.rules.sort_by(|a, b| identity(a).cmp(&identity(b)));
     }
+    entries.sort_by(|a, b| {
+        let rules = a
+            .rules
+            .iter()
+            .map(identity)
+            .cmp(b.rules.iter().map(identity));
+        rules.then_with(|| (&a.hostnames, a.created).cmp(&(&b.hostnames, b.created)))
+    });
+    entries.into_iter().map(Arc::new).collect()
+}
+
+/// The rules of entries in order, each once.
+fn rules_of(entries: &[Arc<RouteEntry>]) -> Vec<Arc<Rule>> {
+    let rules = entries.iter().flat_map(|entry| &entry.rules);
+    let mut rules: Vec<Arc<Rule>> = rules.cloned().collect();
+    // In order already, unless two entries hold rules of one route.
+    rules.sort_by(|a, b| identity(a).cmp(&identity(b)));
+    rules.dedup_by(|b, a| identity(a) == identity(b));
+    rules.shrink_to_fit();
+    rules
 }
 
 /// Where the numbers of the index lead.
 #[derive(Clone, Copy)]
 struct Source<'a> {
-    entries: &'a [RouteEntry],
+    entries: &'a [Arc<RouteEntry>],
     rules: &'a [Arc<Rule>],
-    has_grpc: bool,
 }
 
 impl<'a> Source<'a> {
@@ -321,7 +346,10 @@ impl PartialEq for RouteEntry {
 
 impl PartialEq for RouteSet {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || self.entries == other.entries
+        std::ptr::eq(self, other)
+            || self.entries.len() == other.entries.len()
+                && (self.entries.iter().zip(&other.entries))
+                    .all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
     }
 }
 
@@ -343,7 +371,7 @@ impl Serialize for RouteSet {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Entries<'a> {
-            entries: &'a [RouteEntry],
+            entries: &'a [Arc<RouteEntry>],
         }
         Entries {
             entries: &self.entries,

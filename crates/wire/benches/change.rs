@@ -96,22 +96,29 @@ fn configuration(entries: &[RouteEntry]) -> Configuration {
     }
 }
 
-/// 5,000 routes; the same with one of them edited; the same with one pod less.
+/// 5,000 routes; the same with a weight of one of them changed; the same with another host of one; the
+/// same with one pod less.
 struct World {
     all: Configuration,
-    edited: Configuration,
+    weighted: Configuration,
+    moved: Configuration,
     scaled: Configuration,
     entries: Vec<RouteEntry>,
 }
 
 fn world() -> World {
-    let mut entries: Vec<RouteEntry> = (0..ROUTES).map(|at| entry(at, 1)).collect();
+    let entries: Vec<RouteEntry> = (0..ROUTES).map(|at| entry(at, 1)).collect();
     let all = configuration(&entries);
-    entries[ROUTES / 2] = entry(ROUTES / 2, 2);
-    let edited = Configuration {
-        tables: configuration(&entries).tables,
-        ..all.clone()
+    let edited = |edit: &dyn Fn(&mut RouteEntry)| {
+        let mut entries = entries.clone();
+        edit(&mut entries[ROUTES / 2]);
+        Configuration {
+            tables: configuration(&entries).tables,
+            ..all.clone()
+        }
     };
+    let weighted = edited(&|it| *it = entry(ROUTES / 2, 2));
+    let moved = edited(&|it| it.hostnames = entry(ROUTES, 1).hostnames);
     let mut scaled = all.clone();
     let set = Arc::make_mut(&mut scaled.endpoints)
         .get_mut(&port(7))
@@ -119,7 +126,8 @@ fn world() -> World {
     *set = Arc::new(EndpointSet::new(set.all()[1..].to_vec()));
     World {
         all,
-        edited,
+        weighted,
+        moved,
         scaled,
         entries,
     }
@@ -127,6 +135,16 @@ fn world() -> World {
 
 fn disassembler() -> Disassembler {
     Disassembler::new(Scope::Gateway(gateway_name()))
+}
+
+/// What a data path does with every set it gets.
+fn prepare(configuration: &Configuration) {
+    let gateways = configuration.tables.gateways.values();
+    for port in gateways.flat_map(|gateway| &gateway.ports) {
+        for listener in &port.listeners {
+            listener.routes.prepare();
+        }
+    }
 }
 
 fn everything(criterion: &mut Criterion) {
@@ -143,8 +161,11 @@ fn everything(criterion: &mut Criterion) {
     });
     criterion.bench_function("the index of the set alone", |bencher| {
         bencher.iter_batched(
-            || entries.clone(),
-            |entries| RouteSet::new(entries).rules().len(),
+            || RouteSet::new(entries.clone()),
+            |set| {
+                set.prepare();
+                set
+            },
             BatchSize::LargeInput,
         );
     });
@@ -152,7 +173,12 @@ fn everything(criterion: &mut Criterion) {
 
 fn one_change(criterion: &mut Criterion) {
     let world = world();
-    for (name, changed) in [("route", &world.edited), ("pod", &world.scaled)] {
+    let changes = [
+        ("weight", &world.weighted),
+        ("host", &world.moved),
+        ("pod", &world.scaled),
+    ];
+    for (name, changed) in changes {
         let mut sender = disassembler();
         let before = sender.update(&world.all).clone();
         let after = sender.update(changed).clone();
@@ -166,15 +192,22 @@ fn one_change(criterion: &mut Criterion) {
         criterion.bench_function(&format!("one {name}: diff"), |bencher| {
             bencher.iter(|| diff(black_box(&before), black_box(&after)).upserts.len());
         });
-        let (mut receiver, _) = Assembler::load(&before);
         let (there, back) = (diff(&before, &after), diff(&after, &before));
-        let mut turn = [&there, &back].into_iter().cycle();
-        criterion.bench_function(&format!("one {name}: apply"), |bencher| {
-            bencher.iter(|| {
-                let difference = turn.next().unwrap_or(&there);
-                receiver.apply(difference).problems.len()
+        for (what, is_serving) in [("apply", false), ("apply and be ready to serve", true)] {
+            let (mut receiver, mut in_force) = Assembler::load(&before);
+            let mut turn = [&there, &back].into_iter().cycle();
+            criterion.bench_function(&format!("one {name}: {what}"), |bencher| {
+                bencher.iter(|| {
+                    // The configuration before stays in force until the new one replaces it.
+                    let applied = receiver.apply(turn.next().unwrap_or(&there));
+                    if is_serving {
+                        prepare(&applied.configuration);
+                    }
+                    in_force = applied;
+                });
             });
-        });
+            black_box(&in_force);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turning tables into live views, reusing every part that did not change.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use weft_balance::WeightedSplit;
 use weft_ir::{
@@ -52,11 +52,10 @@ impl State {
             }) if *client_certificate == origin.client_certificate => listeners.as_slice(),
             _ => &[],
         };
-        let known = known_rules(old_routes.iter().map(Arc::as_ref));
         let listeners = port
             .listeners
             .iter()
-            .map(|listener| self.routes(&origin, &listener.routes, old_routes, &known))
+            .map(|listener| self.routes(&origin, &listener.routes, old_routes))
             .collect();
         self.view(
             &origin,
@@ -92,10 +91,9 @@ impl State {
             }) => std::slice::from_ref(routes),
             _ => &[],
         };
-        let known = known_rules(old_routes.iter().map(Arc::as_ref));
         let routes = match frontend.group(client_namespace) {
             Group::Consumer(set) | Group::Producer(set) => {
-                Some(self.routes(&origin, set, old_routes, &known))
+                Some(self.routes(&origin, set, old_routes))
             }
             Group::PassThrough => None,
         };
@@ -140,15 +138,17 @@ impl State {
         origin: &Origin,
         set: &Arc<RouteSet>,
         old: &[Arc<LiveRoutes>],
-        known: &HashMap<*const Rule, Arc<LiveRule>>,
     ) -> Arc<LiveRoutes> {
         if let Some(same) = old.iter().find(|routes| Arc::ptr_eq(&routes.set, set)) {
             return Arc::clone(same);
         }
+        // Here, and not when the first request asks.
+        set.prepare();
+        let mut known = Known::new(old);
         let rules = set
             .rules()
             .iter()
-            .map(|rule| match known.get(&Arc::as_ptr(rule)) {
+            .map(|rule| match known.take(rule) {
                 Some(live) => Arc::clone(live),
                 None => Arc::new(self.rule(origin, rule)),
             })
@@ -272,12 +272,46 @@ pub(super) fn backend_labels(port: &ServicePort) -> BackendLabels {
     }
 }
 
-/// The live rules of old route sets, by the identity of their rule.
-fn known_rules<'a>(
-    routes: impl Iterator<Item = &'a LiveRoutes>,
-) -> HashMap<*const Rule, Arc<LiveRule>> {
-    routes
-        .flat_map(|routes| &routes.rules)
-        .map(|live| (Arc::as_ptr(&live.rule), Arc::clone(live)))
-        .collect()
+/// The live rules of old route sets. They are asked for in their order, so that a rule that did not
+/// change costs a comparison of pointers.
+struct Known<'a> {
+    /// Each with the place where the next rule is expected.
+    sets: Vec<(&'a [Arc<LiveRule>], usize)>,
+    /// The set that had the last one.
+    last: usize,
+}
+
+impl<'a> Known<'a> {
+    fn new(old: &'a [Arc<LiveRoutes>]) -> Self {
+        let sets = old.iter().map(|routes| (routes.rules.as_slice(), 0));
+        Self {
+            sets: sets.collect(),
+            last: 0,
+        }
+    }
+
+    /// What is live of this very rule.
+    fn take(&mut self, rule: &Arc<Rule>) -> Option<&'a Arc<LiveRule>> {
+        let is_it = |live: &&Arc<LiveRule>| Arc::ptr_eq(&live.rule, rule);
+        if let Some((rules, next)) = self.sets.get_mut(self.last)
+            && let Some(live) = rules.get(*next).filter(is_it)
+        {
+            *next += 1;
+            return Some(live);
+        }
+        let identity = (rule.route.as_ref(), rule.index);
+        let found = (0..).zip(&mut self.sets).find_map(|(set, (rules, next))| {
+            let at = rules.binary_search_by(|live| {
+                let Rule { route, index, .. } = live.rule.as_ref();
+                (route.as_ref(), *index).cmp(&identity)
+            });
+            // What stood in the place of a changed rule has been passed as well.
+            *next = at.map_or_else(|at| at, |at| at + 1);
+            let live = rules.get(at.ok()?).filter(is_it)?;
+            Some((set, live))
+        });
+        let (set, live) = found?;
+        self.last = set;
+        Some(live)
+    }
 }

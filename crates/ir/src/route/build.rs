@@ -1,8 +1,11 @@
 //! Building the index of a set.
 
+use std::sync::Arc;
+
 use super::{
-    Source,
+    RouteEntry, Source,
     hosts::Hosts,
+    identity,
     index::{
         Bucket, Candidate, Group, Index, Keyed, NONE, Node, Span, call_hash, element_hash, number,
         path_hash,
@@ -10,7 +13,7 @@ use super::{
     precedence::Precedence,
     table::Table,
 };
-use crate::{GrpcMatch, GrpcMethodMatch, HttpMatch, Matches, PathMatch, RouteKind};
+use crate::{GrpcMatch, GrpcMethodMatch, HttpMatch, Matches, PathMatch, RouteKind, Rule};
 
 /// A candidate on its way to its place.
 struct Draft<'a> {
@@ -37,11 +40,11 @@ enum Place<'a> {
 /// Up to this many HTTP matches a group has no tables.
 const FEW: usize = 4;
 
-/// The index over the entries and rules of `source`. `attached` has, for each rule in order and each
-/// entry that holds it, the numbers of the rule and the entry.
-pub(super) fn index(source: Source<'_>, attached: &[(u32, u32)]) -> Index {
-    let mut hosts = Hosts::for_entries(source.entries);
-    let mut drafts = drafts(source, attached, &mut hosts);
+/// The index over entries in order and their rules.
+pub(super) fn index(entries: &[Arc<RouteEntry>], rules: &[Arc<Rule>]) -> Index {
+    let source = Source { entries, rules };
+    let mut hosts = Hosts::for_entries(entries);
+    let mut drafts = drafts(source, &attached(source), &mut hosts);
     gather_few(&mut drafts, hosts.len());
     drafts.sort_unstable_by(|a, b| {
         let place = (a.group, a.place).cmp(&(b.group, b.place));
@@ -62,6 +65,8 @@ pub(super) fn index(source: Source<'_>, attached: &[(u32, u32)]) -> Index {
         exact_paths: Table::for_entries(count(|place| matches!(place, Place::ExactPath(_)))),
         calls: Table::for_entries(count(|place| matches!(place, Place::ExactCall(..)))),
         elements: Table::for_entries(drafts.iter().map(elements).sum()),
+        has_grpc: rules.iter().any(|rule| rule.route.kind == RouteKind::Grpc),
+        restricts_by_path: rules.iter().any(|rule| restricts_by_path(&rule.matches)),
         ..Index::default()
     };
     let mut start = 0;
@@ -78,6 +83,39 @@ pub(super) fn index(source: Source<'_>, attached: &[(u32, u32)]) -> Index {
     index.nodes.shrink_to_fit();
     index.keyed.shrink_to_fit();
     index
+}
+
+fn restricts_by_path(matches: &Matches) -> bool {
+    match matches {
+        Matches::Http(list) => list.iter().any(|matched| matched.path.restricts()),
+        Matches::Grpc(list) => list.iter().any(GrpcMatch::restricts_path),
+    }
+}
+
+/// For each rule in order and each entry that holds it, the numbers of the rule and the entry.
+fn attached(source: Source<'_>) -> Vec<(u32, u32)> {
+    let mut attached = Vec::with_capacity(source.rules.len());
+    let mut next = 0;
+    // Entries of one route follow each other; one mostly has the next rules.
+    for (entry, RouteEntry { rules, .. }) in (0..).zip(source.entries.iter().map(Arc::as_ref)) {
+        for rule in rules {
+            let is_next = |known: &&Arc<Rule>| Arc::ptr_eq(known, rule);
+            let at = match source.rules.get(next).filter(is_next) {
+                Some(_) => next,
+                None => {
+                    let known = |known: &Arc<Rule>| identity(known).cmp(&identity(rule));
+                    let Ok(at) = source.rules.binary_search_by(known) else {
+                        continue;
+                    };
+                    at
+                }
+            };
+            next = at + 1;
+            attached.push((number(at), entry));
+        }
+    }
+    attached.sort_unstable();
+    attached
 }
 
 fn drafts<'a>(source: Source<'a>, attached: &[(u32, u32)], hosts: &mut Hosts) -> Vec<Draft<'a>> {

@@ -1,5 +1,7 @@
 //! From the host of a request to the groups of candidates that serve it.
 
+use std::sync::Arc;
+
 use super::{
     RouteEntry,
     index::number,
@@ -31,7 +33,7 @@ struct Place {
 
 impl Hosts {
     /// Room for every hostname of `entries`.
-    pub(super) fn for_entries(entries: &[RouteEntry]) -> Self {
+    pub(super) fn for_entries(entries: &[Arc<RouteEntry>]) -> Self {
         let hostnames = || entries.iter().flat_map(|entry| &entry.hostnames);
         let exact = hostnames()
             .filter(|name| matches!(name, Hostname::Exact(_)))
@@ -45,8 +47,8 @@ impl Hosts {
     }
 
     /// Appends the group numbers of entry number `entry` to `groups`, making groups as needed.
-    pub(super) fn add(&mut self, entries: &[RouteEntry], entry: usize, groups: &mut Vec<u32>) {
-        let Some(RouteEntry { hostnames, .. }) = entries.get(entry) else {
+    pub(super) fn add(&mut self, entries: &[Arc<RouteEntry>], entry: usize, groups: &mut Vec<u32>) {
+        let Some(RouteEntry { hostnames, .. }) = entries.get(entry).map(Arc::as_ref) else {
             return;
         };
         for (at, hostname) in hostnames.iter().enumerate() {
@@ -77,7 +79,7 @@ impl Hosts {
     /// The groups that serve `host`, most specific hostname first.
     pub(super) fn groups<'a>(
         &'a self,
-        entries: &'a [RouteEntry],
+        entries: &'a [Arc<RouteEntry>],
         host: &'a str,
     ) -> impl Iterator<Item = u32> + 'a {
         let look_up = move |table: &Table, text: &str| {
@@ -98,7 +100,7 @@ impl Hosts {
         exact.into_iter().chain(wildcards).chain(self.any)
     }
 
-    fn group_of(&mut self, entries: &[RouteEntry], hostname: &Hostname, place: Place) -> u32 {
+    fn group_of(&mut self, entries: &[Arc<RouteEntry>], hostname: &Hostname, place: Place) -> u32 {
         let (table, text) = match hostname {
             Hostname::Exact(host) => (&self.exact, host),
             Hostname::Wildcard(suffix) => (&self.wildcard, suffix),
@@ -120,7 +122,7 @@ impl Hosts {
     }
 
     /// Host or suffix of a group.
-    fn text<'a>(&self, entries: &'a [RouteEntry], group: u32) -> Option<&'a str> {
+    fn text<'a>(&self, entries: &'a [Arc<RouteEntry>], group: u32) -> Option<&'a str> {
         let place = self.places.get(group as usize)?;
         match entries
             .get(place.entry as usize)?

@@ -87,6 +87,9 @@ pub(super) struct Index {
     pub(super) elements: Table,
     /// Whether some group has matches with conditions of a newer version.
     pub(super) has_unsupported: bool,
+    pub(super) has_grpc: bool,
+    /// Whether some match looks at the path.
+    pub(super) restricts_by_path: bool,
 }
 
 impl Index {
@@ -94,7 +97,7 @@ impl Index {
     /// repeated header or an escaped query value.
     pub(super) fn find(&self, source: Source<'_>, request: &RequestView<'_>) -> Option<Candidate> {
         let groups = || self.hosts.groups(source.entries, request.host);
-        let is_call = source.has_grpc && request.is_grpc();
+        let is_call = self.has_grpc && request.is_grpc();
         if is_call {
             let call = call_of(request.path);
             let found = groups().find_map(|group| self.find_call(source, group, call, request));

@@ -1,6 +1,6 @@
 //! Sets taken apart into their routes, for whoever sends them in pieces.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{RouteEntry, RouteSet};
 use crate::RouteId;
@@ -9,6 +9,24 @@ impl RouteEntry {
     /// The route of the rules; `None` if there are none, which no entry of a set is.
     pub fn route(&self) -> Option<&Arc<RouteId>> {
         self.rules.first().map(|rule| &rule.route)
+    }
+
+    /// Where the entry stands relative to those of `route`.
+    pub(super) fn compare_to(&self, route: &RouteId) -> Ordering {
+        // No entry of a set is without a route.
+        self.route()
+            .map_or(Ordering::Less, |mine| mine.as_ref().cmp(route))
+    }
+
+    /// Whether both match the same requests, with the same precedence and by the same positions.
+    pub(super) fn matches_like(&self, other: &Self) -> bool {
+        self.hostnames == other.hostnames
+            && self.created == other.created
+            && self.rules.len() == other.rules.len()
+            && (self.rules.iter().zip(&other.rules)).all(|(mine, theirs)| {
+                mine.index == theirs.index
+                    && (Arc::ptr_eq(mine, theirs) || mine.matches == theirs.matches)
+            })
     }
 
     /// Equality that takes shared rules for equal and all others for different.
@@ -22,13 +40,12 @@ impl RouteEntry {
 
 impl RouteSet {
     /// The entries of one route: one at most, in sets that `translate` makes. Costs a binary search.
-    pub fn entries_of(&self, route: &RouteId) -> &[RouteEntry] {
-        let key = |entry: &RouteEntry| entry.route().map(|found| found.as_ref().cmp(route));
+    pub fn entries_of(&self, route: &RouteId) -> &[Arc<RouteEntry>] {
         let start = self
             .entries
-            .partition_point(|entry| key(entry).is_some_and(|order| order.is_lt()));
+            .partition_point(|entry| entry.compare_to(route).is_lt());
         let rest = self.entries.get(start..).unwrap_or_default();
-        let count = rest.partition_point(|entry| key(entry).is_some_and(|order| order.is_eq()));
+        let count = rest.partition_point(|entry| entry.compare_to(route).is_eq());
         rest.get(..count).unwrap_or_default()
     }
 
@@ -39,7 +56,7 @@ impl RouteSet {
         let (mut mine, mut theirs) = (self.entries.as_slice(), old.entries.as_slice());
         loop {
             let differing = match (mine, theirs) {
-                ([a, my_rest @ ..], [b, their_rest @ ..]) if a.shares(b) => {
+                ([a, my_rest @ ..], [b, their_rest @ ..]) if Arc::ptr_eq(a, b) || a.shares(b) => {
                     (mine, theirs) = (my_rest, their_rest);
                     continue;
                 }

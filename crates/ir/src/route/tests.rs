@@ -3,6 +3,7 @@
 mod parts;
 mod precedence;
 mod reference;
+mod replace;
 mod sets;
 
 use crate::{

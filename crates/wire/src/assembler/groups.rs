@@ -68,24 +68,15 @@ impl Groups {
         let mut changed = Vec::new();
         for (parent, mut routes) in std::mem::take(&mut self.dirty) {
             let old = self.sets.get(&parent).cloned().unwrap_or_default();
-            routes.retain(|id, entries| old.entries_of(id) != entries.as_slice());
+            routes.retain(|id, entries| !is_same(old.entries_of(id), entries));
             if routes.is_empty() {
                 continue;
             }
-            let kept = old.entries().iter().filter(|entry| {
-                let route = entry.route();
-                route.is_none_or(|route| !routes.contains_key(route))
-            });
-            let kept: Vec<RouteEntry> = kept.cloned().collect();
-            let entries: Vec<RouteEntry> = kept
-                .into_iter()
-                .chain(routes.into_values().flatten())
-                .collect();
-            if entries.is_empty() {
+            let new = old.replace(routes);
+            if new.is_empty() {
                 self.sets.remove(&parent);
             } else {
-                self.sets
-                    .insert(parent.clone(), Arc::new(RouteSet::new(entries)));
+                self.sets.insert(parent.clone(), Arc::new(new));
             }
             changed.push(parent);
         }
@@ -170,6 +161,10 @@ fn shared<T: PartialEq>(
         Some(old) if alike(old, &new) && **old == new => old.clone(),
         _ => Arc::new(new),
     }
+}
+
+fn is_same(old: &[Arc<RouteEntry>], new: &[RouteEntry]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| **old == *new)
 }
 
 fn same<T>(old: &[Arc<T>], new: &[Arc<T>]) -> bool {

@@ -51,7 +51,7 @@ impl Places {
         let entries = parents.flat_map(|parent| {
             let set = self.sets.get(parent);
             let entries = set.map(|set| set.entries_of(route)).unwrap_or_default();
-            entries.iter().map(move |entry| (parent, entry))
+            entries.iter().map(move |entry| (parent, entry.as_ref()))
         });
         entries.collect()
     }
