@@ -28,6 +28,8 @@ pub(crate) enum Package {
     Go(&'static str),
     /// A package of PyPI, with its version: `PACKAGE==VERSION`.
     PyPi(&'static str),
+    /// Something no package brings; what to do about it.
+    Machine(&'static str),
 }
 
 /// What builds commands of Go modules.
@@ -54,6 +56,9 @@ impl Tool {
             return Ok(());
         }
         let wanted = self.probe.join(" ");
+        if let Package::Machine(cure) = self.package {
+            return Err(cure.to_owned());
+        }
         if let Some(needed) = self.package.needs() {
             needed
                 .ensure()
@@ -83,7 +88,7 @@ impl Package {
     /// The tool without which it cannot be installed.
     fn needs(&self) -> Option<&'static Tool> {
         match self {
-            Self::Debian(_) | Self::Rustup(_) => None,
+            Self::Debian(_) | Self::Rustup(_) | Self::Machine(_) => None,
             Self::Go(_) => Some(&GO),
             Self::PyPi(_) => Some(&VENV),
         }
@@ -108,6 +113,7 @@ impl Package {
                     words(&[&pip, "install", "--quiet", name]),
                 ]
             }
+            Self::Machine(_) => Vec::new(),
         }
     }
 }

@@ -10,6 +10,8 @@ use clap::{Subcommand, ValueEnum};
 use crate::tool::{Package, Tool};
 
 pub(super) mod builds;
+mod code;
+mod install;
 
 /// What one has to have been told to use the cluster with other programs.
 pub(super) const KUBECONFIG: &str = "/var/lib/weft-bed/kubeconfig/admin";
@@ -35,6 +37,8 @@ enum Action {
     /// Show that the cluster does what Weft's tests rely on: pods on both nodes, names, every kind of
     /// Service, both IP versions
     Prove,
+    /// Vet and test the programs that make and judge the cluster; needs none
+    Test,
     /// Remove the cluster and every trace of it
     Down,
     /// Say what runs and how much memory it takes; fail when the cluster is not up
@@ -43,6 +47,11 @@ enum Action {
     Load {
         #[arg(required = true, value_name = "IMAGE.tar")]
         archives: Vec<PathBuf>,
+    },
+    /// Install Weft on the cluster, from images that `cargo x image` has written
+    Install {
+        #[arg(long, value_name = "DIR", default_value = "target/image")]
+        images: PathBuf,
     },
     /// Run kubectl as the cluster's administrator
     Kubectl {
@@ -90,12 +99,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             load(&Vec::from_iter(images.images().cloned()))?;
             bed(&["prove".into()])
         }
+        Action::Test => code::test(),
         Action::Down => bed(&["down".into()]),
         Action::Status => bed(&["status".into()]),
         Action::Load { archives } => {
             let archives = archives.iter().map(OsString::from);
             bed(&[vec!["load".into()], archives.collect()].concat())
         }
+        Action::Install { images } => install::install(images),
         Action::Kubectl { args } => bed(&[vec!["kubectl".into()], args.clone()].concat()),
         Action::Kubeconfig => {
             println!("{KUBECONFIG}");

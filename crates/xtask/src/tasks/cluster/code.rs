@@ -1,0 +1,31 @@
+//! `cargo x cluster test`: the checks of the Go programs of tests/cluster themselves.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::command::workspace_root;
+use crate::tool;
+
+/// The modules with code of ours; the others only name what is built.
+const MODULES: &[&str] = &["tests/cluster"];
+const CHECKS: &[&[&str]] = &[&["vet", "./..."], &["test", "./..."]];
+
+pub(super) fn test() -> Result<ExitCode> {
+    for module in MODULES {
+        for check in CHECKS {
+            let status = std::process::Command::new("go")
+                .args(*check)
+                .current_dir(workspace_root().join(module))
+                .env("PATH", tool::path())
+                .env("GOWORK", "off")
+                .status()
+                .context("cannot start `go`; install Go 1.26 or later from https://go.dev/dl")?;
+            if !status.success() {
+                println!("failed: go {} in {module}", check.join(" "));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! `cargo x cluster install`: Weft on the cluster, from the images that `cargo x image` has written.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::{command, load};
+use crate::command::workspace_root;
+
+/// How long the control plane may take to become ready.
+const PATIENCE: &str = "--timeout=120s";
+
+pub(super) fn install(images: &Path) -> Result<ExitCode> {
+    let archives: Vec<PathBuf> = ["weft.tar", "weft-proxy.tar"]
+        .iter()
+        .map(|name| workspace_root().join(images).join(name))
+        .collect();
+    if let Some(absent) = archives.iter().find(|archive| !archive.exists()) {
+        bail!("there is no {}; run `cargo x image`", absent.display());
+    }
+    load(&archives)?;
+    let manifests = manifests()?;
+    let mut apply = command()?
+        .args(["kubectl", "apply", "--server-side", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("cannot start kubectl")?;
+    if let Some(mut stdin) = apply.stdin.take() {
+        stdin
+            .write_all(&manifests)
+            .context("kubectl did not read the manifests")?;
+    }
+    if !apply.wait().context("kubectl was lost")?.success() {
+        bail!("the manifests could not be applied; the reason stands above");
+    }
+    // Images of another build may have the same name, and pods that run do not look again.
+    let controller = "deployment/weft-controller";
+    for step in [
+        vec!["restart", controller],
+        vec!["status", controller, PATIENCE],
+    ] {
+        let status = command()?
+            .args(["kubectl", "--namespace", "weft-system", "rollout"])
+            .args(&step)
+            .status()
+            .context("cannot start kubectl")?;
+        if !status.success() {
+            bail!("the control plane did not become ready; the reason stands above");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `weft install` of this checkout prints.
+fn manifests() -> Result<Vec<u8>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--locked", "--quiet", "--package", "weft-cli", "--"])
+        .arg("install")
+        .current_dir(workspace_root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    bail!("`weft install` failed; the reason stands above")
+}
