@@ -124,6 +124,20 @@ impl Schedule {
         }
     }
 
+    /// The job of an object is over and needed no request. Neither the limit of all objects nor the
+    /// interval of this one is used up: every write comes back by the watch and is looked at again.
+    pub(super) fn was_idle(&mut self, object: &ObjectRef, now: Duration) {
+        self.bucket.give_back();
+        let Some(entry) = self.objects.get_mut(object) else {
+            return;
+        };
+        entry.is_busy = false;
+        entry.failures = 0;
+        if entry.job.is_some() {
+            self.place(object, now);
+        }
+    }
+
     /// A job has to be tried again after a wait, which is told the failures of the object so far;
     /// a newer job of the object takes its place.
     pub(super) fn again(&mut self, job: Job, now: Duration, wait: impl FnOnce(u32) -> Duration) {
@@ -196,6 +210,11 @@ impl Bucket {
             tokens: per_second,
             filled: Duration::ZERO,
         }
+    }
+
+    /// One that was taken was not needed.
+    fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.per_second);
     }
 
     /// Takes one, or says how long there is none.

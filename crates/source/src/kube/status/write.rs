@@ -21,8 +21,10 @@ const OBJECT_MAX_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) enum Outcome {
     Written,
-    /// It was as it should be.
+    /// It was as it should be, as the watch had shown, so that nobody was asked.
     Unchanged,
+    /// It was as it should be by now, as the API server was asked.
+    Overtaken,
     /// The object is gone, or another version of it is to be judged first.
     Outdated,
     /// The API server will not have it.
@@ -78,11 +80,15 @@ impl Attempt {
         let mut before = Before::of(&seen);
         // Entries of others are written back exactly as they are, so they must be known exactly.
         let mut is_exact = !plan::has_foreign_entries(&before.status, own);
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
             let now = self.shared.options.clock.wall();
             let changed = plan::changes(object.kind, (&before.status, &wanted), own, &now);
             if changed.is_empty() {
-                return Ok(Some(Outcome::Unchanged));
+                let was_asked = attempt > 0;
+                return Ok(Some(match was_asked {
+                    true => Outcome::Overtaken,
+                    false => Outcome::Unchanged,
+                }));
             }
             if is_exact {
                 match self.patch(object, &before.version, changed).await {

@@ -130,3 +130,23 @@ fn no_more_than_so_many_per_second() {
     }
     assert_eq!(taken, 19, "ten at once, then one every 100 ms");
 }
+
+#[test]
+fn what_needs_no_request_uses_up_no_limit() {
+    let mut schedule = Schedule::new(1, INTERVAL);
+    let object = job("a", "1").seen.reference();
+    for edition in ["1", "2", "3"] {
+        schedule.put(job("a", edition), MS);
+        assert_eq!(next(&mut schedule, MS), format!("a/{edition}"), "at once");
+        schedule.was_idle(&object, MS);
+    }
+    schedule.put(job("a", "4"), MS);
+    assert_eq!(
+        next(&mut schedule, MS),
+        "a/4",
+        "and the one that is written"
+    );
+    schedule.done(&object, MS);
+    schedule.put(job("a", "5"), MS);
+    assert_eq!(next(&mut schedule, MS), "100 ms", "what is written counts");
+}
