@@ -230,6 +230,29 @@ impl FakeApi {
         self.shared.change(|state| state.served.extend([resource]));
     }
 
+    /// Serves a kind that Weft does not read, such as one of roles.
+    pub fn serve_other(&self, resource: Resource) {
+        self.shared.change(|state| state.served.extend([resource]));
+    }
+
+    /// Objects of a kind that Weft does not read.
+    #[must_use]
+    pub fn others(&self, resource: &Resource) -> Vec<Value> {
+        self.shared.state().objects(resource)
+    }
+
+    /// All objects of all kinds.
+    #[must_use]
+    pub fn everything(&self) -> Vec<Value> {
+        self.shared.state().everything()
+    }
+
+    /// Says this at a path that is about no object, such as `/version`.
+    pub fn say(&self, path: &str, answer: impl Into<String>) {
+        let said = (path.to_owned(), answer.into());
+        self.shared.change(|state| state.said.extend([said]));
+    }
+
     /// Serves a kind no more, and forgets its objects, as a deleted CRD does.
     pub fn withdraw(&self, kind: Kind) {
         self.shared

@@ -45,6 +45,8 @@ pub enum Fault {
     ConflictOnStatus(usize),
     /// Whatever is listed is gone before it is watched: objects with this name.
     DeletedAfterList(String),
+    /// Objects with this name outlive their deletion, as those with a finalizer or pods do.
+    StaysAfterDelete(String),
     /// Bodies end in the middle of a line.
     Cut,
     /// Requests are never answered.

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod reviewing;
+mod selecting;
 mod watching;
 mod writing;
 
@@ -31,7 +32,7 @@ use crate::body::{Body, fed, full};
 use discovery::discovery;
 use reviewing::review;
 use watching::watch;
-use writing::{create, patch};
+use writing::{create, delete, patch};
 
 /// Serves connections until it is dropped, over TLS when there is a certificate.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -124,7 +125,8 @@ fn query(request: &Request<Incoming>) -> Query {
     let pairs = request.uri().query().unwrap_or_default().split('&');
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        Some((name.to_owned(), value.replace("%3D", "=")))
+        let value = value.replace("%3D", "=").replace("%2C", ",");
+        Some((name.to_owned(), value.replace("%2F", "/")))
     };
     pairs.filter_map(pair).collect()
 }
@@ -147,6 +149,12 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
     if path == reviewing::PATH {
         return review(request, &shared).await;
     }
+    if path == reviewing::ACCESS_PATH {
+        return reviewing::access(request, &shared).await;
+    }
+    if let Some(said) = shared.state().said.get(&path).cloned() {
+        return Response::new(full(said));
+    }
     let Some(target) = Target::parse(&path, &shared.state()) else {
         return status(
             StatusCode::NOT_FOUND,
@@ -162,10 +170,22 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
         return status(StatusCode::FORBIDDEN, "Forbidden", "roles do not allow it");
     }
     let query = query(&request);
+    act(request, &shared, &target, &query).await
+}
+
+/// What a method does to what a path is about.
+async fn act(
+    request: Request<Incoming>,
+    shared: &Arc<Shared>,
+    target: &Target,
+    query: &Query,
+) -> Response<Body> {
     match *request.method() {
-        Method::GET if query.contains_key("watch") => watch(shared, target.resource, &query),
-        Method::GET if target.name.is_empty() => list(&shared, &target, &query),
-        Method::GET => get(&shared.state(), &target),
+        Method::GET if query.contains_key("watch") => {
+            watch(Arc::clone(shared), target.resource.clone(), query)
+        }
+        Method::GET if target.name.is_empty() => list(shared, target, query),
+        Method::GET => get(&shared.state(), target),
         Method::PATCH | Method::POST => {
             let is_apply = writing::is_apply(request.headers());
             let body = request.into_body().collect().await;
@@ -173,10 +193,19 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
             let value = serde_json::from_slice(&bytes).unwrap_or_default();
             let is_new = || target.is_new(&shared.state());
             if target.name.is_empty() || is_apply && is_new() {
-                create(&shared, &target, value)
+                create(shared, target, value)
             } else {
-                patch(&shared, &target, &value)
+                patch(shared, target, &value)
             }
+        }
+        Method::DELETE => {
+            let body = request.into_body().collect().await;
+            let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
+            delete(
+                shared,
+                target,
+                &serde_json::from_slice(&bytes).unwrap_or_default(),
+            )
         }
         _ => status(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -259,7 +288,8 @@ fn list(shared: &Arc<Shared>, target: &Target, query: &Query) -> Response<Body> 
         limit.unwrap_or(usize::MAX)
     };
     let window = (offset.unwrap_or(0), limit);
-    let ((mut items, next), version) = state.page(&target.resource, window);
+    let selected = selecting::selector(&target.namespace, query);
+    let ((mut items, next), version) = state.page(&target.resource, window, &selected);
     delete_doomed(&mut state, &target.resource, &items);
     for item in &mut items {
         as_served(item, &target.resource);

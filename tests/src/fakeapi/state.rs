@@ -67,6 +67,18 @@ impl Resource {
         }
     }
 
+    /// A kind that Weft does not read, with its group and version.
+    #[must_use]
+    pub fn other(api_version: &str, kind: &str, plural: &str) -> Self {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            plural: plural.to_owned(),
+            kind: kind.to_owned(),
+        }
+    }
+
     /// The same in another version.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
@@ -117,6 +129,8 @@ pub(super) struct State {
     pub(super) token: Option<String>,
     /// Users by the tokens they may present to others.
     pub(super) users: BTreeMap<String, Value>,
+    /// What is said at paths that are about no object.
+    pub(super) said: BTreeMap<String, String>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     uids: u64,
 }
@@ -146,7 +160,11 @@ impl State {
         let resource = match Kind::find(group, &kind) {
             Some(kind) => Resource::of(kind),
             None if kind == "Deployment" => Resource::deployment(),
-            None => Resource::lease(),
+            None => {
+                let mut others = self.served.iter();
+                let other = others.find(|other| other.group == group && other.kind == kind);
+                other.cloned().unwrap_or_else(Resource::lease)
+            }
         };
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
         let place = (resource.stem(), namespace, name);
@@ -215,6 +233,10 @@ impl State {
         self.objects.get(&place)
     }
 
+    pub(super) fn everything(&self) -> Vec<Value> {
+        self.objects.values().cloned().collect()
+    }
+
     pub(super) fn objects(&self, resource: &Resource) -> Vec<Value> {
         Self::of(&self.objects, resource)
     }
@@ -251,15 +273,17 @@ impl State {
         &mut self,
         resource: &Resource,
         (offset, limit): (usize, usize),
+        is_selected: impl Fn(&Value) -> bool,
     ) -> (Listed, u64) {
         let is_stale = self.take(|fault| match fault {
             Fault::StaleList(times) => Some(times),
             _ => None,
         });
-        let (version, all) = match &self.snapshot {
+        let (version, mut all) = match &self.snapshot {
             Some((version, objects)) if is_stale => (*version, Self::of(objects, resource)),
             _ => (self.version, self.objects(resource)),
         };
+        all.retain(is_selected);
         let total = all.len();
         let items: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
         let end = offset + items.len();

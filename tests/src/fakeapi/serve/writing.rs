@@ -78,6 +78,26 @@ pub(super) fn patch(shared: &Shared, target: &Target, patch: &Value) -> Response
     get(&shared.state(), target)
 }
 
+/// Removes an object, if it is the incarnation that is meant.
+pub(super) fn delete(shared: &Shared, target: &Target, options: &Value) -> Response<Body> {
+    let state = shared.state();
+    let Some(object) = state.get(&target.resource, &target.namespace, &target.name) else {
+        return status(StatusCode::NOT_FOUND, "NotFound", "no such object");
+    };
+    let meant = options.pointer("/preconditions/uid");
+    if meant.is_some_and(|meant| Some(meant) != object.pointer("/metadata/uid")) {
+        return status(StatusCode::CONFLICT, "Conflict", "another incarnation");
+    }
+    let name = target.name.clone();
+    let object = object.clone();
+    let stays = state.has(|fault| matches!(fault, Fault::StaysAfterDelete(it) if *it == name));
+    drop(state);
+    if !stays {
+        shared.change(|state| state.delete(&target.resource, &target.namespace, &name));
+    }
+    json_answer(&object)
+}
+
 /// RFC 7396.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {
