@@ -2,6 +2,7 @@
 //! modules as stages (`golden`, `tidy`, `standalone`; everything else is `integration`).
 
 mod broken;
+mod cluster_commands;
 mod control;
 mod coverage;
 mod gateway_proxy;

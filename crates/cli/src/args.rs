@@ -13,12 +13,12 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use self::values::dns_label;
-pub(crate) use self::values::duration;
 pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Setting, Target};
+pub(crate) use self::values::{dns_label, duration};
 use crate::{
-    controller,
+    analyze, check, controller, inspect, load,
     output::{Colour, Format},
+    uninstall,
 };
 
 /// Route HTTP and gRPC by the Kubernetes Gateway API: as a gateway and as a mesh, from a directory
@@ -28,8 +28,8 @@ use crate::{
     name = "weft",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 all good, 1 warnings only, 2 errors, 3 usage, 4 a file or directory \
-                  cannot be read, 130 interrupted.\n\nStart with `weft demo`."
+    after_help = "Exit codes: 0 all good, 1 warnings only, 2 errors, 3 usage, 4 a directory or \
+                  cluster cannot be read, 5 not in time, 130 interrupted.\n\nStart with `weft demo`."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -78,11 +78,13 @@ pub(crate) enum Command {
     /// See it route: backends, a gateway, a mesh client, a canary from 0 to 100 %
     Demo(Demo),
     /// Say what is wrong with YAML before it runs
-    Analyze(Analyze),
+    Analyze(Box<analyze::Options>),
     /// Say where a request would go, and why
     Explain(Box<Explain>),
     /// List rules in the order of precedence
     Routes(Routes),
+    /// Show an object with what is attached to it, how it is judged and why
+    Describe(Box<inspect::Options>),
     /// Print the address of a Service in a running directory
     Resolve(Resolve),
     /// Start backends that say what reached them, to try routes on
@@ -91,6 +93,10 @@ pub(crate) enum Command {
     Features,
     /// Print the manifests that install Weft in a cluster
     Install(Install),
+    /// Say whether a cluster, the control plane and Gateways are well, and what to do if not
+    Check(Box<check::Options>),
+    /// Take Weft out of a cluster, and leave nothing of it
+    Uninstall(uninstall::Options),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  weft completion bash > /etc/bash_completion.d/weft")]
     Completion {
@@ -168,24 +174,6 @@ pub(crate) struct Demo {
     pub(crate) once: bool,
 }
 
-/// Options of `weft analyze`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  weft analyze yaml/
-  helm template chart | weft analyze -
-  weft analyze yaml/ --fail-on warning -o junit > findings.xml")]
-pub(crate) struct Analyze {
-    /// Directories and files; `-` for standard input
-    #[arg(required = true, value_name = "DIR|FILE|-")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// The least finding that makes the command fail with 2
-    #[arg(long, default_value = "error", value_name = "SEVERITY")]
-    pub(crate) fail_on: FailOn,
-    /// Judge Gateways of other classes as a cluster would: not at all
-    #[arg(long)]
-    pub(crate) strict_class: bool,
-}
-
 /// When findings are a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum FailOn {
@@ -198,13 +186,14 @@ pub(crate) enum FailOn {
 /// Options of `weft explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  weft explain --gateway shop/edge --path /cart                 in the cluster
+  weft explain -f yaml/ --cluster --gateway shop/edge           as if yaml/ were applied to it
   weft explain -f yaml/ --gateway shop/edge --host shop.example --path /cart
   weft explain -f yaml/ --to web.shop:80 -n pay --path /cart --header x-env=canary
   weft explain -f yaml/ --to greeter.shop:50051 --grpc --path /greet.Greeter/Hello")]
 pub(crate) struct Explain {
-    /// Directory or file; repeat for several
-    #[arg(short = 'f', long = "file", required = true, value_name = "DIR|FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: load::Origin,
     /// The Service a mesh client calls
     #[arg(
         long,
@@ -246,12 +235,11 @@ pub(crate) struct Explain {
 /// Options of `weft routes`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  weft routes -f yaml/
+  weft routes                      in the cluster
   weft routes -f yaml/ -n shop -o json")]
 pub(crate) struct Routes {
-    /// Directory or file; repeat for several
-    #[arg(short = 'f', long = "file", required = true, value_name = "DIR|FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: load::Origin,
     /// Only routes of this namespace
     #[arg(short = 'n', long = "namespace", value_name = "NS")]
     pub(crate) namespace: Option<String>,

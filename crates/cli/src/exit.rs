@@ -13,8 +13,10 @@ pub(crate) enum Exit {
     Errors = 2,
     /// The command line is wrong.
     Usage = 3,
-    /// A directory or a file cannot be read.
+    /// A directory, a file or a cluster cannot be read.
     Unreachable = 4,
+    /// Something did not happen within the time it was given.
+    Timeout = 5,
     /// A second signal did not wait for the end of the first.
     Interrupted = 130,
 }

@@ -11,7 +11,7 @@ use weft_ir::{
     FilterContext, Frontend, FrontendProtocol, Gateway, Group, ListenerChoice, Name, Port,
     PortProtocol, Scheme, ServicePort,
 };
-use weft_translate::{ClassPolicy, EndpointTable, Status};
+use weft_translate::{EndpointTable, Status};
 
 use self::{
     decision::{Answer, Decision, Entry, Given},
@@ -20,14 +20,14 @@ use self::{
 use crate::{
     args::{Explain, Global, Reference, Target},
     exit::{Exit, Failure, Outcome},
-    load::{self, Loaded},
+    load::Loaded,
     output::{self, Format, Paint},
 };
 
 /// Runs the command.
 pub(crate) fn run(args: &Explain, global: Global) -> Outcome {
     let format = global.output.one_of(&[Format::Text, Format::Json])?;
-    let loaded = load::once(&args.files, ClassPolicy::Every, global)?;
+    let loaded = args.origin.load(global)?;
     let decision = decide(&loaded, args)?;
     match format {
         Format::Json => output::print_json(&decision)?,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use weft_source::{Finding, Place, Places, Severity};
 use weft_translate::{Note, Output};
 
+pub(crate) use self::junit::escape as xml_escape;
 use crate::{
     args::FailOn,
     exit::{Exit, Failure},
@@ -26,6 +27,9 @@ pub(crate) struct Report {
     files: usize,
     /// Documents in them.
     documents: usize,
+    /// Objects of the cluster, if one was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<usize>,
     /// Findings by file, line and column.
     findings: Vec<Finding>,
 }
@@ -37,12 +41,30 @@ impl Report {
             version: 1,
             files: loaded.files,
             documents: loaded.documents,
+            objects: loaded.live,
             findings: all(
                 (&loaded.findings, &loaded.output),
                 &loaded.places,
                 Severity::Info,
             ),
         }
+    }
+
+    /// A report of findings alone.
+    #[cfg(test)]
+    pub(crate) fn of(findings: Vec<Finding>) -> Self {
+        Self {
+            version: 1,
+            files: 0,
+            documents: 0,
+            objects: None,
+            findings,
+        }
+    }
+
+    /// The findings alone.
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.findings
     }
 
     /// Prints the report.
@@ -80,17 +102,18 @@ impl Report {
         }
         let documents = counted(self.documents, "document");
         let files = counted(self.files, "file");
-        format!("{} in {documents} of {files}", parts.join(", "))
+        let objects = self.objects.map(|count| counted(count, "object"));
+        let read = match (self.files, objects) {
+            (_, None) => format!("{documents} of {files}"),
+            (0, Some(objects)) => format!("{objects} of the cluster"),
+            (_, Some(objects)) => format!("{documents} of {files} over {objects} of the cluster"),
+        };
+        format!("{} in {read}", parts.join(", "))
     }
 
     /// What the findings mean for the exit code.
     pub(crate) fn exit(&self, fail_on: FailOn) -> Exit {
-        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        match (errors, warnings, fail_on) {
-            (0, 0, _) => Exit::Good,
-            (0, _, FailOn::Error) => Exit::Warnings,
-            _ => Exit::Errors,
-        }
+        exit(&self.findings, fail_on)
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -98,6 +121,16 @@ impl Report {
             .iter()
             .filter(|it| it.severity == severity)
             .count()
+    }
+}
+
+/// What findings mean for the exit code.
+pub(crate) fn exit(findings: &[Finding], fail_on: FailOn) -> Exit {
+    let worst = findings.iter().map(|it| it.severity).max();
+    match (worst, fail_on) {
+        (None | Some(Severity::Info), _) => Exit::Good,
+        (Some(Severity::Warning), FailOn::Error) => Exit::Warnings,
+        _ => Exit::Errors,
     }
 }
 

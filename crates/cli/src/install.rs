@@ -44,6 +44,18 @@ pub(crate) fn run(args: &Install, global: Global) -> Outcome {
     Ok(Exit::Good)
 }
 
+/// The objects of an installation with every default, as `weft check` compares them.
+///
+/// # Errors
+/// A template of the chart cannot be filled.
+pub(crate) fn shipped() -> Result<Vec<Value>, Failure> {
+    let release = Release {
+        namespace: "weft-system".to_owned(),
+        values: values::defaults(),
+    };
+    Ok(serde_saphyr::from_multiple(&chart::manifests(&release)?)?)
+}
+
 fn release(args: &Install) -> Result<Release, Failure> {
     let mut values = values::defaults();
     for path in &args.values {

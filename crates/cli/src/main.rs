@@ -2,7 +2,9 @@
 
 mod analyze;
 mod args;
+mod check;
 mod clock;
+mod cluster;
 mod controller;
 mod demo;
 mod describe;
@@ -11,6 +13,7 @@ mod exit;
 mod explain;
 mod features;
 mod findings;
+mod inspect;
 mod install;
 mod load;
 mod output;
@@ -19,6 +22,7 @@ mod resolve;
 mod routes;
 mod run;
 mod status;
+mod uninstall;
 mod version;
 
 use std::{io, process::ExitCode};
@@ -65,10 +69,13 @@ fn run(cli: &Cli) -> Outcome {
         Command::Analyze(args) => analyze::run(args, global),
         Command::Explain(args) => explain::run(args, global),
         Command::Routes(args) => routes::run(args, global),
+        Command::Describe(options) => inspect::run(options, global),
         Command::Resolve(args) => resolve::run(args, global),
         Command::Echo(args) => echo::run(args, global),
         Command::Features => features::run(global),
         Command::Install(args) => install::run(args, global),
+        Command::Check(options) => check::run(options, global),
+        Command::Uninstall(options) => uninstall::run(options, global),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "weft", &mut io::stdout());
             Ok(Exit::Good)

@@ -7,6 +7,11 @@ use weft_source::Progress;
 
 use crate::args::Global;
 
+/// Whether progress is shown at all.
+pub(crate) fn is_wanted(global: Global) -> bool {
+    !global.quiet && io::stderr().is_terminal()
+}
+
 /// A bar that appears when it is first shown.
 pub(crate) struct Bar {
     wanted: bool,
@@ -17,7 +22,7 @@ impl Bar {
     /// Nothing is shown yet. Without a terminal, or when asked to be quiet, nothing ever is.
     pub(crate) fn new(global: Global) -> Self {
         Self {
-            wanted: !global.quiet && io::stderr().is_terminal(),
+            wanted: is_wanted(global),
             bar: None,
         }
     }

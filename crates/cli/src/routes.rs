@@ -6,14 +6,13 @@ mod tests;
 use std::{collections::HashMap, io};
 
 use serde::Serialize;
-use weft_ir::{RouteSet, Rule, Tables};
-use weft_translate::{ClassPolicy, Output};
+use weft_ir::{Name, RouteSet, Rule, Tables, Target};
+use weft_translate::Output;
 
 use crate::{
     args::{Global, Routes},
     describe,
     exit::{Exit, Outcome},
-    load,
     output::{self, Format, Paint, table},
 };
 
@@ -53,7 +52,7 @@ struct Row {
 /// Runs the command.
 pub(crate) fn run(args: &Routes, global: Global) -> Outcome {
     let format = global.output.one_of(&[Format::Text, Format::Json])?;
-    let loaded = load::once(&args.files, ClassPolicy::Every, global)?;
+    let loaded = args.origin.load(global)?;
     let mut tables = sections(&loaded.output);
     if let Some(namespace) = &args.namespace {
         for section in &mut tables {
@@ -115,6 +114,47 @@ fn text(section: &Section, paint: Paint) -> String {
         text.push_str(&paint.dim(format!("  {line}\n")));
     }
     text
+}
+
+/// The rows of one route, with the table each stands in, for `weft describe`.
+pub(crate) fn of_route(output: &Output, route: &str) -> Vec<[String; 5]> {
+    let mut found = Vec::new();
+    for section in sections(output) {
+        let rows = section.rows.into_iter().filter(|row| row.route == route);
+        found.extend(rows.map(|row| {
+            let shadow = row.shadowed.map(|_| "   never wins");
+            let to = format!("{}{}", row.to, shadow.unwrap_or_default());
+            let of = section.of.clone();
+            [of, row.host, row.conditions, row.rule.to_string(), to]
+        }));
+    }
+    found
+}
+
+/// Rules that send to a Service, with the port and the share.
+pub(crate) fn to_service(output: &Output, service: &Name) -> Vec<[String; 4]> {
+    let mut found = Vec::new();
+    for (of, routes) in each_table(&output.tables) {
+        for rule in routes.rules() {
+            for backend in &rule.backends {
+                if let Target::Service { port, .. } = &backend.target
+                    && port.service == *service
+                {
+                    let share = describe::share(backend, &rule.backends);
+                    let row = [
+                        of.clone(),
+                        describe::rule_name(rule),
+                        port.to_string(),
+                        share,
+                    ];
+                    if !found.contains(&row) {
+                        found.push(row);
+                    }
+                }
+            }
+        }
+    }
+    found
 }
 
 fn sections(output: &Output) -> Vec<Section> {

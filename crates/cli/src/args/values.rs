@@ -183,7 +183,7 @@ impl FromStr for Setting {
 }
 
 /// A name of a namespace: a DNS label (RFC 1123 section 2.1).
-pub(super) fn dns_label(text: &str) -> Result<String, String> {
+pub(crate) fn dns_label(text: &str) -> Result<String, String> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = !text.is_empty() && text.len() <= 63 && text.bytes().all(is_inner);
     if is_label && !text.starts_with('-') && !text.ends_with('-') {

@@ -57,7 +57,7 @@ fn case(text: &mut String, finding: &Finding) {
 }
 
 /// Text for XML 1.0, attributes included: markup escaped, characters that XML cannot hold replaced.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -31,6 +31,7 @@ fn report(severities: &[Severity]) -> Report {
         version: 1,
         files: 1,
         documents: 2,
+        objects: None,
         findings: findings.collect(),
     }
 }

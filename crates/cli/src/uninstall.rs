@@ -1,0 +1,207 @@
+//! `weft uninstall`: takes Weft out of a cluster and leaves nothing of it.
+//!
+//! First the control plane, which would put back what is missing; then what it gave to Gateways; then
+//! rights, keys and the namespace. What users wrote stays: Gateways, routes, policies.
+
+mod inventory;
+mod remove;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead, IsTerminal, Write as _},
+    time::Duration,
+};
+
+use clap::Args;
+use serde::Serialize;
+use weft_source::kube::Cluster;
+
+use self::inventory::{Inventory, Item};
+use crate::{
+    args::{Global, dns_label, duration},
+    cluster,
+    exit::{Exit, Failure, Outcome},
+    output::{self, Format},
+};
+
+/// Options of `weft uninstall`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  weft uninstall --dry-run          what would go
+  weft uninstall                    asks first
+  weft uninstall --yes --stop-gateways
+
+Gateways, routes and policies stay: they are yours. The CRDs of the Gateway API stay: they are the
+cluster's. Weft has neither CRDs nor webhooks of its own. The authority of the mesh, Secret weft-ca,
+goes: what is installed afterwards is another mesh.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    cluster: cluster::ClusterOptions,
+    /// Namespace of the control plane
+    #[arg(short = 'n', long, default_value = "weft-system", value_parser = dns_label, value_name = "NS")]
+    namespace: String,
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    yes: bool,
+    /// Go on although Gateways are served: their proxies go too
+    #[arg(long)]
+    stop_gateways: bool,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// How long pods may take to finish their requests and go
+    #[arg(long, default_value = "6m", value_parser = duration, value_name = "TIME")]
+    timeout: Duration,
+}
+
+/// What happened; the JSON form only grows.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    /// Objects that went, or would go.
+    removed: Vec<String>,
+    /// Objects that stay on purpose, and why.
+    kept: Vec<Kept>,
+    /// Objects that should have gone and are still there.
+    left: Vec<String>,
+}
+
+/// Something that stays on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Kept {
+    object: String,
+    why: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &Options, global: Global) -> Outcome {
+    let format = global.output.one_of(&[Format::Text, Format::Json])?;
+    if format == Format::Json && !options.yes && !options.dry_run {
+        return Err(Failure::usage(
+            "-o json cannot ask; add --yes, or --dry-run to see what would go",
+        ));
+    }
+    cluster::block_on(uninstall(options, global, format))
+}
+
+async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome {
+    let cluster = options.cluster.connect().await?;
+    let found = Inventory::take(&cluster, &options.namespace).await?;
+    let mut report = Report {
+        version: 1,
+        removed: found.items.iter().map(Item::to_string).collect(),
+        kept: found.kept.clone(),
+        left: Vec::new(),
+    };
+    if found.items.is_empty() {
+        return conclude(&report, format, "nothing of Weft is in this cluster");
+    }
+    if options.dry_run {
+        let would = format!("would remove {} objects", found.items.len());
+        if format == Format::Text {
+            output::print(&plan(&found, cluster.url()))?;
+        }
+        return conclude(&report, format, &would);
+    }
+    may_stop(&found, options.stop_gateways)?;
+    if !options.yes && !is_confirmed(&found, cluster.url())? {
+        output::tell("nothing was removed");
+        return Ok(Exit::Good);
+    }
+    let tell = |line: String| {
+        if format == Format::Text {
+            output::print(&line)
+        } else {
+            Ok(())
+        }
+    };
+    let waited = remove::all(&cluster, &found, (options.timeout, global), tell).await?;
+    if let Err(waiting) = waited {
+        report.left = waiting;
+        print_left(&report, format)?;
+        return Ok(Exit::Timeout);
+    }
+    report.left = left(&cluster, options).await?;
+    if !report.left.is_empty() {
+        print_left(&report, format)?;
+        return Ok(Exit::Errors);
+    }
+    conclude(&report, format, "nothing of Weft is left in this cluster")
+}
+
+/// Looks once more: what is still there, but for what stays on purpose.
+async fn left(cluster: &Cluster, options: &Options) -> Result<Vec<String>, Failure> {
+    let again = Inventory::take(cluster, &options.namespace).await?;
+    Ok(again.items.iter().map(Item::to_string).collect())
+}
+
+fn conclude(report: &Report, format: Format, last: &str) -> Outcome {
+    if format == Format::Json {
+        output::print_json(report)?;
+        return Ok(Exit::Good);
+    }
+    let mut text = String::new();
+    for kept in &report.kept {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{} stays: {}", kept.object, kept.why);
+    }
+    let _ = writeln!(text, "{last}");
+    output::print(&text)?;
+    Ok(Exit::Good)
+}
+
+fn print_left(report: &Report, format: Format) -> Result<(), Failure> {
+    if format == Format::Json {
+        return output::print_json(report);
+    }
+    for object in &report.left {
+        output::tell(format_args!("still there: {object}"));
+    }
+    output::tell("run `weft uninstall` again once they are gone, or look at their finalizers");
+    Ok(())
+}
+
+/// Whether clients are cut off, and whether that is wanted.
+fn may_stop(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
+    if is_wanted || found.gateways.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::errors(format!(
+        "these Gateways are served by Weft, and nobody would serve them afterwards: {}; delete them, \
+         give them another class, or add --stop-gateways",
+        found.gateways.join(", ")
+    )))
+}
+
+fn plan(found: &Inventory, url: &str) -> String {
+    let mut text = format!("What is Weft's in {url}:\n");
+    for item in &found.items {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {item}");
+    }
+    if !found.gateways.is_empty() {
+        let gateways = found.gateways.join(", ");
+        let _ = writeln!(text, "Gateways that nobody will serve: {gateways}");
+    }
+    text
+}
+
+fn is_confirmed(found: &Inventory, url: &str) -> Result<bool, Failure> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::usage(
+            "standard input is no terminal to ask on; add --yes",
+        ));
+    }
+    output::print(&plan(found, url))?;
+    output::print("Remove all of it? [y/N] ")?;
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}

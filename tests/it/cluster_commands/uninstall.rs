@@ -1,0 +1,212 @@
+//! `weft uninstall`: a cluster is as it was before the installation, and nobody is cut off by mistake.
+
+use serde_json::{Value, json};
+use weft_api::Kind;
+use weft_tests::fakeapi::{FakeApi, Fault};
+
+use super::{Ran, SHOP, apply, cluster, install, weft};
+
+/// What the control plane makes: for itself, and for Gateway shop/edge.
+const MADE: &str = "
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: weft-controller, namespace: weft-system}
+spec: {holderIdentity: one}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: weft-ca, namespace: weft-system}
+type: Opaque
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: weft-root, namespace: shop}
+data: {root.pem: PEM}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: edge-weft
+  namespace: shop
+  labels:
+    app.kubernetes.io/component: gateway
+    app.kubernetes.io/managed-by: weft
+    app.kubernetes.io/part-of: weft
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: edge-weft
+  namespace: shop
+  labels:
+    app.kubernetes.io/component: gateway
+    app.kubernetes.io/managed-by: weft
+    app.kubernetes.io/part-of: weft
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: edge-weft
+  namespace: shop
+  labels:
+    app.kubernetes.io/component: gateway
+    app.kubernetes.io/managed-by: weft
+    app.kubernetes.io/part-of: weft
+";
+
+/// Objects of others that look a little like ours.
+const ALIKE: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: weft-root, namespace: default}
+data: {something: else}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: weft-controller, namespace: default}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: edge-weft, namespace: default, labels: {app.kubernetes.io/component: gateway}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: other}
+spec: {controllerName: example.com/other}
+";
+
+/// A cluster with users, then Weft in it.
+async fn installed() -> (FakeApi, Vec<Value>) {
+    let api = cluster().await;
+    apply(&api, SHOP);
+    apply(&api, ALIKE);
+    let before = api.everything();
+    install(&api).await;
+    apply(&api, MADE);
+    (api, before)
+}
+
+fn deletions(api: &FakeApi) -> Vec<String> {
+    let requests = api.requests().into_iter();
+    let deleted = requests.filter_map(|it| Some(it.strip_prefix("DELETE ")?.to_owned()));
+    deleted.collect()
+}
+
+fn check(ran: &Ran, code: i32, said: &str) {
+    assert_eq!(ran.code, Some(code), "{}", ran.said());
+    assert!(ran.said().contains(said), "{said:?} in {}", ran.said());
+}
+
+#[tokio::test]
+async fn afterwards_the_cluster_is_as_it_was() {
+    let (api, before) = installed().await;
+    let ran = weft(&api, "uninstall --yes --stop-gateways").await;
+    check(&ran, 0, "nothing of Weft is left in this cluster");
+    assert_eq!(api.everything(), before, "{}", ran.said());
+    let deleted = deletions(&api);
+    let first = "/apis/apps/v1/namespaces/weft-system/deployments/weft-controller?";
+    assert!(
+        deleted[0].starts_with(first),
+        "nobody puts anything back: {deleted:?}"
+    );
+    let last = deleted.last().expect("something was deleted");
+    assert!(
+        last.starts_with("/api/v1/namespaces/weft-system?"),
+        "{deleted:?}"
+    );
+    assert_eq!(ran.stdout.matches("removed ").count(), deleted.len());
+    check(
+        &weft(&api, "uninstall --yes").await,
+        0,
+        "nothing of Weft is in this cluster",
+    );
+}
+
+#[tokio::test]
+async fn nothing_goes_without_a_word_from_somebody() {
+    let (api, _) = installed().await;
+    let rows = [
+        ("uninstall --stop-gateways", 3, "add --yes"),
+        ("uninstall --yes", 2, "shop/edge"),
+        ("uninstall -o json", 3, "add --yes"),
+        ("uninstall --yes -n elsewhere", 3, "add -n weft-system"),
+        ("uninstall --dry-run", 0, "Deployment shop/edge-weft"),
+        ("uninstall --dry-run", 0, "nobody will serve: shop/edge"),
+    ];
+    for (line, code, said) in rows {
+        check(&weft(&api, line).await, code, said);
+    }
+    assert!(deletions(&api).is_empty(), "{:?}", deletions(&api));
+}
+
+#[tokio::test]
+async fn what_others_keep_in_the_namespace_keeps_the_namespace() {
+    let (api, _) = installed().await;
+    let theirs = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+                         "metadata": { "name": "theirs", "namespace": "weft-system" } });
+    api.apply(theirs);
+    let ran = weft(&api, "uninstall --yes --stop-gateways").await;
+    check(
+        &ran,
+        0,
+        "Namespace weft-system stays: it holds what is not Weft's: ConfigMap",
+    );
+    assert!(api.object(Kind::Namespace, "", "weft-system").is_some());
+    assert!(
+        api.object(Kind::ConfigMap, "weft-system", "theirs")
+            .is_some()
+    );
+    assert!(api.deployment("weft-system", "weft-controller").is_none());
+}
+
+#[tokio::test]
+async fn what_does_not_go_in_time_is_named() {
+    let (api, _) = installed().await;
+    api.fault(Fault::StaysAfterDelete("edge-weft".to_owned()));
+    let ran = weft(&api, "uninstall --yes --stop-gateways --timeout 300ms").await;
+    check(&ran, 5, "still there: Deployment shop/edge-weft");
+    let root = api.object(Kind::ConfigMap, "shop", "weft-root");
+    assert!(
+        root.is_some(),
+        "what the proxies need stays as long as they do"
+    );
+    api.heal();
+    let ran = weft(&api, "uninstall --yes --stop-gateways").await;
+    check(&ran, 0, "nothing of Weft is left");
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let (api, _) = installed().await;
+    api.fault(Fault::Forbidden("clusterroles"));
+    let ran = weft(&api, "uninstall --yes --stop-gateways").await;
+    check(&ran, 2, "clusterroles.rbac.authorization.k8s.io");
+    assert!(
+        deletions(&api).is_empty(),
+        "and nothing is taken apart halfway"
+    );
+}
+
+#[tokio::test]
+async fn machines_are_told_what_went_and_what_stays() {
+    let (api, _) = installed().await;
+    api.edit(
+        Kind::Service,
+        ("weft-system", "weft-controller"),
+        |service| {
+            service["metadata"]["annotations"] = json!({ "meta.helm.sh/release-name": "mesh" });
+        },
+    );
+    let ran = weft(&api, "uninstall --yes --stop-gateways -o json").await;
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let removed = report["removed"].as_array().expect("a list");
+    assert!(
+        removed.contains(&"Secret weft-system/weft-ca".into()),
+        "{report}"
+    );
+    assert_eq!(
+        report["kept"][0]["object"], "Helm release weft-system/mesh",
+        "{report}"
+    );
+    assert_eq!(report["left"], json!([]));
+}
