@@ -64,4 +64,9 @@ var components = []component{
 		},
 	},
 	{name: "conformance", module: "conformance", pkgs: []string{"."}, isTest: true, cold: "2 min"},
+	{name: "measure", module: "measure", pkgs: []string{"."}, cold: "1 min"},
+	{
+		name: "measure-backend", module: "measure", pkgs: []string{"./backend"}, user: "65532",
+		refs: []string{"ghcr.io/weft-mesh/measure-backend:1"},
+	},
 }

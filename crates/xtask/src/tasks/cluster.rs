@@ -12,6 +12,7 @@ use crate::tool::{Package, Tool};
 pub(super) mod builds;
 mod code;
 mod install;
+mod measure;
 
 /// What one has to have been told to use the cluster with other programs.
 pub(super) const KUBECONFIG: &str = "/var/lib/weft-bed/kubeconfig/admin";
@@ -37,6 +38,8 @@ enum Action {
     /// Show that the cluster does what Weft's tests rely on: pods on both nodes, names, every kind of
     /// Service, both IP versions
     Prove,
+    /// Show on it what Weft promises about edits, load, crashes and absences
+    Measure(measure::Args),
     /// Vet and test the programs that make and judge the cluster; needs none
     Test,
     /// Remove the cluster and every trace of it
@@ -99,6 +102,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             load(&Vec::from_iter(images.images().cloned()))?;
             bed(&["prove".into()])
         }
+        Action::Measure(args) => measure::run(args),
         Action::Test => code::test(),
         Action::Down => bed(&["down".into()]),
         Action::Status => bed(&["status".into()]),

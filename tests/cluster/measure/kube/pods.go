@@ -1,0 +1,103 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Pods are those with the labels that are not about to end.
+func (c *Cluster) Pods(ctx context.Context, namespace, selector string) ([]core.Pod, error) {
+	list, err := c.API.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list.Items, func(pod core.Pod) bool { return pod.DeletionTimestamp != nil }), nil
+}
+
+// AwaitRollout waits until every pod of a Deployment is a ready one of its newest version; pods of
+// older versions may still be about to end.
+func (c *Cluster) AwaitRollout(ctx context.Context, namespace, name string, limit time.Duration) error {
+	return Eventually(ctx, limit, func() error {
+		d, err := c.API.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !isRolledOut(d) {
+			return fmt.Errorf("Deployment %s/%s: %d of %d pods updated, %d available", namespace, name,
+				d.Status.UpdatedReplicas, *d.Spec.Replicas, d.Status.AvailableReplicas)
+		}
+		return nil
+	})
+}
+
+func isRolledOut(d *apps.Deployment) bool {
+	wanted := *d.Spec.Replicas
+	return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == wanted &&
+		d.Status.Replicas == wanted && d.Status.AvailableReplicas == wanted
+}
+
+// Restart replaces the pods of a Deployment as `kubectl rollout restart` does, and waits for the new
+// ones.
+func (c *Cluster) Restart(ctx context.Context, namespace, name string, limit time.Duration) error {
+	patch := map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+		"annotations": map[string]string{"kubectl.kubernetes.io/restartedAt": time.Now().Format(time.RFC3339Nano)},
+	}}}}
+	text, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	_, err = c.API.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, text, metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	return c.AwaitRollout(ctx, namespace, name, limit)
+}
+
+// Scale sets the replicas of a Deployment.
+func (c *Cluster) Scale(ctx context.Context, namespace, name string, replicas int) error {
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	_, err := c.API.AppsV1().Deployments(namespace).
+		Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "scale")
+	return err
+}
+
+// Logs of a pod's first container.
+func (c *Cluster) Logs(ctx context.Context, pod core.Pod) (string, error) {
+	text, err := c.API.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &core.PodLogOptions{}).DoRaw(ctx)
+	return string(text), err
+}
+
+// Restarts of all containers of pods.
+func Restarts(pods []core.Pod) int {
+	sum := 0
+	for _, pod := range pods {
+		for _, container := range pod.Status.ContainerStatuses {
+			sum += int(container.RestartCount)
+		}
+	}
+	return sum
+}
+
+// Images of pods, with what the runtime knows them by.
+func Images(pods []core.Pod) []string {
+	var all []string
+	for _, pod := range pods {
+		for _, container := range pod.Status.ContainerStatuses {
+			_, digest, _ := strings.Cut(container.ImageID, "sha256:")
+			image := fmt.Sprintf("%s (sha256:%.12s)", container.Image, digest)
+			if !slices.Contains(all, image) {
+				all = append(all, image)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,109 @@
+// Command measure shows on a real cluster what Weft promises about edits, load, crashes and
+// absences. `cargo x cluster measure` builds and calls it.
+//
+//	measure [-weft PATH] [-kinds DIR] [-write DIR] [SCENARIO…]
+//	measure -list
+//
+// It uses the cluster of KUBECONFIG, in a namespace of its own which it removes at the end. What it
+// kills and whose memory it reads are processes of this machine, as they are on the bed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"weft.dev/cluster/measure/kube"
+	"weft.dev/cluster/measure/report"
+	"weft.dev/cluster/measure/scenario"
+)
+
+func main() {
+	log.SetFlags(0)
+	var options scenario.Options
+	flag.StringVar(&options.Weft, "weft", "weft", "command line of the build under test")
+	flag.StringVar(&options.Kinds, "kinds", "../../../crates/api/crds/standard", "directory with the CRDs of the Gateway API")
+	flag.IntVar(&options.Rate, "rate", 100, "exchanges per second and kind of client")
+	flag.DurationVar(&options.Away, "away", 30*time.Second, "how long the control plane is away")
+	flag.DurationVar(&options.Hold, "hold", 20*time.Second, "how long streams are watched after gateway pods were replaced")
+	flag.IntVar(&options.Kills, "kills", 5, "how often the worker is killed")
+	flag.IntVar(&options.Edits, "edits", 200, "how many edits are timed")
+	flag.IntVar(&options.Exchanges, "exchanges", 20_000, "how many exchanges, at least, while everything happens at once")
+	flag.IntVar(&options.Routes, "routes", 1000, "how many routes many are")
+	list := flag.Bool("list", false, "say what can be measured")
+	keep := flag.Bool("keep", false, "leave what was made in the cluster")
+	write := flag.String("write", "", "directory for measure.json and measure.md")
+	flag.Parse()
+	if *list {
+		for _, s := range scenario.All {
+			fmt.Printf("%-12s %s\n", s.Name, s.About)
+		}
+		return
+	}
+	chosen, err := choose(flag.Args())
+	if err == nil {
+		err = run(chosen, options, *keep, *write)
+	}
+	if err != nil {
+		log.Fatal("measure: ", err)
+	}
+}
+
+// choose finds scenarios by name, in the order of the list; without names it is all of them.
+func choose(names []string) ([]scenario.Scenario, error) {
+	var chosen []scenario.Scenario
+	unknown := slices.Clone(names)
+	for _, s := range scenario.All {
+		if len(names) == 0 || slices.Contains(names, s.Name) {
+			chosen = append(chosen, s)
+		}
+		unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == s.Name })
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("no scenario %s; -list names them", strings.Join(unknown, ", "))
+	}
+	return chosen, nil
+}
+
+func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cluster, err := kube.Connect()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, s := range chosen {
+		fmt.Printf("%s: %s\n", s.Name, s.About)
+		r := &scenario.Run{Cluster: cluster, Options: options}
+		begin := time.Now()
+		err := s.Do(ctx, r)
+		if !keep {
+			// Even when somebody has had enough, what was made goes.
+			err = errors.Join(err, r.Clear(context.WithoutCancel(ctx)))
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.Name, err))
+			fmt.Printf("  %s did not come to its end: %v\n", s.Name, err)
+		}
+		for _, row := range r.Rows {
+			if row.Met != nil && !*row.Met {
+				failed = errors.Join(failed, fmt.Errorf("%s: missed: %s: %s, want %s", s.Name, row.What, row.Measured, row.Goal))
+			}
+		}
+		fmt.Printf("  took %s\n", time.Since(begin).Round(time.Second))
+		if write != "" && err == nil {
+			part := report.Part{Scenario: s.Name, About: s.About, Rows: r.Rows, Images: r.Images, Began: begin, Took: time.Since(begin)}
+			failed = errors.Join(failed, report.Write(write, part))
+		}
+	}
+	return failed
+}

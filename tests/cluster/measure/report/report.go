@@ -1,0 +1,128 @@
+// Package report keeps what was measured: measure.json with the last run of every scenario, and
+// measure.md, which is made of it for people.
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"weft.dev/cluster/measure/scenario"
+)
+
+// Part is one run of one scenario.
+type Part struct {
+	Scenario string         `json:"scenario"`
+	About    string         `json:"about"`
+	Began    time.Time      `json:"began"`
+	Took     time.Duration  `json:"took"`
+	Machine  string         `json:"machine"`
+	Command  string         `json:"command"`
+	Images   []string       `json:"images"`
+	Rows     []scenario.Row `json:"rows"`
+}
+
+// Write puts a part in the place of the last one of its scenario.
+func Write(directory string, part Part) error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	data := filepath.Join(directory, "measure.json")
+	var parts []Part
+	text, err := os.ReadFile(data)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(text, &parts); err != nil {
+			return fmt.Errorf("%s: %w", data, err)
+		}
+	}
+	part.Machine, part.Command = machine(), command(os.Args[1:])
+	part.Began = part.Began.UTC().Truncate(time.Second)
+	parts = merge(parts, part)
+	if text, err = json.MarshalIndent(parts, "", "  "); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(data, append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(directory, "measure.md"), []byte(Render(parts)), 0o644),
+	)
+}
+
+// merge replaces the part of the same scenario, and keeps the order of the list of scenarios.
+func merge(parts []Part, part Part) []Part {
+	parts = slices.DeleteFunc(parts, func(p Part) bool { return p.Scenario == part.Scenario })
+	place := func(p Part) int {
+		return slices.IndexFunc(scenario.All, func(s scenario.Scenario) bool { return s.Name == p.Scenario })
+	}
+	parts = append(parts, part)
+	slices.SortStableFunc(parts, func(a, b Part) int { return place(a) - place(b) })
+	return parts
+}
+
+// Render writes parts as Markdown.
+func Render(parts []Part) string {
+	var text strings.Builder
+	text.WriteString("# Results of `cargo x cluster measure`\n\nWritten by the command; `measure.json` has the same.\n")
+	for _, part := range parts {
+		fmt.Fprintf(&text, "\n## %s: %s\n\n", part.Scenario, part.About)
+		fmt.Fprintf(&text, "%s, %s, on %s, by `%s`; images: %s\n\n", part.Began.Format("2006-01-02 15:04 UTC"),
+			part.Took.Round(time.Second), part.Machine, part.Command, strings.Join(part.Images, ", "))
+		text.WriteString("| what | measured | goal | verdict |\n|---|---|---|---|\n")
+		for _, row := range part.Rows {
+			fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", cell(row.What), cell(row.Measured), cell(row.Goal), verdict(row))
+		}
+	}
+	return text.String()
+}
+
+func verdict(row scenario.Row) string {
+	switch {
+	case row.Met == nil:
+		return ""
+	case *row.Met:
+		return "met"
+	default:
+		return "**missed**"
+	}
+}
+
+// cell is text that stays within a cell of a table.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
+}
+
+// command is how a person would ask for the same, without the paths of one machine.
+func command(args []string) string {
+	var kept []string
+	for i := 0; i < len(args); i++ {
+		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if slices.Contains([]string{"weft", "kinds", "write"}, name) && strings.HasPrefix(args[i], "-") {
+			if !hasValue {
+				i++
+			}
+			continue
+		}
+		kept = append(kept, args[i])
+	}
+	return strings.Join(append([]string{"cargo x cluster measure"}, kept...), " ")
+}
+
+func machine() string {
+	memory := "?"
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kib int
+		if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kib); err == nil {
+			memory = fmt.Sprint(kib >> 20)
+		}
+	}
+	return fmt.Sprintf("%d cores, %s GiB", runtime.NumCPU(), memory)
+}

@@ -1,0 +1,164 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"weft.dev/cluster/measure/kube"
+)
+
+const (
+	churnTime = time.Minute
+	// settling is how long everything is left alone before memory is read.
+	settling = 5 * time.Second
+)
+
+var sliceKind = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+
+// A Service without selector, whose endpoints are whatever somebody writes.
+const movingManifest = `
+apiVersion: v1
+kind: Service
+metadata: {name: moving, namespace: ` + namespace + `}
+spec: {ports: [{name: http, port: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: moving, namespace: ` + namespace + `, labels: {kubernetes.io/service-name: moving}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.244.9.1]}, {addresses: [10.244.9.2]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: moving, namespace: ` + namespace + `}
+spec:
+  parentRefs: [{name: edge}]
+  hostnames: [moving.measure]
+  rules: [{backendRefs: [{name: moving, port: 8080}]}]`
+
+// churn reads what controller and proxies use, with nothing to do and with a little all the time.
+func churn(ctx context.Context, r *Run) error {
+	e, err := r.prepare(ctx, 2)
+	if err != nil {
+		return err
+	}
+	controllers, err := r.controllers(ctx)
+	if err != nil {
+		return err
+	}
+	// Fresh processes: what earlier work has left in their heaps is not what idle means.
+	step("restarting controller and gateway, to see them idle")
+	err = errors.Join(
+		r.Restart(ctx, controlNamespace, controller, 2*time.Minute),
+		r.Restart(ctx, namespace, e.Deployment, 2*time.Minute),
+	)
+	if err != nil {
+		return err
+	}
+	if e, err = r.serving(ctx, 2); err != nil {
+		return err
+	}
+	if controllers, err = r.controllers(ctx); err != nil {
+		return err
+	}
+	time.Sleep(settling)
+	if err := r.memory("idle", "controller", controllers, 40); err != nil {
+		return err
+	}
+	if err := r.memory("idle", "gateway pod", e.Pods, 20); err != nil {
+		return err
+	}
+	if err := r.Apply(ctx, kube.Join(markedRoute("probe", "0"), movingManifest)); err != nil {
+		return err
+	}
+	if err := r.bulk(ctx, watchers(e)); err != nil {
+		return err
+	}
+	time.Sleep(settling)
+	with := fmt.Sprintf("with %d routes", r.Routes)
+	err = errors.Join(r.memory(with, "controller", controllers, 0), r.memory(with, "gateway pod", e.Pods, 0))
+	if err != nil {
+		return err
+	}
+	if err := r.timeChurn(ctx, controllers, e.Pods); err != nil {
+		return err
+	}
+	return r.removeMany(ctx)
+}
+
+// memory reports the largest of pods that do the same; a goal of 0 MiB is none.
+func (r *Run) memory(when, what string, pods []core.Pod, goalMiB float64) error {
+	most := 0.0
+	for _, pod := range pods {
+		usage, err := kube.UsageOf(pod)
+		if err != nil {
+			return err
+		}
+		most = max(most, usage.MemoryMiB)
+	}
+	name, measured := fmt.Sprintf("memory of the largest %s, %s", what, when), fmt.Sprintf("%.1f MiB", most)
+	if goalMiB == 0 {
+		r.Tell(name, measured)
+		return nil
+	}
+	r.Judge(name, measured, fmt.Sprintf("≤ %.0f MiB", goalMiB), most <= goalMiB)
+	return nil
+}
+
+func (r *Run) timeChurn(ctx context.Context, controllers, gateways []core.Pod) error {
+	step("%s of one edit of a route and one of endpoints per second", churnTime)
+	before, err := processorTime(append(controllers, gateways...))
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for second := range int(churnTime / time.Second) {
+		<-ticker.C
+		endpoints := fmt.Sprintf(`{"endpoints":[{"addresses":["10.244.9.1"]},{"addresses":["10.244.9.%d"]}]}`, second%200+2)
+		err := errors.Join(
+			r.Patch(ctx, httpRouteKind, namespace, "probe", markPatch(fmt.Sprint("churn ", second))),
+			r.Patch(ctx, sliceKind, namespace, "moving", endpoints),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Second)
+	after, err := processorTime(append(controllers, gateways...))
+	if err != nil {
+		return err
+	}
+	var controllerSum, proxyMost time.Duration
+	for _, pod := range controllers {
+		used := after[pod.Name] - before[pod.Name]
+		r.Tell("CPU of "+pod.Name, show(used))
+		controllerSum += used
+	}
+	for _, pod := range gateways {
+		used := after[pod.Name] - before[pod.Name]
+		r.Tell("CPU of "+pod.Name, show(used))
+		proxyMost = max(proxyMost, used)
+	}
+	r.AtMost("CPU of all controllers together in a minute of churn", controllerSum, 1200*time.Millisecond)
+	r.AtMost("CPU of the busiest proxy in a minute of churn", proxyMost, 300*time.Millisecond)
+	return nil
+}
+
+func processorTime(pods []core.Pod) (map[string]time.Duration, error) {
+	used := map[string]time.Duration{}
+	for _, pod := range pods {
+		usage, err := kube.UsageOf(pod)
+		if err != nil {
+			return nil, err
+		}
+		used[pod.Name] = usage.CPU
+	}
+	return used, nil
+}

@@ -1,0 +1,118 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	core "k8s.io/api/core/v1"
+
+	"weft.dev/cluster/measure/figures"
+	"weft.dev/cluster/measure/kube"
+	"weft.dev/cluster/measure/load"
+)
+
+// betweenKills is longer than anything a client still has to do about the last one.
+const betweenKills = 6 * time.Second
+
+// kill ends the process that serves, again and again, of a Gateway that has no second pod.
+func kill(ctx context.Context, r *Run) error {
+	e, err := r.prepare(ctx, 1)
+	if err != nil {
+		return err
+	}
+	var loops []*load.Loop
+	for _, mode := range load.Modes {
+		loop, err := load.Start(mode, e.target(), r.Rate)
+		if err != nil {
+			return err
+		}
+		loops = append(loops, loop)
+	}
+	time.Sleep(3 * time.Second)
+	var gone []time.Time
+	for number := range r.Kills {
+		moment, err := killWorker(e.Pods[0])
+		if err != nil {
+			return err
+		}
+		step("kill %d", number+1)
+		gone = append(gone, moment)
+		time.Sleep(betweenKills)
+	}
+	var refused, late int
+	var worst, longest time.Duration
+	for _, loop := range loops {
+		samples := loop.Stop()
+		failures := figures.Failures(samples)
+		refused += failures[figures.Refused]
+		afterwards, again := r.perKill(loop.Mode, samples, gone)
+		late += afterwards
+		worst = max(worst, figures.Quantile(again, 1))
+		longest = max(longest, figures.Quantile(figures.Latencies(samples), 1))
+		r.Tell(fmt.Sprintf("%s: lost of %d in %d kills", loop.Mode.Name, len(samples), r.Kills), figures.Describe(failures))
+		r.Tell(loop.Mode.Name+": serving again, per kill", shows(again))
+		r.Tell(loop.Mode.Name+": attempts hidden by the client's library", fmt.Sprint(figures.Retries(samples)))
+	}
+	r.None("connections refused", refused)
+	r.None("lost although they began when the process was gone", late)
+	r.AtMost("serving again after the process was gone, worst of all", worst, time.Second)
+	r.Tell("longest wait of a request that was answered", show(longest))
+	pods, err := r.Pods(ctx, namespace, gatewayPods)
+	r.None("containers restarted", kube.Restarts(pods))
+	return err
+}
+
+// perKill counts what was lost that had not begun, and finds how soon each kill was over. Of streams,
+// each may be found broken once, by whichever message comes next.
+func (r *Run) perKill(mode load.Mode, samples []figures.Sample, gone []time.Time) (late int, again []time.Duration) {
+	for number, moment := range gone {
+		around := figures.Between(samples, moment.Add(-time.Second), moment.Add(betweenKills-time.Second))
+		if mode.IsSession {
+			late += max(0, figures.Failures(around)[figures.Cut]-load.Streams)
+			around = slices.DeleteFunc(around, func(s figures.Sample) bool { return s.Class == figures.Cut })
+		}
+		for _, s := range around {
+			if s.Class != figures.OK && s.Begun.After(moment) {
+				late++
+				step("kill %d: %s lost %s after the process was gone: %s", number+1, mode.Name, show(s.Begun.Sub(moment)), s.Fault)
+			}
+		}
+		took, found := figures.FirstAnswer(around, moment)
+		if !found {
+			took = betweenKills
+		}
+		again = append(again, took)
+	}
+	return late, again
+}
+
+// killWorker kills the process of a gateway pod that reads what clients send, and says when it was
+// gone.
+func killWorker(pod core.Pod) (time.Time, error) {
+	processes, err := kube.Processes(pod)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at := slices.IndexFunc(processes, func(p kube.Process) bool { return slices.Contains(p.Args, "worker") })
+	if at < 0 {
+		return time.Time{}, fmt.Errorf("pod %s has no worker", pod.Name)
+	}
+	pid := processes[at].PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return time.Time{}, err
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
+		// A process without memory of its own has closed its connections.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return time.Now(), nil
+		}
+	}
+	return time.Time{}, errors.New("a process survives SIGKILL")
+}

@@ -1,0 +1,122 @@
+// Package scenario holds what is measured on a cluster: each scenario prepares it, does what its
+// name says under the eyes of clients, and compares what they saw with a goal.
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"weft.dev/cluster/measure/kube"
+)
+
+// Options are what a run can be told.
+type Options struct {
+	// Weft is the command line of the build under test.
+	Weft string
+	// Kinds is the directory with the CRDs of the Gateway API.
+	Kinds string
+	// Rate is the number of exchanges per second and kind of client.
+	Rate int
+	// Away is how long the control plane is away.
+	Away time.Duration
+	// Kills is how often the worker is killed.
+	Kills int
+	// Edits is how many edits are timed.
+	Edits int
+	// Exchanges are how many have to go well while everything happens at once.
+	Exchanges int
+	// Routes is how many routes many are.
+	Routes int
+	// DrainLimit is how long streams have at least, when a gateway pod is replaced.
+	Hold time.Duration
+}
+
+// Row is one figure with what was wanted.
+type Row struct {
+	What     string `json:"what"`
+	Measured string `json:"measured"`
+	Goal     string `json:"goal,omitempty"`
+	// Met is absent for what is told without a goal.
+	Met *bool `json:"met,omitempty"`
+}
+
+// Run is one scenario under way.
+type Run struct {
+	*kube.Cluster
+	Options
+	Rows []Row
+	// Images are those of the pods that were measured.
+	Images []string
+}
+
+// Scenario is something to measure.
+type Scenario struct {
+	Name  string
+	About string
+	Do    func(context.Context, *Run) error
+}
+
+// All are the scenarios, in the order in which they disturb each other least.
+var All = []Scenario{
+	{"first-light", "from a cluster without Weft to the first answer of a Gateway", firstLight},
+	{"edits", "how long edits of routes take to act, alone and among many", edits},
+	{"churn", "CPU and memory of controller and proxies, idle and while many routes are edited", churn},
+	{"upgrades", "constant load of six kinds while weights, gateways, controllers and backends change", upgrades},
+	{"kill", "kill -9 of the process that serves, of a Gateway with one pod", kill},
+	{"absence", "no control plane, then no API server either", absence},
+	{"poison", "hostile objects come and go while good routes are edited and used", poison},
+	{"uninstall", "what is left of Weft after it was removed", uninstall},
+}
+
+// Judge notes a figure that has a goal.
+func (r *Run) Judge(what, measured, goal string, met bool) {
+	r.Rows = append(r.Rows, Row{what, measured, goal, &met})
+	verdict := "met"
+	if !met {
+		verdict = "MISSED"
+	}
+	fmt.Printf("    %-62s %-28s %-28s %s\n", what, measured, goal, verdict)
+}
+
+// Tell notes a figure that has none.
+func (r *Run) Tell(what, measured string) {
+	r.Rows = append(r.Rows, Row{What: what, Measured: measured})
+	fmt.Printf("    %-62s %s\n", what, measured)
+}
+
+// AtMost notes a duration that is to be at most another.
+func (r *Run) AtMost(what string, measured, goal time.Duration) {
+	r.Judge(what, show(measured), "≤ "+show(goal), measured <= goal)
+}
+
+// None notes a number that is to be zero.
+func (r *Run) None(what string, count int) {
+	r.Judge(what, fmt.Sprint(count), "0", count == 0)
+}
+
+// show writes a duration with three digits.
+func show(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	default:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+}
+
+// shows writes durations one after the other.
+func shows(all []time.Duration) string {
+	var words []string
+	for _, d := range all {
+		words = append(words, show(d))
+	}
+	return strings.Join(words, ", ")
+}
+
+func step(format string, args ...any) {
+	fmt.Printf("  %s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
