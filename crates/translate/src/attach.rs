@@ -145,14 +145,7 @@ pub(crate) fn parent(
         field if field.starts_with("spec.") => field.to_owned(),
         field => format!("spec.parentRefs[{index}].{field}"),
     };
-    let report = |findings: &mut Findings, detached: Detached| {
-        findings.add(
-            detached.code,
-            at(detached.field),
-            detached.rejection.message.as_str(),
-        );
-        detached.rejection
-    };
+    let report = |findings: &mut Findings, detached: Detached| reported(detached, &at, findings);
     match (reference.group(), reference.kind()) {
         (GATEWAY_GROUP, "Gateway") => {
             let plan = plans.get(&ObjectKey::new(namespace, reference.name.as_str()));
@@ -165,27 +158,7 @@ pub(crate) fn parent(
                 None => missing_gateway(input, name(), |it| report(findings, it)),
             }
         }
-        ("" | "core", "Service") if !input.scope.has_mesh => {
-            let message = format!(
-                "no mesh runs here, so that routes of Service {} have no effect",
-                name()
-            );
-            findings.add(&notes::NO_MESH, at(""), message);
-            Parent::Foreign
-        }
-        ("" | "core", "Service") => {
-            if reference.group() == "core" {
-                let message = "group \"core\" is read as \"\"";
-                findings.add(&notes::CORE_GROUP_ALIAS, at("group"), message);
-            }
-            let taken = mesh::ports(input.store, route.kind, &name(), reference);
-            if let Ok(ports) = &taken
-                && let Some(hint) = mesh::undeclared(input.store, &name(), ports)
-            {
-                findings.add(&notes::PROTOCOL_UNDECLARED, at(""), hint);
-            }
-            Parent::Service(name(), taken.map_err(|detached| report(findings, detached)))
-        }
+        ("" | "core", "Service") => service(input, route, (reference, name()), &at, findings),
         (GATEWAY_GROUP, "ListenerSet") => {
             if !refused::is_our_set(input, plans, namespace, &reference.name) {
                 return Parent::Foreign;
@@ -206,6 +179,44 @@ pub(crate) fn parent(
             Parent::Foreign
         }
     }
+}
+
+/// Judges a parentRef to a Service.
+fn service(
+    input: Input<'_>,
+    route: Attaching<'_>,
+    (reference, name): (&ParentReference, Name),
+    at: &impl Fn(&str) -> String,
+    findings: &mut Findings,
+) -> Parent {
+    if !input.scope.has_mesh {
+        let message = format!("no mesh runs here, so that routes of Service {name} have no effect");
+        findings.add(&notes::NO_MESH, at(""), message);
+        return Parent::Foreign;
+    }
+    if reference.group() == "core" {
+        let message = "group \"core\" is read as \"\"";
+        findings.add(&notes::CORE_GROUP_ALIAS, at("group"), message);
+    }
+    let taken = mesh::ports(input.store, route.kind, &name, reference);
+    if let Ok(ports) = &taken
+        && let Some(hint) = mesh::undeclared(input.store, &name, ports)
+    {
+        findings.add(&notes::PROTOCOL_UNDECLARED, at(""), hint);
+    }
+    let taken = taken.map_err(|detached| reported(detached, at, findings));
+    Parent::Service(name, taken)
+}
+
+/// Adds the finding; what is left is the rejection.
+fn reported(
+    detached: Detached,
+    at: &impl Fn(&str) -> String,
+    findings: &mut Findings,
+) -> Rejection {
+    let message = detached.rejection.message.as_str();
+    findings.add(detached.code, at(detached.field), message);
+    detached.rejection
 }
 
 /// Nobody can say whose a Gateway is that does not exist, unless there is only us.
