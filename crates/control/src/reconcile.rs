@@ -158,7 +158,12 @@ impl Reconciler {
             statuses,
             gone,
             is_new,
+            is_translated,
         } = self.world.settle(acknowledged, changes);
+        if is_translated {
+            let took = self.now().saturating_sub(began);
+            self.parts.metrics.translated(took);
+        }
         if is_new {
             let generation = self.world.generation();
             let configuration = self.world.configuration().clone();

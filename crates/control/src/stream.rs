@@ -28,6 +28,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest name of an instance that is taken; UIDs have 36 bytes.
 const INSTANCE_BYTES_MAX: usize = 128;
+/// What a proxy is told that is refused; why, stands in our log alone.
+const NOT_ALLOWED: &str = "not allowed";
 /// What a proxy is told that has come to a replica which cannot tell the leader about it.
 const ELSEWHERE: &str = "this replica serves nobody now; call another one";
 /// What a metric says of a resource that a proxy did not understand.
@@ -112,7 +114,7 @@ impl ConfigService {
         let refuse = |why: &str| {
             let (namespace, name) = (&hello.namespace, &hello.name);
             tracing::warn!(peer = %peer.id, namespace, name, "stream refused: {why}");
-            Err(Status::permission_denied("not allowed"))
+            Err(Status::permission_denied(NOT_ALLOWED))
         };
         if hello.role() != Role::Gateway {
             return refuse("its role is not Gateway");
@@ -122,7 +124,9 @@ impl ConfigService {
         }
         let gateway = Name::new(hello.namespace.as_str(), hello.name.as_str());
         let Some(service_account) = self.hub.workload_of(&gateway) else {
-            return refuse("there is no such Gateway of ours");
+            // The pods of a Gateway that was deleted call until they have drained.
+            tracing::debug!(peer = %peer.id, %gateway, "stream refused: no such Gateway of ours");
+            return Err(Status::permission_denied(NOT_ALLOWED));
         };
         let workload = Workload {
             namespace: &hello.namespace,

@@ -70,6 +70,8 @@ pub(crate) struct Settled {
     pub(crate) gone: Vec<ObjectRef>,
     /// Whether the configuration is another one than before.
     pub(crate) is_new: bool,
+    /// Whether anything was translated to find out.
+    pub(crate) is_translated: bool,
 }
 
 /// Everything between the watches and the streams.
@@ -178,7 +180,8 @@ impl World {
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
         let mut is_new = self.translated.is_none();
-        if self.translated != Some(self.store.revision()) || before != self.scope {
+        let is_translated = self.translated != Some(self.store.revision()) || before != self.scope;
+        if is_translated {
             let old = std::mem::take(&mut self.output.statuses);
             self.output = self.translator.translate(&self.store, &self.scope);
             self.endpoints.update(&self.store);
@@ -199,6 +202,7 @@ impl World {
             statuses: statuses.collect(),
             gone,
             is_new,
+            is_translated,
         }
     }
 
