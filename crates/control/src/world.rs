@@ -27,12 +27,16 @@ use weft_translate::{
 use weft_wire::Configuration;
 
 use self::certificates::Certificates;
-use crate::deploy::{Parameters, deployed_name};
+use crate::deploy::{ADMIN_PORT, Parameters, deployed_name};
 
 /// Why `wellKnownCACertificates: System` is refused: the proxies' image holds nothing but its program,
 /// so that there is nobody to trust, and each such backend would answer 5xx.
 const NO_PLATFORM: &str = "the proxies of a cluster have no certificate authorities of a platform; name \
                            those to trust in caCertificateRefs";
+
+/// Why no listener can have [`ADMIN_PORT`].
+const ADMIN_PORT_TAKEN: &str =
+    "the pods of every Gateway have it for probes and metrics; use another one";
 
 /// What is installed, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +106,7 @@ impl World {
             parameters: BTreeMap::new(),
             scope: Scope {
                 bundle_version: None,
+                reserved_ports: BTreeMap::from([(ADMIN_PORT, ADMIN_PORT_TAKEN.to_owned())]),
                 unusable_parameters: deploys.then(UnusableParameters::default),
                 unusable_authorities: UnusableAuthorities {
                     platform: Some(NO_PLATFORM.to_owned()),
@@ -273,8 +278,10 @@ impl World {
     ) -> BTreeMap<Name, GatewayFacts> {
         let fact = |(name, served): (&Name, &Served)| {
             let service = self.store.service(&name.namespace, &served.workload);
+            let reached = service.map(|it| addresses::of(it)).unwrap_or_default();
             let facts = GatewayFacts {
-                addresses: service.map(|it| addresses::of(it)).unwrap_or_default(),
+                addresses: reached.addresses,
+                hostnames: reached.hostnames,
                 acknowledged: acknowledged.get(name).copied(),
                 unusable_ports: BTreeMap::new(),
             };

@@ -18,6 +18,17 @@ pub enum Channel {
     Experimental,
 }
 
+impl Channel {
+    /// As the annotation of the CRDs spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Experimental => "experimental",
+        }
+    }
+}
+
 /// One feature of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {
@@ -67,7 +78,7 @@ features! {
         GatewayHTTPSListenerDetectMisdirectedRequests Standard extended yes,
         GatewayInfrastructurePropagation Standard extended yes,
         GatewayPort8080 Standard extended yes,
-        GatewayStaticAddresses Standard extended no,
+        GatewayStaticAddresses Standard extended yes,
         ListenerSet Standard extended no;
     HTTPRoute:
         HTTPRoute Standard core yes,

@@ -1,6 +1,6 @@
 //! One Gateway: whether it is ours, what of it is served, and its status.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use weft_api::{
     Gateway, Kind, Object, ObjectKey, ObjectRef, Reason,
@@ -27,6 +27,9 @@ pub(crate) mod table;
 mod tests;
 
 use self::{class::Ownership, conditions::Judge};
+
+/// Most entries of `status.addresses` (GatewayStatus.addresses).
+const MAX_ADDRESSES: usize = 16;
 
 /// The Gateways that are ours.
 pub(crate) type Plans = BTreeMap<ObjectKey, GatewayPlan>;
@@ -138,10 +141,6 @@ impl GatewayPlan {
             programming: input.scope.programming,
         };
         let conditions = vec![judge.accepted(), judge.programmed(), judge.resolved_refs()];
-        let address = |address: &IpAddr| GatewayAddress {
-            type_: Some(AddressType::IpAddress),
-            value: Some(address.to_string()),
-        };
         let listener = |listener: &ListenerPlan| {
             let before = old
                 .listeners
@@ -158,7 +157,7 @@ impl GatewayPlan {
             }
         };
         GatewayStatus {
-            addresses: facts.addresses.iter().map(address).collect(),
+            addresses: addresses(facts),
             conditions: keep_foreign(conditions, &old.conditions),
             listeners: self.listeners.iter().map(listener).collect(),
             attached_listener_sets: None,
@@ -208,6 +207,19 @@ fn parameters(scope: &Scope, gateway: &Gateway, findings: &mut Findings) -> Opti
     let rejection = Rejection::new(reason, format!("{field}: {message}"));
     findings.add(&notes::PARAMETERS_REF, field, message);
     Some(rejection)
+}
+
+/// `status.addresses`: IP addresses, then names, as many as there is room for.
+fn addresses(facts: &GatewayFacts) -> Vec<GatewayAddress> {
+    let address = |type_, value| GatewayAddress {
+        type_: Some(type_),
+        value: Some(value),
+    };
+    let ips = facts.addresses.iter();
+    let ips = ips.map(|ip| address(AddressType::IpAddress, ip.to_string()));
+    let names = facts.hostnames.iter();
+    let names = names.map(|name| address(AddressType::Hostname, name.clone()));
+    ips.chain(names).take(MAX_ADDRESSES).collect()
 }
 
 /// Why the Gateway as a whole cannot be served.

@@ -195,7 +195,14 @@ impl Judge<'_> {
 
     fn port(&mut self) -> u16 {
         match u16::try_from(self.listener.port) {
-            Ok(port @ 1..) => port,
+            Ok(port @ 1..) => {
+                if let Some(why) = self.input.scope.reserved_ports.get(&port) {
+                    let message = format!("port {port} cannot be opened: {why}");
+                    let (code, reason) = (&notes::PORT_UNAVAILABLE, Reason::PortUnavailable);
+                    self.reject(code, reason, "port", &message);
+                }
+                port
+            }
             _ => {
                 let message = format!("{} is not a port", self.listener.port);
                 self.refuse("port", &message);

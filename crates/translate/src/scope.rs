@@ -34,6 +34,8 @@ pub struct Scope {
     /// Parameters of Gateways and GatewayClasses (`parametersRef`) that their deployer refused. `None`
     /// means that nobody deploys Gateways, so that no object can hold parameters.
     pub unusable_parameters: Option<UnusableParameters>,
+    /// Ports that no listener can have, because whoever serves Gateways needs them, with the reason.
+    pub reserved_ports: BTreeMap<u16, String>,
     /// Facts about single Gateways; a Gateway without entry has no address yet.
     pub gateways: BTreeMap<Name, GatewayFacts>,
     /// Secrets whose certificate or key a TLS stack refused, with its words. Secrets that are not
@@ -87,6 +89,8 @@ pub enum Programming {
 pub struct GatewayFacts {
     /// Addresses the Gateway really has, in the order they are to be reported.
     pub addresses: Vec<IpAddr>,
+    /// Names it is reached by as well, where a load balancer has some; reported after the addresses.
+    pub hostnames: Vec<String>,
     /// Newest `metadata.generation` that every proxy of the Gateway has acknowledged.
     pub acknowledged: Option<i64>,
     /// Ports that cannot be opened, with the reason.
@@ -125,6 +129,7 @@ impl Scope {
             bundle_version: None,
             programming: Programming::Immediate,
             unusable_parameters: None,
+            reserved_ports: BTreeMap::new(),
             gateways: BTreeMap::new(),
             unusable_certificates: BTreeMap::new(),
             unusable_authorities: UnusableAuthorities::default(),

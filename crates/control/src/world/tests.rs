@@ -229,8 +229,18 @@ fn addresses_are_those_of_the_service() {
         ("no load balancer yet", balancer(json!([])), ""),
         (
             "a load balancer",
-            balancer(json!([{ "ip": "192.0.2.1" }, { "hostname": "lb.example" }])),
+            balancer(json!([{ "ip": "192.0.2.1" }, { "ip": "192.0.2.1" }])),
             "192.0.2.1",
+        ),
+        (
+            "a load balancer with a name",
+            balancer(json!([{ "hostname": "lb.example" }, { "ip": "192.0.2.1" }])),
+            "192.0.2.1 lb.example",
+        ),
+        (
+            "names that no status could hold",
+            balancer(json!([{ "hostname": "no name" }, { "hostname": "*.lb.example" }])),
+            "",
         ),
     ];
     for (name, event, expected) in rows {
@@ -238,7 +248,8 @@ fn addresses_are_those_of_the_service() {
             panic!("a Service");
         };
         let found = addresses::of(&service);
-        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        let addresses = found.addresses.iter().map(ToString::to_string);
+        let found: Vec<_> = addresses.chain(found.hostnames).collect();
         assert_eq!(found.join(" "), expected, "{name}");
     }
 }
@@ -323,5 +334,26 @@ fn without_a_deployer_nothing_holds_parameters() {
     assert_eq!(
         condition(&world, ConditionType::Accepted),
         "False/InvalidParameters"
+    );
+}
+
+#[test]
+fn the_port_of_probes_is_refused_by_name() {
+    let probes = object(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": { "namespace": "shop", "name": "edge" },
+        "spec": {
+            "gatewayClassName": "weft",
+            "listeners": [{ "name": "http", "port": ADMIN_PORT, "protocol": "HTTP" }],
+        },
+    }));
+    let (world, _) = world(vec![class(OURS), probes]);
+    assert_eq!(
+        condition(&world, ConditionType::Accepted),
+        "False/ListenersNotValid"
+    );
+    assert!(
+        world.configuration().tables.gateways.is_empty(),
+        "no proxy opens it"
     );
 }

@@ -105,6 +105,73 @@ fn addresses_are_asked_for_and_given() {
     );
 }
 
+/// Addresses as the status lists them.
+fn listed(scope: &Scope) -> Vec<String> {
+    let output = translate(&store(&format!("{CLASS}{}", gateway(""))), scope);
+    let Status::Gateway(status) = &*output.statuses[&reference("Gateway infra/gw")] else {
+        panic!("a Gateway has a Gateway status");
+    };
+    let text = |it: &weft_api::gateway::GatewayAddress| {
+        format!(
+            "{} {}",
+            it.type_().as_str(),
+            it.value.as_deref().unwrap_or_default()
+        )
+    };
+    status.addresses.iter().map(text).collect()
+}
+
+#[test]
+fn a_name_of_a_load_balancer_is_an_address() {
+    let mut scope = scope();
+    facts(&mut scope).hostnames = vec!["lb.example".to_owned()];
+    let both = ["IPAddress 127.0.0.9", "Hostname lb.example"];
+    assert_eq!(listed(&scope), both, "addresses come first");
+    facts(&mut scope).addresses.clear();
+    assert_eq!(listed(&scope), ["Hostname lb.example"]);
+    let output = translate(&store(&format!("{CLASS}{}", gateway(""))), &scope);
+    let good = ["gateway", "l (0)"];
+    assert_eq!(
+        status(&output, "Gateway infra/gw"),
+        good,
+        "it can be reached"
+    );
+    facts(&mut scope).hostnames = (0..40).map(|at| format!("{at}.example")).collect();
+    assert_eq!(listed(&scope).len(), 16, "the schema allows 16");
+}
+
+/// Listeners of the Gateway and its status where the proxies need port 15021 themselves
+/// (ListenerReasonPortUnavailable).
+const RESERVED: &str = "
+the port alone       | {name: l, port: 15021, protocol: HTTP} | gateway Accepted=False/ListenersNotValid Programmed=False/Invalid + l (0) Accepted=False/PortUnavailable Programmed=False/Invalid | 0
+with others          | {name: l, port: 15021, protocol: HTTP}, {name: m, port: 80, protocol: HTTP} | gateway Accepted=True/ListenersNotValid + l (0) Accepted=False/PortUnavailable Programmed=False/Invalid + m (0) | 1
+the one beside it    | {name: l, port: 15020, protocol: HTTP} | gateway + l (0) | 1
+";
+
+#[test]
+fn ports_of_the_proxies_themselves_are_refused() {
+    let reserved_ports = [(15021, "for probes".to_owned())].into();
+    let scope = Scope {
+        reserved_ports,
+        ..scope()
+    };
+    for [name, listeners, expected, ports] in rows(RESERVED) {
+        let world =
+            format!("{CLASS}Gateway infra/gw {{gatewayClassName: weft, listeners: [{listeners}]}}");
+        let output = translate(&store(&world), &scope);
+        assert_eq!(
+            status(&output, "Gateway infra/gw"),
+            lines(expected),
+            "{name}"
+        );
+        assert_eq!(
+            tables(&output).len().to_string(),
+            ports,
+            "{name}: ports opened"
+        );
+    }
+}
+
 #[test]
 fn ports_that_cannot_be_opened_are_said() {
     let busy = |scope: &mut Scope| {

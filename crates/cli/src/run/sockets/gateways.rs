@@ -84,10 +84,10 @@ impl Sockets {
                 addresses: std::iter::once(IpAddr::V4(place.address))
                     .chain(open)
                     .collect(),
-                acknowledged: None,
                 unusable_ports: unusable
                     .map(|((_, port), why)| (*port, why.clone()))
                     .collect(),
+                ..GatewayFacts::default()
             };
             (name.clone(), facts)
         };
