@@ -17,6 +17,9 @@ cluster create /serviceaccounts
 cluster create /services
 cluster create apps/deployments
 cluster create authentication.k8s.io/tokenreviews
+cluster delete /serviceaccounts
+cluster delete /services
+cluster delete apps/deployments
 cluster get /apis
 cluster get /configmaps
 cluster get /namespaces

@@ -22,7 +22,7 @@ use thiserror::Error;
 use weft_api::{Gateway, ObjectKey};
 use weft_spiffe::TrustDomain;
 
-pub use metadata::{CLASS_LABEL, GATEWAY_LABEL, is_ours};
+pub use metadata::{CLASS_LABEL, GATEWAY_LABEL, MANAGED_BY, MANAGED_LABEL, is_ours};
 pub use name::{deployed_name, label_value};
 pub use parameters::{LogLevel, ParameterError, Parameters, Resources};
 pub use service::{Port, ports};

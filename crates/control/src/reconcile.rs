@@ -10,7 +10,7 @@ use weft_telemetry::metrics::ConfigMetrics;
 
 use crate::{
     deploy,
-    deployer::AllWanted,
+    deployer::{Failures, Plan},
     hub::Hub,
     world::{Changes, Installed, Settled, World, has_status},
 };
@@ -28,9 +28,28 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<ConfigMetrics>,
-    /// How Gateways are deployed, and who is told what they are to be given; `None` where somebody
-    /// else deploys them.
-    pub(crate) deploys: Option<(deploy::Settings, watch::Sender<AllWanted>)>,
+    /// `None` where somebody else deploys Gateways.
+    pub(crate) deploys: Option<Deploys>,
+}
+
+/// How Gateways are deployed, who is told what they are to be given, and what became of it.
+pub(crate) struct Deploys {
+    pub(crate) settings: deploy::Settings,
+    pub(crate) plan: watch::Sender<Arc<Plan>>,
+    pub(crate) failures: watch::Receiver<Failures>,
+}
+
+impl Deploys {
+    /// What could not be deployed is other than before. Pending for ever where nobody deploys.
+    async fn fail(deploys: Option<&mut Self>) {
+        let failed = match deploys {
+            Some(deploys) => deploys.failures.changed().await.ok(),
+            None => None,
+        };
+        if failed.is_none() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// The loop and what it owns.
@@ -57,6 +76,8 @@ enum Cause {
     Installed,
     /// Proxies have taken something, came or went, or are forgotten by now.
     Proxies,
+    /// Other Gateways than before could not be deployed.
+    Deployer,
 }
 
 impl Reconciler {
@@ -106,6 +127,12 @@ impl Reconciler {
                 }
             }
             Cause::Proxies => {}
+            Cause::Deployer => {
+                if let Some(deploys) = &mut self.parts.deploys {
+                    let failures = Arc::clone(&deploys.failures.borrow_and_update());
+                    self.world.undeployed(failures);
+                }
+            }
         }
     }
 
@@ -146,6 +173,7 @@ impl Reconciler {
             Ok(()) = parts.leads.changed() => Some(Cause::Leads),
             Ok(()) = parts.installed.changed() => Some(Cause::Installed),
             Ok(()) = reports.changed() => Some(Cause::Proxies),
+            () = Deploys::fail(parts.deploys.as_mut()) => Some(Cause::Deployer),
             () = alarm => Some(Cause::Proxies),
         }
     }
@@ -189,12 +217,15 @@ impl Reconciler {
     /// Tells what Gateways are to be given. Of one of which that is not known, what it was to be given
     /// before stands.
     fn deploy(&self) {
-        let Some((settings, told)) = &self.parts.deploys else {
+        let Some(Deploys { settings, plan, .. }) = &self.parts.deploys else {
             return;
         };
-        let mut next = BTreeMap::new();
+        let mut next = Plan {
+            wanted: BTreeMap::new(),
+            leftovers: self.world.leftovers(),
+        };
         for (name, wanted) in self.world.deployments(settings) {
-            let before = told.borrow().get(&name).cloned();
+            let before = plan.borrow().wanted.get(&name).cloned();
             let wanted = match wanted {
                 Ok(wanted) => Some(before.filter(|it| *it == wanted).unwrap_or(wanted)),
                 Err(error) => {
@@ -202,9 +233,9 @@ impl Reconciler {
                     before
                 }
             };
-            next.extend(wanted.map(|wanted| (name, wanted)));
+            next.wanted.extend(wanted.map(|wanted| (name, wanted)));
         }
-        told.send_if_modified(|now| {
+        plan.send_if_modified(|now| {
             let has_changed = **now != next;
             if has_changed {
                 *now = Arc::new(next);

@@ -27,7 +27,10 @@ use weft_translate::{
 use weft_wire::Configuration;
 
 use self::certificates::Certificates;
-use crate::deploy::{ADMIN_PORT, Parameters, deployed_name};
+use crate::{
+    deploy::{ADMIN_PORT, Parameters, deployed_name},
+    deployer::Failures,
+};
 
 /// Why `wellKnownCACertificates: System` is refused: the proxies' image holds nothing but its program,
 /// so that there is nobody to trust, and each such backend would answer 5xx.
@@ -84,6 +87,8 @@ pub(crate) struct World {
     translator: Translator,
     endpoints: EndpointTable,
     certificates: Certificates,
+    /// What the deployer could not deploy.
+    undeployed: Failures,
     /// Parameters of the Gateways that can be deployed, as far as parameters go.
     parameters: BTreeMap<Name, Parameters>,
     scope: Scope,
@@ -103,6 +108,7 @@ impl World {
             translator: Translator::default(),
             endpoints: EndpointTable::default(),
             certificates: Certificates::default(),
+            undeployed: Failures::default(),
             parameters: BTreeMap::new(),
             scope: Scope {
                 bundle_version: None,
@@ -283,6 +289,7 @@ impl World {
                 addresses: reached.addresses,
                 hostnames: reached.hostnames,
                 acknowledged: acknowledged.get(name).copied(),
+                undeployed: self.undeployed.get(name).cloned(),
                 unusable_ports: BTreeMap::new(),
             };
             (name.clone(), facts)

@@ -93,7 +93,9 @@ pub struct GatewayFacts {
     pub hostnames: Vec<String>,
     /// Newest `metadata.generation` that every proxy of the Gateway has acknowledged.
     pub acknowledged: Option<i64>,
-    /// Ports that cannot be opened, with the reason.
+    /// Why the Gateway could not be given what it needs to be served, such as pods or a Service.
+    pub undeployed: Option<String>,
+    /// Ports that could not be opened, with the reason.
     pub unusable_ports: BTreeMap<u16, String>,
 }
 

@@ -76,3 +76,70 @@ async fn what_somebody_else_made_is_left_alone() {
     assert_eq!(labels, Some(json!({ "of": "them" })));
     assert_eq!(world.api.deployment(NAMESPACE, "new-weft"), None);
 }
+
+/// The Programmed condition of the other Gateway: reason and message.
+fn programmed(world: &World) -> String {
+    let gateway = world.api.object(Kind::Gateway, NAMESPACE, "new");
+    let gateway = gateway.unwrap_or_default();
+    let conditions = gateway["status"]["conditions"].as_array().cloned();
+    let conditions = conditions.unwrap_or_default();
+    let found = conditions.iter().find(|it| it["type"] == "Programmed");
+    let text = |field: &str| found.and_then(|it| it[field].as_str()).unwrap_or_default();
+    format!("{}: {}", text("reason"), text("message"))
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_in_the_status() {
+    let world = World::start().await;
+    world.api.apply(json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": { "namespace": NAMESPACE, "name": "new-weft" },
+    }));
+    world.api.apply(gateway(80));
+    let is_told = || {
+        let told = programmed(&world);
+        told.starts_with("Pending") && told.contains("serviceaccounts shop/new-weft exists")
+    };
+    eventually(PATIENCE, "the status names the object", is_told).await;
+}
+
+#[tokio::test]
+async fn a_gateway_of_another_class_is_deprived_of_what_it_was_given() {
+    let world = World::start().await;
+    world.api.apply(gateway(80));
+    let deployment = || world.api.deployment(NAMESPACE, "new-weft");
+    eventually(PATIENCE, "a Deployment", || deployment().is_some()).await;
+    let mut moved = gateway(80);
+    moved["spec"]["gatewayClassName"] = json!("far");
+    world.api.apply(moved);
+    let kinds = [Kind::Service, Kind::ServiceAccount];
+    let are_gone = || {
+        let is_gone = |kind: Kind| world.api.object(kind, NAMESPACE, "new-weft").is_none();
+        deployment().is_none() && kinds.into_iter().all(is_gone)
+    };
+    eventually(PATIENCE, "all of it is removed", are_gone).await;
+    let neighbour = world.api.object(Kind::Service, NAMESPACE, "edge-weft");
+    assert!(
+        neighbour.is_some(),
+        "what was made for nobody is left alone"
+    );
+}
+
+#[tokio::test]
+async fn parameters_reach_the_deployment() {
+    let world = World::start().await;
+    let mut tuned = gateway(80);
+    let reference = json!({ "group": "", "kind": "ConfigMap", "name": "big" });
+    tuned["spec"]["infrastructure"] = json!({ "parametersRef": reference });
+    world.api.apply(tuned);
+    world.api.apply(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": NAMESPACE, "name": "big" },
+        "data": { "replicas": "3" },
+    }));
+    let replicas = || {
+        let deployment = world.api.deployment(NAMESPACE, "new-weft");
+        deployment.and_then(|it| it["spec"]["replicas"].as_u64())
+    };
+    eventually(PATIENCE, "three replicas", || replicas() == Some(3)).await;
+}

@@ -25,7 +25,7 @@ use crate::{
         identity::identity_server::IdentityServer,
         replicas::replicas_server::{self, ReplicasServer},
     },
-    reconcile::{Parts, Reconciler},
+    reconcile::{Deploys, Parts, Reconciler},
     replicas::{self, Link, ReplicasService},
     roots,
     stream::ConfigService,
@@ -162,14 +162,20 @@ impl Shared {
         let (found, installed) = watch::channel(None);
         tasks.spawn(look_at_gateway_api(self.cluster.clone(), found));
         let deploys = self.settings.deploy.clone().map(|settings| {
-            let (told, wanted) = watch::channel(Arc::default());
+            let (plan, planned) = watch::channel(Arc::default());
+            let (failed, failures) = watch::channel(Arc::default());
             let deployer = Deployer {
                 cluster: self.cluster.clone(),
-                wanted,
+                plan: planned,
+                failures: failed,
                 leads: leads.clone(),
             };
             tasks.spawn(deployer.run());
-            (settings, told)
+            Deploys {
+                settings,
+                plan,
+                failures,
+            }
         });
         let reconciler = Reconciler::new(Parts {
             watches,

@@ -13,6 +13,11 @@ pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 /// Label with the name of its class.
 pub const CLASS_LABEL: &str = "gateway.networking.k8s.io/gateway-class-name";
 
+/// Label that says who made an object, for people and tools (`app.kubernetes.io`).
+pub const MANAGED_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Its value on what is generated.
+pub const MANAGED_BY: &str = "weft";
+
 /// Name and metadata of what a Gateway owns.
 pub(super) struct Owned {
     pub(super) name: String,
@@ -47,7 +52,7 @@ impl Owned {
                 ("app.kubernetes.io/instance", &deployed),
                 ("app.kubernetes.io/component", "gateway"),
                 ("app.kubernetes.io/part-of", "weft"),
-                ("app.kubernetes.io/managed-by", "weft"),
+                (MANAGED_LABEL, MANAGED_BY),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         );

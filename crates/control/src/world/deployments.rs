@@ -4,15 +4,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use weft_api::{
     Condition, ConditionStatus, ConditionType, ConfigMap, Gateway, GatewayClass, Kind, Object,
-    ObjectKey, ObjectRef,
+    ObjectKey, ObjectRef, Service,
 };
 use weft_ir::Name;
 use weft_translate::{Status, UnusableParameters};
 
 use super::World;
 use crate::{
-    deploy::{self, ParameterError, Parameters, RenderError},
-    deployer::Wanted,
+    deploy::{
+        self, CLASS_LABEL, MANAGED_BY, MANAGED_LABEL, ParameterError, Parameters, RenderError,
+        label_value,
+    },
+    deployer::{Failures, Wanted},
 };
 
 impl World {
@@ -30,8 +33,55 @@ impl World {
             let wanted = deployed.map(|deployed| Arc::new(Wanted { gateway, deployed }));
             Some((name, wanted))
         };
-        let accepted = self.our_gateways().filter(|gateway| self.accepts(gateway));
+        // One that is being deleted takes its objects along.
+        let stays = |gateway: &&Arc<Gateway>| gateway.metadata.deletion_timestamp.is_none();
+        let staying = self.our_gateways().filter(stays);
+        let accepted = staying.filter(|gateway| self.accepts(gateway));
         accepted.filter_map(wanted).collect()
+    }
+
+    /// Takes over what could not be deployed.
+    pub(crate) fn undeployed(&mut self, failures: Failures) {
+        self.undeployed = failures;
+    }
+
+    /// What was made for Gateways under names they have no more: since then their class has become
+    /// another one, or another controller's. A class that is missing is no reason: it may come back,
+    /// and until then proxies serve what they have.
+    ///
+    /// Found by Services, which are the part of a deployment that is watched; see `deploy::is_ours`
+    /// for the rest.
+    pub(crate) fn leftovers(&self) -> BTreeMap<Name, Arc<Gateway>> {
+        let services = self.store.services().iter();
+        let leftover = |service: &Arc<Service>| {
+            let gateway = self.made_for(service)?;
+            let class = gateway.spec.gateway_class_name.as_str();
+            let had = service.metadata.labels.get(CLASS_LABEL)?;
+            let is_current = had == label_value(class);
+            let is_foreign = || {
+                let class = self.store.gateway_classes().get("", class);
+                class.is_some_and(|it| it.spec.controller_name != self.scope.gateway_controller)
+            };
+            let name = Name::new(service.namespace(), service.name());
+            (!is_current || is_foreign()).then(|| (name, Arc::clone(gateway)))
+        };
+        services.filter_map(leftover).collect()
+    }
+
+    /// The Gateway for which we made a Service.
+    fn made_for(&self, service: &Service) -> Option<&Arc<Gateway>> {
+        let labels = &service.metadata.labels;
+        if labels.get(MANAGED_LABEL) != Some(MANAGED_BY) {
+            return None;
+        }
+        let owners = service.metadata.owner_references.iter();
+        let mut owners = owners.filter(|owner| owner.kind == Kind::Gateway.as_str());
+        let owner = owners.next()?;
+        let gateway = self
+            .store
+            .gateways()
+            .get(service.namespace(), &owner.name)?;
+        (gateway.metadata.uid.as_deref() == Some(owner.uid.as_str())).then_some(gateway)
     }
 
     fn accepts(&self, gateway: &Gateway) -> bool {

@@ -116,6 +116,10 @@ impl Judge<'_> {
             let message = format!("the Gateway cannot have address {value}");
             return Err(Rejection::new(Reason::AddressNotUsable.as_str(), message));
         }
+        if let Some(why) = &self.facts.undeployed {
+            let message = format!("the Gateway cannot be deployed as it asks: {why}");
+            return Err(Rejection::new(Reason::Pending.as_str(), message));
+        }
         if self.facts.addresses.is_empty() && self.facts.hostnames.is_empty() {
             let message = "the Gateway has no address yet";
             return Err(Rejection::new(Reason::AddressNotAssigned.as_str(), message));

@@ -140,6 +140,20 @@ fn a_name_of_a_load_balancer_is_an_address() {
     assert_eq!(listed(&scope).len(), 16, "the schema allows 16");
 }
 
+/// What could not be deployed (GatewayConditionProgrammed). An address that cannot be had is the
+/// better reason, because it is the one a user asked for.
+#[test]
+fn what_cannot_be_deployed_is_not_programmed() {
+    let undeployed = |scope: &mut Scope| {
+        facts(scope).undeployed = Some("services infra/gw-weft exists".to_owned());
+    };
+    let pending = ["gateway Programmed=False/Pending", WAITING];
+    assert_eq!(under(&gateway(""), undeployed), pending);
+    let unusable = ["gateway Programmed=False/AddressNotUsable", WAITING];
+    let asked = gateway("addresses: [{value: 10.1.1.1}], ");
+    assert_eq!(under(&asked, undeployed), unusable);
+}
+
 /// Listeners of the Gateway and its status where the proxies need port 15021 themselves
 /// (ListenerReasonPortUnavailable).
 const RESERVED: &str = "
