@@ -187,7 +187,10 @@ fn supported_version(scope: &Scope, generation: Option<i64>) -> Condition {
         Some(version) if supported(version) => (
             ConditionStatus::True,
             Reason::SupportedVersion,
-            format!("the CRDs have bundle version {version}"),
+            format!(
+                "the CRDs have bundle version {version} of the {} channel",
+                scope.channel.name()
+            ),
         ),
         Some(version) => (
             ConditionStatus::False,

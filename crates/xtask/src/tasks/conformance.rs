@@ -95,6 +95,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         catalogue.expect(test)?;
     }
     cluster.prepare(args.channel)?;
+    if args.gateway_class == OWN_CLASS {
+        cluster.wait_for_class(OWN_CLASS, args.channel)?;
+    }
 
     let started = clock::now();
     let report = args.report()?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{Channel, succeed};
 use crate::command::workspace_root;
@@ -16,6 +16,9 @@ use crate::tasks::cluster::builds;
 const KIND: &str = "gatewayclasses.gateway.networking.k8s.io";
 const CHANNEL_OF_KIND: &str =
     r"jsonpath={.metadata.annotations.gateway\.networking\.k8s\.io/channel}";
+
+/// Version of those that are vendored.
+const BUNDLE: &str = "v1.6.1";
 
 /// Addresses for the test of static addresses: one of the bed's load balancer, and one of the
 /// networks that are for documentation (RFC 5737).
@@ -78,6 +81,23 @@ impl Cluster {
             }
             Self::Users(_) => self.require_kinds(channel),
         }
+    }
+
+    /// Waits until the class states the features of `channel`; those of the other one would be tested.
+    pub(super) fn wait_for_class(&self, class: &str, channel: Channel) -> Result<()> {
+        let told = format!(
+            "the CRDs have bundle version {BUNDLE} of the {} channel",
+            channel.name()
+        );
+        let condition = r#"{.status.conditions[?(@.type=="SupportedVersion")].message}"#;
+        let mut wait = self.kubectl()?;
+        wait.args(["wait", "--timeout=90s", &format!("gatewayclass/{class}")]);
+        wait.arg(format!("--for=jsonpath={condition}={told}"));
+        succeed(&mut wait).context(
+            "the GatewayClass does not say that it knows these CRDs; `cargo x cluster install` \
+             installs Weft on the bed",
+        )?;
+        Ok(())
     }
 
     /// Installs the kinds in a user's cluster when there are none; others are not replaced.
