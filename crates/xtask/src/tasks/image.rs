@@ -69,6 +69,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     for image in chosen {
         let archive = out.join(format!("{}.tar", image.name));
         image.pack(args, &archive)?;
+        // Beside the archive for those who install what they have just packed.
+        let program = image.binary(&args.profile);
+        std::fs::copy(&program, out.join(image.name))
+            .with_context(|| format!("cannot copy {}", program.display()))?;
         let size_mib = |path: &Path| -> Result<f64> {
             let bytes = std::fs::metadata(path)?.len();
             Ok(f64::from(u32::try_from(bytes >> 10)?) / 1024.0)
@@ -122,12 +126,15 @@ fn compile(images: &[&Image], profile: &str) -> Result<()> {
 }
 
 impl Image {
-    fn pack(&self, args: &Args, archive: &Path) -> Result<()> {
-        let binary = workspace_root()
+    fn binary(&self, profile: &str) -> PathBuf {
+        workspace_root()
             .join(TARGET_DIR)
             .join(TARGET)
-            .join(&args.profile)
-            .join(self.name);
+            .join(profile)
+            .join(self.name)
+    }
+
+    fn pack(&self, args: &Args, archive: &Path) -> Result<()> {
         let mut pack = builds::go("./pack");
         pack.arg("-out").arg(archive).args(["-user", USER]);
         for reference in args.references(self) {
@@ -142,7 +149,7 @@ impl Image {
             let label = format!("org.opencontainers.image.{key}={value}");
             pack.args(["-label", &label]);
         }
-        let status = pack.arg(binary).status();
+        let status = pack.arg(self.binary(&args.profile)).status();
         let status =
             status.context("cannot start `go`; install Go 1.26 or later from https://go.dev/dl")?;
         if status.success() {

@@ -8,7 +8,7 @@ use crate::command::workspace_root;
 use crate::tool;
 
 /// The modules with code of ours; the others only name what is built.
-const MODULES: &[&str] = &["tests/cluster"];
+const MODULES: &[&str] = &["tests/cluster", "tests/cluster/measure"];
 const CHECKS: &[&[&str]] = &[&["vet", "./..."], &["test", "./..."]];
 
 pub(super) fn test() -> Result<ExitCode> {

@@ -21,9 +21,16 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
         bail!("there is no {}; run `cargo x image`", absent.display());
     }
     load(&archives)?;
-    let manifests = manifests()?;
+    let manifests = manifests(images)?;
     let mut apply = command()?
-        .args(["kubectl", "apply", "--server-side", "-f", "-"])
+        .args([
+            "kubectl",
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            "-",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -54,16 +61,14 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `weft install` of this checkout prints.
-fn manifests() -> Result<Vec<u8>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["run", "--locked", "--quiet", "--package", "weft-cli", "--"])
+/// What `weft install` of the packed program prints.
+fn manifests(images: &Path) -> Result<Vec<u8>> {
+    let program = workspace_root().join(images).join("weft");
+    let output = Command::new(&program)
         .arg("install")
-        .current_dir(workspace_root())
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start cargo")?;
+        .with_context(|| format!("cannot start {}; run `cargo x image`", program.display()))?;
     if output.status.success() {
         return Ok(output.stdout);
     }

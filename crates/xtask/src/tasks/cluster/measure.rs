@@ -12,8 +12,8 @@ use crate::command::workspace_root;
 
 /// Where results are kept.
 const REPORTS: &str = "tests/cluster/reports";
-/// Where `cargo x image` leaves the program that it packs.
-const WEFT: &str = "target/image/x86_64-unknown-linux-gnu/release/weft";
+/// Where `cargo x image` leaves the program that it has packed.
+const WEFT: &str = "target/image/weft";
 /// The kinds that first-light begins with.
 const KINDS: &str = "crates/api/crds/standard";
 
