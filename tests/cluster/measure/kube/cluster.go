@@ -174,28 +174,38 @@ func (c *Cluster) DeleteAll(ctx context.Context, objects []*unstructured.Unstruc
 	return nil
 }
 
+// each acts on objects, several at once, until one cannot be acted on.
 func each(objects []*unstructured.Unstructured, act func(*unstructured.Unstructured) error) error {
 	queue := make(chan *unstructured.Unstructured)
+	failed := make(chan error, writers)
 	var workers sync.WaitGroup
-	var mutex sync.Mutex
-	var failed error
 	for range writers {
 		workers.Go(func() {
 			for object := range queue {
 				if err := act(object); err != nil {
-					mutex.Lock()
-					failed = errors.Join(failed, err)
-					mutex.Unlock()
+					failed <- err
+					return
 				}
 			}
 		})
 	}
+	var err error
 	for _, object := range objects {
-		queue <- object
+		select {
+		case queue <- object:
+			continue
+		case err = <-failed:
+		}
+		break
 	}
 	close(queue)
 	workers.Wait()
-	return failed
+	select {
+	case last := <-failed:
+		err = errors.Join(err, last)
+	default:
+	}
+	return err
 }
 
 // Patch merges a JSON document into an object.

@@ -102,18 +102,28 @@ func cell(text string) string {
 
 // command is how a person would ask for the same, without the paths of one machine.
 func command(args []string) string {
-	var kept []string
+	var flags, scenarios []string
 	for i := 0; i < len(args); i++ {
-		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
-		if slices.Contains([]string{"weft", "kinds", "write"}, name) && strings.HasPrefix(args[i], "-") {
-			if !hasValue {
-				i++
-			}
+		if !strings.HasPrefix(args[i], "-") {
+			scenarios = append(scenarios, args[i])
 			continue
 		}
-		kept = append(kept, args[i])
+		name, value, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if !hasValue && name != "keep" {
+			i++
+			value = args[i]
+		}
+		switch name {
+		case "weft", "kinds", "write", "keep":
+		default:
+			flags = append(flags, "-"+name+"="+value)
+		}
 	}
-	return strings.Join(append([]string{"cargo x cluster measure"}, kept...), " ")
+	words := append([]string{"cargo x cluster measure"}, scenarios...)
+	if len(flags) > 0 {
+		words = append(append(words, "--"), flags...)
+	}
+	return strings.Join(words, " ")
 }
 
 func machine() string {

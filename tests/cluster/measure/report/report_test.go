@@ -30,8 +30,15 @@ func TestATableHasAVerdictForEveryGoal(t *testing.T) {
 }
 
 func TestCommandsLeaveOutPaths(t *testing.T) {
-	got := command([]string{"-weft", "/a/weft", "-kinds=/b", "-rate=50", "-write", "/c", "kill"})
-	if got != "cargo x cluster measure -rate=50 kill" {
-		t.Errorf("command %q", got)
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-weft", "/a/weft", "-kinds=/b", "-rate", "50", "-write", "/c", "-keep", "kill"}, "cargo x cluster measure kill -- -rate=50"},
+		{[]string{"edits", "kill"}, "cargo x cluster measure edits kill"},
+	} {
+		if got := command(row.args); got != row.want {
+			t.Errorf("%v is %q, want %q", row.args, got, row.want)
+		}
 	}
 }
