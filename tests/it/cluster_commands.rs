@@ -2,6 +2,7 @@
 //! end, and what they leave behind.
 
 mod check;
+mod look;
 mod uninstall;
 
 use std::process::{Command, Stdio};

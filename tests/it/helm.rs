@@ -140,10 +140,27 @@ fn helm(arguments: &[&str]) -> Objects {
         "template",
         "weft",
         "charts/weft",
+        "--skip-tests",
         "--kube-version",
         "1.33.0",
     ]);
     objects(&output(command.args(arguments)))
+}
+
+/// The pod of `helm test`.
+fn test_pod() -> Value {
+    let mut command = Command::new("helm");
+    command.args([
+        "template",
+        "weft",
+        "charts/weft",
+        "--kube-version",
+        "1.33.0",
+    ]);
+    command.args(["--show-only", "templates/tests/check.yaml"]);
+    let mut objects = objects(&output(&mut command));
+    let key = ("Pod".to_owned(), "weft-check".to_owned());
+    objects.remove(&key).expect("the pod of `helm test`")
 }
 
 /// Installs both ways and compares.
@@ -288,6 +305,15 @@ fn pods_of_the_control_plane_are_admitted_where_rights_are_restricted() {
     let objects = install(&[]);
     let key = ("Deployment".to_owned(), "weft-controller".to_owned());
     let pod = &objects[&key]["spec"]["template"]["spec"];
+    check_restricted(pod);
+    check_restricted(&test_pod()["spec"]);
+    let key = ("Namespace".to_owned(), "weft-system".to_owned());
+    let label = &objects[&key]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+    assert_eq!(label, "restricted", "and the namespace asks for it");
+}
+
+/// Pod Security Standard `restricted`, and no writable root.
+fn check_restricted(pod: &Value) {
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(
         pod["securityContext"]["seccompProfile"]["type"],
@@ -299,18 +325,28 @@ fn pods_of_the_control_plane_are_admitted_where_rights_are_restricted() {
         assert_eq!(context["capabilities"]["drop"][0], "ALL");
         assert_eq!(context["readOnlyRootFilesystem"], true);
     }
-    let key = ("Namespace".to_owned(), "weft-system".to_owned());
-    let label = &objects[&key]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
-    assert_eq!(label, "restricted", "and the namespace asks for it");
 }
 
-/// The arguments of the first container of a pod template's owner.
-fn arguments(object: &Value) -> Vec<String> {
-    let arguments = &object["spec"]["template"]["spec"]["containers"][0]["args"];
-    let all = arguments.as_array().expect("a container has arguments");
-    all.iter()
-        .map(|one| one.as_str().expect("a text").to_owned())
-        .collect()
+/// The arguments of the first container of a pod, or of the template of pods, as a kubelet fills them
+/// in from the container's environment.
+fn arguments(pod: &Value) -> Vec<String> {
+    let container = &pod["spec"]["containers"][0];
+    let all = container["args"].as_array();
+    let all = all.expect("a container has arguments").iter();
+    let fill = |argument: &Value| {
+        let mut filled = argument.as_str().expect("a text").to_owned();
+        for variable in container["env"].as_array().into_iter().flatten() {
+            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+                Some("metadata.namespace") => "weft-system",
+                Some("status.podIP") => "10.0.0.1",
+                other => panic!("a field that no pod here has: {other:?}"),
+            };
+            let name = variable["name"].as_str().expect("a variable has a name");
+            filled = filled.replace(&format!("$({name})"), value);
+        }
+        filled
+    };
+    all.map(fill).collect()
 }
 
 /// Help is for arguments that are understood: one that is not is an error before it.
@@ -324,5 +360,16 @@ fn check_understood(program: &str, arguments: &[String]) {
 fn the_control_plane_understands_its_arguments() {
     let objects = install(&[]);
     let key = ("Deployment".to_owned(), "weft-controller".to_owned());
-    check_understood("weft", &arguments(&objects[&key]));
+    check_understood("weft", &arguments(&objects[&key]["spec"]["template"]));
+}
+
+#[test]
+fn the_pod_of_helm_test_runs_what_the_control_plane_may() {
+    let pod = test_pod();
+    check_understood("weft", &arguments(&pod));
+    assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+    assert_eq!(
+        pod["spec"]["serviceAccountName"], "weft-controller",
+        "it has no rights of its own"
+    );
 }

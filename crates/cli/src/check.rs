@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Look again until there are no errors, for so long
     #[arg(long, value_parser = duration, value_name = "TIME")]
     wait: Option<Duration>,
+    /// End with 0 when there are only warnings
+    #[arg(long)]
+    allow_warnings: bool,
     /// List the codes instead of checking anything
     #[arg(long, conflicts_with_all = ["pre", "gateway", "wait"])]
     list: bool,
@@ -82,7 +85,10 @@ pub(crate) fn run(options: &Options, global: Global) -> Outcome {
         let cluster = options.cluster.connect().await?;
         let (report, exit) = until_good(&cluster, options).await;
         report.print(format, global.color.on(&io::stdout()), global.quiet)?;
-        Ok(exit)
+        Ok(match exit {
+            Exit::Warnings if options.allow_warnings => Exit::Good,
+            exit => exit,
+        })
     })
 }
 

@@ -85,6 +85,8 @@ async fn a_running_installation_has_nothing_wrong_with_it() {
             ran.said()
         );
     }
+    let allowed = weft(&api, "check --allow-warnings").await;
+    assert_eq!(allowed.code, Some(0), "{}", allowed.said());
     let one = weft(&api, "check --gateway shop/edge").await;
     assert_eq!(one.code, Some(0), "{}", one.said());
     let none = weft(&api, "check --gateway shop/none").await;

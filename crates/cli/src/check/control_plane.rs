@@ -11,7 +11,10 @@ use super::{
     rights::Grants,
     time,
 };
-use crate::cluster::{name, text};
+use crate::{
+    cluster::{name, text},
+    findings::counted,
+};
 
 /// A lease is renewed every two seconds; clocks are to the second.
 const LEASE_SLACK: Duration = Duration::from_secs(5);
@@ -136,8 +139,8 @@ fn synced(control_plane: &ControlPlane, report: &mut Report) {
         return report.bad(&SYNCED, "no replica has read the cluster");
     }
     if waiting.is_empty() {
-        let count = ready.len();
-        report.good(&SYNCED, format_args!("by {count} replicas"));
+        let count = counted(ready.len(), "replica");
+        report.good(&SYNCED, format_args!("by {count}"));
     } else {
         let names: Vec<_> = waiting.iter().map(|(pod, _)| name(pod)).collect();
         report.warn(&SYNCED, format_args!("not yet by {}", names.join(", ")));
@@ -175,8 +178,8 @@ fn statuses(picture: &Picture, report: &mut Report) {
     let all = || classes.iter().chain(gateways);
     let behind: Vec<_> = all().filter(|it| is_behind(it)).map(name).collect();
     if behind.is_empty() {
-        let count = all().count();
-        report.good(&STATUSES, format_args!("of {count} classes and Gateways"));
+        let count = counted(all().count(), "object");
+        report.good(&STATUSES, format_args!("of {count}: classes and Gateways"));
     } else {
         let named = behind.iter().take(NAMED).cloned().collect::<Vec<_>>();
         let saw = format!("{} behind: {}", behind.len(), named.join(", "));

@@ -11,7 +11,10 @@ use super::{
     picture::{Given, Picture, certificates},
     report::Report,
 };
-use crate::cluster::{joined, name, text};
+use crate::{
+    cluster::{joined, name, text},
+    findings::counted,
+};
 
 /// A certificate that ends within so many days is worth a warning.
 const DAYS: i64 = 30;
@@ -95,7 +98,10 @@ fn programmed(gateway: &Value, report: &mut Report) {
         wrong.push("the last change is not programmed yet".to_owned());
     }
     if wrong.is_empty() {
-        report.good(&PROGRAMMED, format_args!("{name}: {count} listeners"));
+        report.good(
+            &PROGRAMMED,
+            format_args!("{name}: {}", counted(count, "listener")),
+        );
     } else {
         report.bad(&PROGRAMMED, format_args!("{name}: {}", wrong.join("; ")));
     }
@@ -141,14 +147,18 @@ fn end_of_life(about: &str, secret: &Value, now: SystemTime, report: &mut Report
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let left = info.not_after_unix_s.saturating_sub(now);
     let days = left / DAY_SECONDS;
+    let whole = usize::try_from(days).unwrap_or_default();
     if left < 0 {
         report.fail(&CERTIFICATE, format_args!("{about} has expired"));
     } else if days < DAYS {
-        report.bad(&CERTIFICATE, format_args!("{about} expires in {days} days"));
+        report.bad(
+            &CERTIFICATE,
+            format_args!("{about} expires in {}", counted(whole, "day")),
+        );
     } else {
         report.good(
             &CERTIFICATE,
-            format_args!("{about} is good for {days} days"),
+            format_args!("{about} is good for {}", counted(whole, "day")),
         );
     }
 }

@@ -1,7 +1,10 @@
 //! What the checks look at: everything is asked once, and what was not answered says why. Judging it
 //! is somebody else's work.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use serde_json::Value;
 use weft_api::Kind;
@@ -277,7 +280,7 @@ async fn grants(cluster: &Cluster, namespace: &str) -> Asked<Grants> {
     Ok(grants)
 }
 
-/// Secrets that the listeners of a Gateway name, with their namespaces.
+/// Secrets that the listeners of a Gateway name, with their namespaces, each once.
 pub(super) fn certificates(gateway: &Value) -> Vec<(String, String)> {
     let own = text(gateway, "/metadata/namespace");
     let listeners = gateway.pointer("/spec/listeners").and_then(Value::as_array);
@@ -285,7 +288,7 @@ pub(super) fn certificates(gateway: &Value) -> Vec<(String, String)> {
         let references = listener.pointer("/tls/certificateRefs");
         references.and_then(Value::as_array).into_iter().flatten()
     });
-    references
+    let named: BTreeSet<_> = references
         .map(|reference| {
             let namespace = match text(reference, "/namespace") {
                 "" => own,
@@ -293,5 +296,6 @@ pub(super) fn certificates(gateway: &Value) -> Vec<(String, String)> {
             };
             (namespace.to_owned(), text(reference, "/name").to_owned())
         })
-        .collect()
+        .collect();
+    named.into_iter().collect()
 }

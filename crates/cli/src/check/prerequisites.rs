@@ -14,7 +14,7 @@ use super::{
     report::Report,
     time,
 };
-use crate::cluster::text;
+use crate::{cluster::text, findings::counted};
 
 /// The oldest server that works: aggregated discovery, and what the templates use.
 const OLDEST: (u32, u32) = (1, 33);
@@ -100,7 +100,8 @@ fn crds(picture: &Picture, report: &mut Report) {
                 let kinds = served
                     .keys()
                     .filter(|kind| kind.group().contains("gateway"));
-                report.good(&CRDS, format_args!("{} kinds are served", kinds.count()));
+                let count = counted(kinds.count(), "kind");
+                report.good(&CRDS, format_args!("{count} served"));
             } else {
                 report.bad(&CRDS, format_args!("not served: {}", missing.join(", ")));
             }
@@ -132,7 +133,10 @@ fn crds(picture: &Picture, report: &mut Report) {
                 "experimental" => claimed(Channel::Experimental),
                 _ => claimed(Channel::Standard),
             };
-            report.good(&CHANNEL, format_args!("{channel}, {count} features"));
+            report.good(
+                &CHANNEL,
+                format_args!("{channel}, {}", counted(count, "feature")),
+            );
         }
         Some(other) => report.bad(&CHANNEL, format_args!("unknown: {other:?}")),
         None => report.bad(&CHANNEL, "the CRDs do not say their channel"),

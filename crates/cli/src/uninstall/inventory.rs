@@ -17,6 +17,8 @@ use crate::{
 const GENERATED: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/managed-by=weft";
 /// Labels of what an installation consists of.
 const INSTALLED: &str = "app.kubernetes.io/name=weft-controller,app.kubernetes.io/part-of=weft";
+/// Labels of the pod that `helm test` runs.
+const TESTS: &str = "app.kubernetes.io/name=weft-check,app.kubernetes.io/part-of=weft";
 /// The label of everything of ours.
 const PART: &str = "app.kubernetes.io/part-of=weft";
 /// The Secret of the authority.
@@ -26,6 +28,7 @@ const RELEASE: &str = "/metadata/annotations/meta.helm.sh~1release-name";
 
 const DEPLOYMENTS: Resource = resource("apps/v1", "deployments");
 const NAMESPACES: Resource = resource("v1", "namespaces");
+const PODS: Resource = resource("v1", "pods");
 const CONFIG_MAPS: Resource = resource("v1", "configmaps");
 const CLASSES: Resource = resource("gateway.networking.k8s.io/v1", "gatewayclasses");
 const GATEWAYS: Resource = resource("gateway.networking.k8s.io/v1", "gateways");
@@ -129,6 +132,8 @@ const ROWS: &[Row] = &[
         resource("v1", "secrets"),
         Ours::NamedHere(AUTHORITY),
     ),
+    // Of a `helm test` that failed.
+    row("Pod", PODS, Ours::LabelsHere(TESTS)),
     row(
         "ServiceAccount",
         resource("v1", "serviceaccounts"),
@@ -140,7 +145,7 @@ const ROWS: &[Row] = &[
 /// them.
 const OTHERS: &[(&str, Resource)] = &[
     ("Deployment", DEPLOYMENTS),
-    ("Pod", resource("v1", "pods")),
+    ("Pod", PODS),
     ("Service", resource("v1", "services")),
     ("ConfigMap", CONFIG_MAPS),
     ("Secret", resource("v1", "secrets")),
