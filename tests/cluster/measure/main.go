@@ -84,7 +84,7 @@ func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write 
 	for _, s := range chosen {
 		fmt.Printf("%s: %s\n", s.Name, s.About)
 		r := &scenario.Run{Cluster: cluster, Options: options}
-		begin := time.Now()
+		begin, busy := time.Now(), report.LoadAverage()
 		err := s.Do(ctx, r)
 		if !keep {
 			// Even when somebody has had enough, what was made goes.
@@ -101,7 +101,7 @@ func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write 
 		}
 		fmt.Printf("  took %s\n", time.Since(begin).Round(time.Second))
 		if write != "" && err == nil {
-			part := report.Part{Scenario: s.Name, About: s.About, Rows: r.Rows, Images: r.Images, Began: begin, Took: time.Since(begin)}
+			part := report.Part{Scenario: s.Name, About: s.About, Rows: r.Rows, Images: r.Images, Began: begin, Load: busy, Took: time.Since(begin)}
 			failed = errors.Join(failed, report.Write(write, part))
 		}
 	}

@@ -18,14 +18,16 @@ import (
 
 // Part is one run of one scenario.
 type Part struct {
-	Scenario string         `json:"scenario"`
-	About    string         `json:"about"`
-	Began    time.Time      `json:"began"`
-	Took     time.Duration  `json:"took"`
-	Machine  string         `json:"machine"`
-	Command  string         `json:"command"`
-	Images   []string       `json:"images"`
-	Rows     []scenario.Row `json:"rows"`
+	Scenario string        `json:"scenario"`
+	About    string        `json:"about"`
+	Began    time.Time     `json:"began"`
+	Took     time.Duration `json:"took"`
+	// Load is how busy the machine was before, which other work on it decides.
+	Load    string         `json:"-"`
+	Machine string         `json:"machine"`
+	Command string         `json:"command"`
+	Images  []string       `json:"images"`
+	Rows    []scenario.Row `json:"rows"`
 }
 
 // Write puts a part in the place of the last one of its scenario.
@@ -46,6 +48,7 @@ func Write(directory string, part Part) error {
 		}
 	}
 	part.Machine, part.Command = machine(), command(os.Args[1:])
+	part.Machine += ", load average " + part.Load
 	part.Began = part.Began.UTC().Truncate(time.Second)
 	parts = merge(parts, part)
 	if text, err = json.MarshalIndent(parts, "", "  "); err != nil {
@@ -124,6 +127,16 @@ func command(args []string) string {
 		words = append(append(words, "--"), flags...)
 	}
 	return strings.Join(words, " ")
+}
+
+// LoadAverage is that of the last minute.
+func LoadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 func machine() string {

@@ -14,6 +14,7 @@ import (
 
 const (
 	churnTime = time.Minute
+	quietTime = 20 * time.Second
 	// settling is how long everything is left alone before memory is read.
 	settling = 5 * time.Second
 )
@@ -48,10 +49,6 @@ func churn(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	controllers, err := r.controllers(ctx)
-	if err != nil {
-		return err
-	}
 	// Fresh processes: what earlier work has left in their heaps is not what idle means.
 	step("restarting controller and gateway, to see them idle")
 	err = errors.Join(
@@ -64,7 +61,8 @@ func churn(ctx context.Context, r *Run) error {
 	if e, err = r.serving(ctx, 2); err != nil {
 		return err
 	}
-	if controllers, err = r.controllers(ctx); err != nil {
+	controllers, err := r.controllers(ctx)
+	if err != nil {
 		return err
 	}
 	time.Sleep(settling)
@@ -84,6 +82,9 @@ func churn(ctx context.Context, r *Run) error {
 	with := fmt.Sprintf("with %d routes", r.Routes)
 	err = errors.Join(r.memory(with, "controller", controllers, 0), r.memory(with, "gateway pod", e.Pods, 0))
 	if err != nil {
+		return err
+	}
+	if err := r.timeQuiet(append(controllers, e.Pods...)); err != nil {
 		return err
 	}
 	if err := r.timeChurn(ctx, controllers, e.Pods); err != nil {
@@ -109,6 +110,20 @@ func (r *Run) memory(when, what string, pods []core.Pod, goalMiB float64) error 
 	}
 	r.Judge(name, measured, fmt.Sprintf("≤ %.0f MiB", goalMiB), most <= goalMiB)
 	return nil
+}
+
+// timeQuiet reads what the same pods use when nothing changes: probes, renewals, bookmarks.
+func (r *Run) timeQuiet(pods []core.Pod) error {
+	before, err := processorTime(pods)
+	if err != nil {
+		return err
+	}
+	time.Sleep(quietTime)
+	after, err := processorTime(pods)
+	for _, pod := range pods {
+		r.Tell(fmt.Sprintf("CPU of %s in %s without changes", pod.Name, quietTime), show(after[pod.Name]-before[pod.Name]))
+	}
+	return err
 }
 
 func (r *Run) timeChurn(ctx context.Context, controllers, gateways []core.Pod) error {

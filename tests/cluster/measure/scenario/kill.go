@@ -17,6 +17,10 @@ import (
 	"weft.dev/cluster/measure/load"
 )
 
+// noticing is how long it takes until clients can know that a connection they have is dead. What
+// they write to it meanwhile is in flight, whatever a gateway does.
+const noticing = 5 * time.Millisecond
+
 // betweenKills is longer than anything a client still has to do about the last one.
 const betweenKills = 6 * time.Second
 
@@ -78,7 +82,7 @@ func (r *Run) perKill(mode load.Mode, samples []figures.Sample, gone []time.Time
 			around = slices.DeleteFunc(around, func(s figures.Sample) bool { return s.Class == figures.Cut })
 		}
 		for _, s := range around {
-			if s.Class != figures.OK && s.Begun.After(moment) {
+			if s.Class != figures.OK && s.Begun.After(moment.Add(noticing)) {
 				late++
 				step("kill %d: %s lost %s after the process was gone: %s", number+1, mode.Name, show(s.Begun.Sub(moment)), s.Fault)
 			}

@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+
+	"weft.dev/cluster/measure/kube"
 )
+
+// leaving is how long what was removed may take to be gone.
+const leaving = time.Minute
 
 // uninstall removes Weft from under a Gateway that serves, and looks at every object there is.
 func uninstall(ctx context.Context, r *Run) error {
@@ -27,8 +33,17 @@ func uninstall(ctx context.Context, r *Run) error {
 	if err := r.remove(ctx); err != nil {
 		return err
 	}
-	left, err := r.traces(ctx)
-	if err != nil {
+	// Pods end what they have begun, and what they own goes after them.
+	var left []string
+	err = kube.Eventually(ctx, leaving, func() error {
+		var err error
+		if left, err = r.traces(ctx); err == nil && len(left) > 0 {
+			err = fmt.Errorf("%d objects are left", len(left))
+			time.Sleep(time.Second)
+		}
+		return err
+	})
+	if err != nil && len(left) == 0 {
 		return err
 	}
 	r.None("objects of ours after the removal", len(left))
