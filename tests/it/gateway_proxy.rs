@@ -4,7 +4,9 @@ mod absence;
 mod authorities;
 mod ending;
 mod killed;
+mod rolling;
 mod serving;
+mod unseen;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

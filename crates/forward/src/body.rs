@@ -1,8 +1,8 @@
 //! The bodies that pass through: a request on its way to an endpoint, an answer on its way back.
 //!
 //! Both stream frame by frame with the back-pressure of the slower side; nothing is collected. The
-//! two exceptions are bounded and only exist where a rule asks for them: a body that may have to be
-//! sent again ([`Replay`]) and a body that is copied to a mirror ([`Tee`]).
+//! two exceptions are bounded: the beginning of a request's body, which may have to be sent again as
+//! long as there is no answer ([`Replay`]), and a body that is copied to a mirror ([`Tee`]).
 
 mod replay;
 mod tee;

@@ -46,7 +46,7 @@ pub(crate) fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Answeri
     let http1 = request.version() != Version::HTTP_2;
     let tell = http1.then(|| Arc::clone(client));
     let answer = match prepare(Arc::clone(client), request) {
-        Next::Answer(answer) => Answer::Now(Box::new(answer)),
+        Next::Answer(answer) => Answer::Now(answer),
         Next::Send(job) => Answer::Later(Box::pin(job.run())),
     };
     Answering::new(tell, answer)
@@ -55,9 +55,15 @@ pub(crate) fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Answeri
 /// What [`prepare`] decided.
 enum Next {
     /// Nothing is sent anywhere.
-    Answer(Response<ResponseBody>),
+    Answer(Box<Response<ResponseBody>>),
     /// An endpoint is asked.
     Send(Box<Job>),
+}
+
+impl Next {
+    fn now(answer: Response<ResponseBody>) -> Self {
+        Self::Answer(Box::new(answer))
+    }
 }
 
 /// How a request arrived.
@@ -85,19 +91,19 @@ fn prepare(client: Arc<Client>, request: Request<Incoming>) -> Next {
     };
     let Some(view) = client.view() else {
         client.request_ended();
-        return Next::Answer(own_answer(503, Reason::Draining, arrival.is_grpc()));
+        return Next::now(own_answer(503, Reason::Draining, arrival.is_grpc()));
     };
     let canonical = match validate::canonicalise(&mut parts) {
         Ok(canonical) => canonical,
         Err(invalid) => {
             let refusal = (invalid.status(), invalid.reason());
-            return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
+            return Next::now(refuse(&client, &view.unrouted, arrival, &parts, refusal));
         }
     };
     let route = match route(&view, client.sni.as_deref(), &parts, &canonical) {
         Ok(route) => route,
         Err(refusal) => {
-            return Next::Answer(refuse(&client, &view.unrouted, arrival, &parts, refusal));
+            return Next::now(refuse(&client, &view.unrouted, arrival, &parts, refusal));
         }
     };
     let exchange = begin(&client, route, arrival, &parts);

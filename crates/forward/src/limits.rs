@@ -27,8 +27,11 @@ pub const HEAD_FIELDS: usize = 100;
 pub const REPLAY_BYTES: usize = 64 * 1024;
 /// Body bytes that may wait for a mirror; a slower mirror loses its copy.
 pub const MIRROR_CHUNKS: usize = 16;
-/// Attempts at other endpoints when a connection is refused before any byte was sent.
-pub const CONNECT_RETRIES: u32 = 2;
+/// Attempts at other endpoints for a request that no endpoint has seen: with half of a set gone at
+/// once, one request in sixty would meet nobody; after the first few of them the gone are ejected.
+pub const CONNECT_RETRIES: u32 = 5;
+/// The same when every endpoint was tried already.
+pub const SAME_RETRIES: u32 = 2;
 /// Streams one HTTP/2 client connection may have open at once.
 pub const H2_STREAMS: u32 = 256;
 /// Opaque connections and tunnels are closed after this time without a byte in either direction.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod lease;
+mod line;
 mod pool;
 mod stream;
 mod transport;
@@ -19,7 +20,7 @@ use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
 
 pub(crate) use self::{
     connect::ConnectError,
-    lease::{Lease, SendError, send},
+    lease::{How, Lease, SendError, send},
     pool::Pool,
     transport::{Connectors, Speaks, Transport, UpstreamIo, connect, connect_plain},
 };

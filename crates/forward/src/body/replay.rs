@@ -31,6 +31,8 @@ struct Shared {
     trailers: Option<HeaderMap>,
     ended: bool,
     turn: u32,
+    /// There will be no other attempt: what has been passed on need not be kept.
+    last: bool,
 }
 
 /// One attempt's view of the body.
@@ -55,6 +57,7 @@ impl Replay {
             trailers: None,
             ended: false,
             turn: 0,
+            last: false,
         };
         Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -64,6 +67,11 @@ impl Replay {
     /// Whether another attempt would see the whole body.
     pub(crate) fn can_repeat(&self) -> bool {
         !lock(&self.shared).overflow
+    }
+
+    /// The attempt that is under way is the last one.
+    pub(crate) fn let_go(self) {
+        lock(&self.shared).last = true;
     }
 
     /// The body from its beginning. An earlier attempt's body ends with an error from here on.
@@ -81,7 +89,7 @@ impl Replay {
 
 impl Shared {
     fn keep(&mut self, data: &Bytes) {
-        if self.overflow {
+        if self.overflow || self.last {
             return;
         }
         self.kept_bytes += data.len();
@@ -106,6 +114,10 @@ impl ReplayBody {
         if let Some(data) = shared.kept.get(self.next) {
             self.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        }
+        if shared.last && self.next > 0 {
+            shared.kept = VecDeque::new();
+            self.next = 0;
         }
         if shared.ended {
             let trailers = if self.trailers_sent {

@@ -1,22 +1,24 @@
 //! Sending a request to endpoints until one answers or nothing is left to try.
 
 mod held;
+mod template;
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderMap, Method, Request, Response, Uri, Version, request::Parts};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{sleep, timeout, timeout_at};
 use weft_balance::{Failure, Outcome};
 use weft_telemetry::{Reason, metrics::RetryOutcome};
 
 use self::held::Held;
+pub(super) use self::template::Template;
 use super::job::Job;
 use crate::{
-    body::{Replay, RequestBody},
+    body::RequestBody,
     exchange::outcome_of,
     limits,
-    upstream::{ConnectError, Lease, SendError, UpstreamRef, send},
+    upstream::{ConnectError, How, Lease, SendError, UpstreamRef, send},
 };
 
 /// How sending ended.
@@ -29,8 +31,8 @@ pub(super) enum Sent {
 
 /// How one attempt ended without an answer.
 enum Failed {
-    /// The endpoint did not see the request; it is still in its slot and can go elsewhere.
-    Unsent(SendError),
+    /// The endpoint did nothing about the request, which can go elsewhere.
+    Unseen(SendError),
     /// The endpoint may have seen it.
     Lost(SendError),
     /// The attempt's time passed.
@@ -43,59 +45,6 @@ enum Next {
     Done(Sent),
     /// Another attempt, after this time.
     Again(Duration),
-}
-
-/// A request that can be made again.
-pub(super) struct Template {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    /// `None` for a request without a body.
-    body: Option<Replay>,
-}
-
-impl Template {
-    fn request(&self) -> Request<RequestBody> {
-        let body = self.body.as_ref();
-        let mut request = Request::new(body.map_or(RequestBody::Empty, |kept| {
-            RequestBody::Replay(kept.attempt())
-        }));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
-    }
-
-    fn can_repeat(&self) -> bool {
-        self.body.as_ref().is_none_or(Replay::can_repeat)
-    }
-}
-
-impl Job {
-    /// Puts the first request into its slot, and keeps how to make another one if that may become
-    /// necessary: for a retry stanza, and for an idempotent request without a body, which a closing
-    /// keep-alive connection must not cost (RFC 9110 section 9.2.2).
-    pub(super) fn load(&mut self, mut parts: Parts, body: RequestBody) {
-        parts.extensions.clear();
-        parts.version = Version::HTTP_11;
-        let idempotent = matches!(body, RequestBody::Empty) && parts.method.is_idempotent();
-        let repeatable = self.upgrade.is_none() && (idempotent || self.route().retry().is_some());
-        let (body, kept) = match body {
-            source @ (RequestBody::Stream(_) | RequestBody::Tee(_)) if repeatable => {
-                let kept = Replay::new(source);
-                (RequestBody::Replay(kept.attempt()), Some(Some(kept)))
-            }
-            RequestBody::Empty if repeatable => (RequestBody::Empty, Some(None)),
-            other => (other, None),
-        };
-        self.template = kept.map(|body| Template {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            headers: parts.headers.clone(),
-            body,
-        });
-        self.request = Some(Request::from_parts(parts, body));
-    }
 }
 
 /// Sends the request. The request timeout covers everything, retries included (GEP-1742).
@@ -142,7 +91,9 @@ impl Tries<'_> {
             let Some(upstream) = self.pick() else {
                 return self.last_answer(Sent::Failed(503, Reason::NoReadyEndpoint));
             };
-            let next = match self.attempt(&upstream).await {
+            let ended = self.attempt(&upstream).await;
+            self.tried.push(upstream.address);
+            let next = match ended {
                 Ok((response, lease)) => self.judge(response, lease),
                 Err(failed) => self.after(failed),
             };
@@ -154,7 +105,6 @@ impl Tries<'_> {
                     self.now_ns = self.job.client.worker.clock.now_ns();
                 }
             }
-            self.tried.push(upstream.address);
         }
     }
 
@@ -178,7 +128,7 @@ impl Tries<'_> {
 
     fn after(&mut self, failed: Failed) -> Next {
         let (again, sent) = match failed {
-            Failed::Unsent(error) => (self.elsewhere(error.reason()), failure(&error)),
+            Failed::Unseen(error) => (self.elsewhere(error.reason()), failure(&error)),
             Failed::Lost(error) => (
                 self.repeat(error.reason(), RepeatFor::Loss),
                 failure(&error),
@@ -200,6 +150,9 @@ impl Tries<'_> {
             }
             (sent, _) => sent,
         };
+        if let Some(template) = self.job.template.take() {
+            template.let_go();
+        }
         if let Sent::Answer(response, _) = &sent {
             self.job.exchange.answered(response, self.now_ns);
         }
@@ -229,14 +182,19 @@ impl Tries<'_> {
             exchange,
             request,
             http2,
+            template,
             ..
         } = &mut *self.job;
+        let how = How {
+            http2: *http2,
+            only_once: template.as_ref().is_none_or(Template::is_made_once),
+        };
         let worker = &client.worker;
         let started_ns = self.now_ns;
         exchange.attempt(upstream, started_ns);
         let result = match limit {
-            None => Some(send(worker, upstream, *http2, request).await),
-            Some(limit) => Box::pin(timeout(limit, send(worker, upstream, *http2, request)))
+            None => Some(send(worker, upstream, how, request).await),
+            Some(limit) => Box::pin(timeout(limit, send(worker, upstream, how, request)))
                 .await
                 .ok(),
         };
@@ -279,9 +237,8 @@ impl Tries<'_> {
             Some(Ok(answered)) => Ok(answered),
             Some(Err(error)) => {
                 tracing::debug!(%error, "an attempt got no answer");
-                let unsent = self.job.request.is_some();
-                Err(if unsent {
-                    Failed::Unsent(error)
+                Err(if error.is_unseen() {
+                    Failed::Unseen(error)
                 } else {
                     Failed::Lost(error)
                 })
@@ -300,16 +257,46 @@ impl Tries<'_> {
             .is_some_and(|retry| retry.codes.contains(&status))
     }
 
-    /// Whether a request that reached nobody goes to another endpoint: at most two more (more if the
-    /// rule says so), within the budget.
+    /// Whether a request that nobody has seen goes to another endpoint, within the budget. Endpoints
+    /// that were not tried get more chances than those that were.
     fn elsewhere(&mut self, reason: Reason) -> Option<Duration> {
         let attempts = self.job.route().retry().map_or(0, |retry| retry.attempts);
-        let limit = limits::CONNECT_RETRIES.max(attempts);
-        if self.connect_retries >= limit || !self.within_budget(reason) {
+        let limit = if self.tried_all() {
+            limits::SAME_RETRIES
+        } else {
+            limits::CONNECT_RETRIES
+        };
+        if self.connect_retries >= limit.max(attempts) {
+            return None;
+        }
+        if self.job.request.is_none() {
+            self.job.request = Some(self.made_again(reason)?);
+        }
+        if !self.within_budget(reason) {
             return None;
         }
         self.connect_retries += 1;
         Some(Duration::ZERO)
+    }
+
+    /// Whether no endpoint is left that was not tried.
+    fn tried_all(&self) -> bool {
+        self.job.route().cluster().is_none_or(|cluster| {
+            cluster.with_members(|members| {
+                let mut members = members.iter();
+                members.all(|member| self.tried.contains(&member.address))
+            })
+        })
+    }
+
+    /// The request once more, if its body is still there.
+    fn made_again(&self, reason: Reason) -> Option<Request<RequestBody>> {
+        let template = self.job.template.as_ref()?;
+        if !template.can_repeat() {
+            self.count(reason, RetryOutcome::NotPossible);
+            return None;
+        }
+        Some(template.request())
     }
 
     /// Whether the request is made once more after an endpoint saw it; fills the slot. The answer
@@ -317,25 +304,27 @@ impl Tries<'_> {
     fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
         let (limit, backoff) = match (self.job.route().retry(), why) {
             _ if reason == Reason::ClientAbort => return None,
+            // What was agreed with the client is the upgrade of this one handshake.
+            (_, RepeatFor::Status) if self.job.upgrade.is_some() => return None,
             (Some(retry), _) => (retry.attempts, retry.backoff),
-            (None, RepeatFor::Loss) if reason == Reason::UpstreamReset => (1, Duration::ZERO),
+            (None, RepeatFor::Loss) if self.is_lost_idempotent(reason) => (1, Duration::ZERO),
             (None, _) => return None,
         };
-        let template = self.job.template.as_ref()?;
         if self.repeats >= limit {
             return None;
         }
-        if !template.can_repeat() {
-            self.count(reason, RetryOutcome::NotPossible);
-            return None;
-        }
-        let request = template.request();
+        let request = self.made_again(reason)?;
         if !self.within_budget(reason) {
             return None;
         }
         self.repeats += 1;
         self.job.request = Some(request);
         Some(backoff)
+    }
+
+    fn is_lost_idempotent(&self, reason: Reason) -> bool {
+        let template = self.job.template.as_ref();
+        reason == Reason::UpstreamReset && template.is_some_and(Template::is_idempotent)
     }
 
     fn within_budget(&mut self, reason: Reason) -> bool {

@@ -87,10 +87,10 @@ impl Job {
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
         let mut mirrors = Vec::new();
         if let Err(early) = self.filter_all(&mut parts, &mut mirrors) {
-            return Next::Answer(self.early(*early));
+            return Next::now(self.early(*early));
         }
         if let Err((status, reason)) = self.choose(parts.version) {
-            return Next::Answer(self.own(status, reason));
+            return Next::now(self.own(status, reason));
         }
         let body = mirror::start(&self.client.worker, mirrors, self.request_body(body));
         if !self.http2 {

@@ -9,7 +9,7 @@ use super::headers;
 use crate::{
     body::{RequestBody, tee},
     limits,
-    upstream::{Cluster, send},
+    upstream::{Cluster, How, send},
     worker::Worker,
 };
 
@@ -68,9 +68,13 @@ async fn run(worker: Arc<Worker>, copy: Copy, body: RequestBody) {
             .and_then(|index| members.get(index).cloned())
     });
     let Some(upstream) = picked else { return };
-    let http2 = copy.http2;
+    let how = How {
+        http2: copy.http2,
+        // A copy that is lost is no matter.
+        only_once: false,
+    };
     let mut slot = Some(copy.into_request(body));
-    let sent = send(&worker, &upstream, http2, &mut slot);
+    let sent = send(&worker, &upstream, how, &mut slot);
     let answer = tokio::time::timeout(limits::BODY_IDLE, sent).await;
     let (response, lease) = match answer {
         Ok(Ok(answered)) => answered,

@@ -20,7 +20,12 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use weft_telemetry::Reason;
 
-use super::{ConnectError, Pool, Speaks, UpstreamRef, connect, pool::Shared, stream::HeardOut};
+use super::{
+    ConnectError, Pool, Speaks, UpstreamRef, connect,
+    line::{Line, Lined, Mark},
+    pool::{Exclusive, Shared},
+    stream::HeardOut,
+};
 use crate::{body::RequestBody, limits, worker::Worker};
 
 /// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
@@ -34,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub(crate) enum Lease {
     /// Exclusive HTTP/1.1 connection.
     H1 {
-        sender: http1::SendRequest<RequestBody>,
+        connection: Exclusive,
         upstream: UpstreamRef,
         worker: usize,
     },
@@ -56,13 +61,13 @@ impl Lease {
     /// closes an HTTP/1.1 connection.
     pub(crate) fn give_back(self) {
         if let Self::H1 {
-            sender,
+            connection,
             upstream,
             worker,
         } = self
             && let Some(pool) = upstream.existing_pool(worker)
         {
-            pool.put_h1(sender);
+            pool.put_h1(connection);
         }
     }
 }
@@ -79,7 +84,8 @@ pub(crate) enum SendError {
     /// The connection turned out to be closed before the request was written.
     #[error("the connection was closed before the request was written")]
     Closed,
-    /// The endpoint refused the stream without processing it (RFC 9113 section 8.7).
+    /// The endpoint refused the stream without processing it, by itself or with all others above a
+    /// number (RFC 9113 sections 6.8 and 8.7).
     #[error("the endpoint refused the stream")]
     Refused,
     /// The connection or stream failed before the head of an answer.
@@ -94,6 +100,12 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
+    /// Whether the endpoint certainly did nothing about the request, so that another one may get it
+    /// whatever its method (RFC 9110 section 9.2.2).
+    pub(crate) fn is_unseen(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Closed | Self::Refused)
+    }
+
     /// The stable reason for metrics and the access log.
     pub(crate) fn reason(&self) -> Reason {
         match self {
@@ -111,7 +123,10 @@ fn lost(error: hyper::Error) -> SendError {
         return SendError::Malformed(error);
     }
     let h2 = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-    let refused = |h2: &h2::Error| h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+    // A stream that the endpoint's GOAWAY ends is above the last one it will look at.
+    let refused = |h2: &h2::Error| {
+        h2.is_remote() && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+    };
     // What the library itself gives a connection up for is something the endpoint may not send.
     let violation = |h2: &h2::Error| h2.is_library();
     // A stream that neither the endpoint nor the library reset was reset because its body failed.
@@ -127,17 +142,26 @@ fn lost(error: hyper::Error) -> SendError {
     }
 }
 
-/// Sends the canonical request (origin-form target, `host` header) in `slot` to `upstream` over
-/// HTTP/1.1 (`http2: false`) or HTTP/2, on a pooled connection if there is one. After an error the
-/// request is back in its slot if the endpoint saw nothing of it.
+/// How a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Over HTTP/2; otherwise over HTTP/1.1.
+    pub(crate) http2: bool,
+    /// Once an endpoint may have seen it, nobody else can get it.
+    pub(crate) only_once: bool,
+}
+
+/// Sends the canonical request (origin-form target, `host` header) in `slot` to `upstream`, on a
+/// pooled connection if there is one. After an error the request is back in its slot if it did not
+/// reach a connection; what became of it otherwise is in the error.
 pub(crate) async fn send(
     worker: &Worker,
     upstream: &UpstreamRef,
-    http2: bool,
+    how: How,
     slot: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
     let pool = upstream.pool(worker.index, || worker.remember(&upstream.0));
-    if http2 {
+    if how.http2 {
         let shared = match pool.take_h2() {
             Some(shared) => shared,
             // Opening is rare and its future is large: on the heap.
@@ -151,13 +175,13 @@ pub(crate) async fn send(
             *slot = None;
             return Err(error);
         }
-        return send_h2(shared, slot).await;
+        return send_h2(shared, how, slot).await;
     }
     loop {
         let pooled = pool.take_h1();
         let fresh = pooled.is_none();
-        let mut sender = match pooled {
-            Some(sender) => sender,
+        let mut connection = match pooled {
+            Some(connection) => connection,
             None => Box::pin(open_h1(upstream))
                 .await
                 .map_err(SendError::Connect)?,
@@ -165,46 +189,48 @@ pub(crate) async fn send(
         let Some(request) = slot.take() else {
             return Err(SendError::Closed);
         };
-        let error = match sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, h1_lease(sender, upstream, worker))),
+        let mark = connection.line.mark(how.only_once);
+        let error = match connection.sender.try_send_request(request).await {
+            Ok(response) => return Ok((response, h1_lease(connection, upstream, worker))),
             Err(error) => error,
         };
-        match unsent(error, slot) {
+        match unsent(error, slot, (&connection.line, mark)) {
             // Closed while idle: nothing was written, the next connection takes it.
-            SendError::Closed if !fresh => {}
+            SendError::Closed if !fresh && slot.is_some() => {}
             error => return Err(error),
         }
     }
 }
 
-/// Sorts an error and puts the request back if it was not written.
+/// Sorts an error and puts the request back if hyper still has it.
 fn unsent(
     mut error: TrySendError<Request<RequestBody>>,
     slot: &mut Option<Request<RequestBody>>,
+    (line, mark): (&Line, Mark),
 ) -> SendError {
     *slot = error.take_message();
     if slot.is_some() {
+        return SendError::Closed;
+    }
+    let error = lost(error.into_error());
+    if matches!(error, SendError::Reset(_)) && line.is_untouched_since(mark) {
         SendError::Closed
     } else {
-        lost(error.into_error())
+        error
     }
 }
 
-fn h1_lease(
-    sender: http1::SendRequest<RequestBody>,
-    upstream: &UpstreamRef,
-    worker: &Worker,
-) -> Lease {
+fn h1_lease(connection: Exclusive, upstream: &UpstreamRef, worker: &Worker) -> Lease {
     Lease::H1 {
-        sender,
+        connection,
         upstream: upstream.clone(),
         worker: worker.index,
     }
 }
 
-async fn open_h1(upstream: &UpstreamRef) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
+async fn open_h1(upstream: &UpstreamRef) -> Result<Exclusive, ConnectError> {
     let address = upstream.address;
-    let stream = connect(upstream, Speaks::Http1).await?;
+    let (stream, line) = Lined::new(connect(upstream, Speaks::Http1).await?);
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES)
         .handshake(TokioIo::new(HeardOut::new(stream)))
@@ -217,7 +243,7 @@ async fn open_h1(upstream: &UpstreamRef) -> Result<http1::SendRequest<RequestBod
             tracing::debug!(%address, %error, "upstream connection ended");
         }
     });
-    Ok(sender)
+    Ok(Exclusive { sender, line })
 }
 
 async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectError> {
@@ -226,7 +252,7 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
         return Ok(shared);
     }
     let address = upstream.address;
-    let stream = connect(upstream, Speaks::Http2).await?;
+    let (stream, line) = Lined::new(connect(upstream, Speaks::Http2).await?);
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -244,25 +270,28 @@ async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectE
             tracing::debug!(%address, %error, "upstream connection ended");
         }
     });
-    Ok(pool.put_h2(sender))
+    Ok(pool.put_h2(sender, line))
 }
 
 async fn send_h2(
     shared: Shared,
+    how: How,
     slot: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
     let Shared {
         mut sender,
         streams,
+        line,
     } = shared;
     streams.fetch_add(1, Relaxed);
     let stream = Stream(streams);
     let Some(request) = slot.take() else {
         return Err(SendError::Closed);
     };
+    let mark = line.mark(how.only_once);
     match sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::H2 { _stream: stream })),
-        Err(error) => Err(unsent(error, slot)),
+        Err(error) => Err(unsent(error, slot, (&line, mark))),
     }
 }
 

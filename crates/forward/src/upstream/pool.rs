@@ -7,16 +7,24 @@ use std::sync::{
 
 use hyper::client::conn::{http1, http2};
 
+use super::line::Line;
 use crate::{body::RequestBody, limits};
 
 /// Streams on one HTTP/2 connection above which another connection is opened. Servers commonly
 /// allow 100 (RFC 9113 section 6.5.2 recommends no less).
 const STREAMS: u32 = 100;
 
+/// An HTTP/1.1 connection, for one request at a time.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    pub(crate) sender: http1::SendRequest<RequestBody>,
+    pub(crate) line: Arc<Line>,
+}
+
 /// An HTTP/1.1 connection that waits for a request.
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    connection: Exclusive,
     /// Sweep during which it was put here.
     epoch: u32,
 }
@@ -26,6 +34,7 @@ struct Idle {
 pub(crate) struct Shared {
     pub(crate) sender: http2::SendRequest<RequestBody>,
     pub(crate) streams: Arc<AtomicU32>,
+    pub(crate) line: Arc<Line>,
 }
 
 /// An HTTP/2 connection of the pool.
@@ -68,27 +77,27 @@ impl Pool {
     }
 
     /// The most recently used idle HTTP/1.1 connection.
-    pub(crate) fn take_h1(&self) -> Option<http1::SendRequest<RequestBody>> {
+    pub(crate) fn take_h1(&self) -> Option<Exclusive> {
         let mut inner = self.lock();
         let mut at = inner.h1.len();
         while at > 0 {
             at -= 1;
-            let sender = &inner.h1[at].sender;
+            let sender = &inner.h1[at].connection.sender;
             if sender.is_closed() {
                 inner.h1.swap_remove(at);
             } else if sender.is_ready() {
-                return Some(inner.h1.swap_remove(at).sender);
+                return Some(inner.h1.swap_remove(at).connection);
             }
         }
         None
     }
 
     /// Keeps a connection whose last answer has ended.
-    pub(crate) fn put_h1(&self, sender: http1::SendRequest<RequestBody>) {
+    pub(crate) fn put_h1(&self, connection: Exclusive) {
         let mut inner = self.lock();
-        if !sender.is_closed() && inner.h1.len() < limits::UPSTREAM_IDLE_MAX {
+        if !connection.sender.is_closed() && inner.h1.len() < limits::UPSTREAM_IDLE_MAX {
             let epoch = inner.epoch;
-            inner.h1.push(Idle { sender, epoch });
+            inner.h1.push(Idle { connection, epoch });
         }
     }
 
@@ -103,10 +112,15 @@ impl Pool {
     }
 
     /// Adds a new HTTP/2 connection.
-    pub(crate) fn put_h2(&self, sender: http2::SendRequest<RequestBody>) -> Shared {
+    pub(crate) fn put_h2(
+        &self,
+        sender: http2::SendRequest<RequestBody>,
+        line: Arc<Line>,
+    ) -> Shared {
         let shared = Shared {
             sender,
             streams: Arc::default(),
+            line,
         };
         let mut inner = self.lock();
         let epoch = inner.epoch;
@@ -123,7 +137,7 @@ impl Pool {
         let epoch = inner.epoch;
         inner
             .h1
-            .retain(|idle| idle.epoch == epoch && !idle.sender.is_closed());
+            .retain(|idle| idle.epoch == epoch && !idle.connection.sender.is_closed());
         inner
             .h2
             .retain(|open| (open.epoch == epoch || open.streams() > 0) && !open.is_closed());

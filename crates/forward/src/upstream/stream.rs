@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::UpstreamIo;
+use super::line::Lined;
 
 /// A connection whose failed writes are kept from hyper until there is nothing left to read.
 ///
@@ -17,7 +17,7 @@ use super::UpstreamIo;
 /// that are still on their way reset the connection, and hyper gives it up at the first write that
 /// fails, although the answer is there to be read (RFC 9112 section 9.5 asks clients to look).
 #[derive(Debug)]
-pub(super) struct HeardOut<S = UpstreamIo> {
+pub(super) struct HeardOut<S = Lined> {
     stream: S,
     state: State,
 }

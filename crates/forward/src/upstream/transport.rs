@@ -3,12 +3,14 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -17,7 +19,7 @@ use tokio::{
 use weft_certs::{Alpn, BackendTls, Clock, Connector, ConnectorError, TlsStream};
 use weft_telemetry::metrics::{TlsMetrics, TlsSide};
 
-use super::{ConnectError, Upstream, connect::dial};
+use super::{ConnectError, Upstream, connect::dial, line::Look};
 use crate::{handshake, limits};
 
 /// How connections to endpoints are secured.
@@ -138,6 +140,20 @@ pub(crate) enum UpstreamIo {
     Plain(TcpStream),
     /// In TLS.
     Tls(TlsStream<TcpStream>),
+}
+
+impl Look for UpstreamIo {
+    fn is_over(&self) -> bool {
+        let tcp = match self {
+            Self::Plain(stream) => stream,
+            // The end of TLS is bytes to be read; the end of TCP is the same.
+            Self::Tls(stream) => stream.get_ref(),
+        };
+        match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 impl AsyncRead for UpstreamIo {

@@ -107,3 +107,25 @@ fn the_hint_counts_what_is_kept() {
     assert_eq!(second.size_hint().exact(), Some(5), "all of it again");
     assert!(!second.is_end_stream(), "and it has not begun");
 }
+
+#[test]
+fn the_last_attempt_keeps_nothing() {
+    let (feed, replay) = replay();
+    feed.data(b"one ");
+    let mut first = attempt(&replay);
+    assert_eq!(read(&mut first), ("one ".into(), End::Waiting));
+    let mut second = attempt(&replay);
+    let shared = replay.shared.clone();
+    replay.let_go();
+    feed.data(b"two");
+    assert_eq!(
+        read(&mut second),
+        ("one two".into(), End::Waiting),
+        "what was kept is passed on first"
+    );
+    feed.trailers("x-end");
+    feed.end();
+    assert_eq!(read(&mut second), ("[x-end]".into(), End::Complete));
+    assert!(second.is_end_stream());
+    assert_eq!(super::lock(&shared).kept.len(), 0, "nothing is held");
+}

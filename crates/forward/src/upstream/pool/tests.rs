@@ -1,23 +1,24 @@
 //! What a pool gives out, what it keeps and for how long.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{DuplexStream, duplex};
 
-use super::{Pool, STREAMS};
+use super::{Exclusive, Pool, STREAMS};
 use crate::{body::RequestBody, limits::UPSTREAM_IDLE_MAX};
 
 /// An HTTP/1.1 connection whose other end is held.
-async fn h1() -> (http1::SendRequest<RequestBody>, DuplexStream) {
+async fn h1() -> (Exclusive, DuplexStream) {
     let (near, far) = duplex(1024);
     let (mut sender, connection) = http1::handshake(TokioIo::new(near))
         .await
         .expect("HTTP/1.1");
     tokio::spawn(connection);
     sender.ready().await.expect("ready for a request");
-    (sender, far)
+    let line = Arc::default();
+    (Exclusive { sender, line }, far)
 }
 
 /// An HTTP/2 connection whose other end is held.
@@ -69,7 +70,7 @@ async fn idle_connections_are_closed_after_two_sweeps() {
     let pool = Pool::default();
     let ((one, _one), (two, _two)) = (h1().await, h2().await);
     pool.put_h1(one);
-    drop(pool.put_h2(two));
+    drop(pool.put_h2(two, Arc::default()));
     pool.sweep();
     assert_eq!(sizes(&pool), (1, 1), "kept by the first");
     pool.sweep();
@@ -81,7 +82,7 @@ async fn use_keeps_connections_open() {
     let pool = Pool::default();
     let ((one, _one), (two, _two)) = (h1().await, h2().await);
     pool.put_h1(one);
-    drop(pool.put_h2(two));
+    drop(pool.put_h2(two, Arc::default()));
     for sweep in 0..5 {
         let sender = pool.take_h1().expect("still there");
         assert!(pool.take_h2().is_some(), "still there");
@@ -96,7 +97,7 @@ async fn use_keeps_connections_open() {
 async fn a_connection_with_streams_is_not_idle() {
     let pool = Pool::default();
     let (sender, _far) = h2().await;
-    let shared = pool.put_h2(sender);
+    let shared = pool.put_h2(sender, Arc::default());
     shared.streams.fetch_add(1, Relaxed);
     for _ in 0..4 {
         pool.sweep();
@@ -111,7 +112,7 @@ async fn a_connection_with_streams_is_not_idle() {
 async fn a_full_http2_connection_is_passed_over() {
     let pool = Pool::default();
     let (sender, _far) = h2().await;
-    let shared = pool.put_h2(sender);
+    let shared = pool.put_h2(sender, Arc::default());
     shared.streams.store(STREAMS - 1, Relaxed);
     assert!(pool.take_h2().is_some(), "room for one more");
     shared.streams.store(STREAMS, Relaxed);
