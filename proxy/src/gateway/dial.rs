@@ -1,7 +1,10 @@
 //! Connections to the control plane: TCP, TLS, and HTTP/2 for gRPC on top.
 
+mod eyeballs;
+
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -12,7 +15,7 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{body::Body, codegen::Service};
 use weft_certs::{IdentityError, TlsStream};
@@ -67,8 +70,8 @@ where
 {
     let address = || format!("{host}:{port}");
     let late = |_| DialError::Timeout { address: address() };
-    let connecting = tokio::time::timeout(CONNECT, TcpStream::connect((host, port)));
-    let connected = connecting.await.map_err(late)?;
+    let connected = tokio::time::timeout(CONNECT, connect(host, port));
+    let connected = connected.await.map_err(late)?;
     let connected = connected.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
     let tcp = connected.map_err(|source| DialError::Connect {
         address: address(),
@@ -99,6 +102,12 @@ where
         requests,
         _running: AbortOnDropHandle::new(running),
     })
+}
+
+/// A TCP connection to whichever address of the host answers first.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = lookup_host((host, port)).await?.collect();
+    eyeballs::first(addresses, |address: SocketAddr| TcpStream::connect(address)).await
 }
 
 /// One HTTP/2 connection. Dropping it ends it.
