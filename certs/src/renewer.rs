@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -63,7 +64,7 @@ impl Issuance for InProcess {
             .map_err(|error| SignError::Denied(error.to_string()))?;
         // Before signing: a chain to a root that is only announced afterwards is asked for again, one to
         // a root that has just been removed is not accepted.
-        let SignerRoots { roots, version } = self.signer.roots().borrow().clone();
+        let SignerRoots { roots, version, .. } = self.signer.roots().borrow().clone();
         let signed = self
             .signer
             .sign(&checked, self.life, self.clock.now())
@@ -91,13 +92,26 @@ pub struct RenewalStatus {
 
 /// Asks a [`Renewer`] to renew before its time.
 #[derive(Clone, Debug)]
-pub struct RenewSoon(Arc<Notify>);
+pub struct RenewSoon(Arc<Asked>);
+
+/// What a renewer is asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    any: Notify,
+    at_once: AtomicBool,
+}
 
 impl RenewSoon {
     /// Renews within a tenth of the certificate's life, at a random moment: for an issuer that is being
     /// replaced.
     pub fn ask(&self) {
-        self.0.notify_one();
+        self.0.any.notify_one();
+    }
+
+    /// Renews now: for one whose certificate nobody accepts any more, or who is not one of many.
+    pub fn ask_at_once(&self) {
+        self.0.at_once.store(true, Ordering::Relaxed);
+        self.0.any.notify_one();
     }
 }
 
@@ -108,7 +122,7 @@ pub struct Renewer<S> {
     issuance: S,
     clock: Clock,
     chance: Box<dyn FnMut() -> f64 + Send>,
-    soon: Arc<Notify>,
+    soon: Arc<Asked>,
     status: watch::Sender<RenewalStatus>,
 }
 
@@ -131,7 +145,7 @@ impl<S: Issuance> Renewer<S> {
             issuance,
             clock,
             chance: Box::new(chance),
-            soon: Arc::new(Notify::new()),
+            soon: Arc::default(),
             status: watch::Sender::default(),
         })
     }
@@ -201,8 +215,10 @@ impl<S: Issuance> Renewer<S> {
             // Both branches may be dropped at any point: a notification that was not received stays.
             tokio::select! {
                 () = tokio::time::sleep(wait.min(LOOK_AT_CLOCK)) => {}
-                () = self.soon.notified() => {
-                    let within = life.mul_f64(SPREAD * unit((self.chance)()));
+                () = self.soon.any.notified() => {
+                    let is_now = self.soon.at_once.swap(false, Ordering::Relaxed);
+                    let share = if is_now { 0.0 } else { SPREAD * unit((self.chance)()) };
+                    let within = life.mul_f64(share);
                     *due = due.or_within(self.clock.read(), within);
                 }
             }

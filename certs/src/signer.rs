@@ -46,6 +46,9 @@ pub struct SignerRoots {
     pub roots: Vec<Vec<u8>>,
     /// Grows with every change.
     pub version: u64,
+    /// Fingerprint of the certificate that issues leaves now: whoever has a leaf of another one renews
+    /// it soon.
+    pub issuer: String,
 }
 
 /// What a status says about a signer.
@@ -137,6 +140,7 @@ fn roots_of(issuers: &Issuers) -> SignerRoots {
     SignerRoots {
         roots,
         version: issuers.bundle_version,
+        issuer: issuers.signing.issuer_fingerprint(),
     }
 }
 

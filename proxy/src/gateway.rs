@@ -20,6 +20,7 @@ mod member;
 mod saved;
 mod sign;
 mod sockets;
+mod trust;
 mod view;
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

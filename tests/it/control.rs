@@ -5,10 +5,12 @@ mod certificates;
 mod client;
 mod deploys;
 mod replicas;
+mod rotation;
 mod secrets;
 mod streams;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weft_api::Kind;
@@ -41,17 +43,35 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::with(objects()).await
+    }
+
+    /// Another cluster with the same objects, and a control plane of its own.
+    async fn beside(other: &Self) -> Self {
+        let mut objects = other.api.everything();
+        // Who leads there does not lead here.
+        objects.retain(|object| object["kind"] != "Lease");
+        Self::with(objects).await
+    }
+
+    async fn with(objects: Vec<Value>) -> Self {
         let kinds = [
             WATCHED_KINDS,
             &[Kind::Secret, Kind::ConfigMap, Kind::ServiceAccount],
         ]
         .concat();
         let api = FakeApi::start(&kinds).await;
-        for object in objects() {
+        for object in objects {
             api.apply(object);
         }
         api.know_token(TOKEN, (NAMESPACE, ACCOUNT), AUDIENCE);
         let controller = controller(&api, "first").await;
+        let made = || api.object(Kind::Service, NAMESPACE, ACCOUNT).is_some();
+        eventually(PATIENCE, "the Gateway has a Service", made).await;
+        // As the cluster does.
+        api.edit(Kind::Service, (NAMESPACE, ACCOUNT), |service| {
+            service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.7" }] } });
+        });
         Self { api, controller }
     }
 
@@ -123,6 +143,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         identity: anywhere,
         admin: anywhere,
         life: LeafLife::default(),
+        rotation_dwell: Duration::ZERO,
         deploy: deploys::settings(),
         watch: WatchOptions::new(Settings::jitter(replica)),
     };
@@ -150,11 +171,6 @@ fn objects() -> Vec<Value> {
                 "gatewayClassName": "weft",
                 "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
             },
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": { "namespace": NAMESPACE, "name": ACCOUNT },
-            "spec": { "clusterIP": "10.0.0.7", "ports": [{ "port": 80 }] },
         }),
         json!({
             "apiVersion": "v1", "kind": "Service",

@@ -95,6 +95,7 @@ own create /secrets
 own create coordination.k8s.io/leases
 own get /secrets weft-ca
 own get coordination.k8s.io/leases weft-controller
+own patch /secrets weft-ca
 own patch coordination.k8s.io/leases weft-controller
 ";
 

@@ -279,6 +279,9 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                     tokio::select! {
                         answer = messages.next() => {
                             let Some(answer) = answer else { break };
+                            if matches!(answer.message, Some(Message::Trusts(_))) {
+                                continue;
+                            }
                             let now = shared.now();
                             let next = shared.lock().publisher.answer(session, answer, now);
                             if let Some(message) = next.expected("an answer to what was sent")

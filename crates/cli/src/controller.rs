@@ -115,6 +115,10 @@ pub(crate) struct Options {
         value_parser = leaf_life
     )]
     certificate_life: LeafLife,
+    /// Shortest time in each phase of a rotation of the authority: longer than nodes take to show
+    /// pods another ConfigMap
+    #[arg(long, env = "WEFT_ROTATION_DWELL", default_value = "2m", value_parser = duration, value_name = "TIME")]
+    rotation_dwell: Duration,
     /// Form of the log: json or text
     #[arg(
         long,
@@ -160,6 +164,7 @@ impl Options {
             identity: self.identity,
             admin: self.admin,
             life: self.certificate_life,
+            rotation_dwell: self.rotation_dwell,
             deploy: self.proxy_image.as_ref().map(|image| deploy::Settings {
                 image: image.clone(),
                 // The Service beside this process.

@@ -1,18 +1,23 @@
-//! The certification authority of the mesh: one Secret of the control namespace, made at first start.
+//! The certification authority of the mesh: one Secret of the control namespace, made at first start,
+//! in which it is rotated as well.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod keeper;
+mod stored;
+#[cfg(test)]
+mod tests;
 
-use weft_api::{AnyObject, ByteString, Kind, ObjectKey, ObjectRef, Secret, meta::ObjectMeta};
-use weft_certs::{Authority, AuthorityError, AuthorityPem, BuiltIn, Clock, ImportError, Issuers};
+use std::sync::Arc;
+
+use weft_api::{AnyObject, Kind, ObjectKey, ObjectRef};
+use weft_certs::{Authority, AuthorityError, BuiltIn, Clock, ImportError};
 use weft_source::kube::{Cluster, Created, RequestError};
 use weft_spiffe::TrustDomain;
 
+pub(crate) use self::keeper::{Keeper, Parts as KeeperParts};
+use self::stored::Stored;
+
 /// Name of the Secret.
 const SECRET: &str = "weft-ca";
-/// Its type: keys with names of their own.
-const SECRET_TYPE: &str = "Opaque";
-/// The first version of the set of roots.
-const FIRST_BUNDLE: u64 = 1;
 
 /// There is no authority to sign with.
 #[derive(Debug, thiserror::Error)]
@@ -42,23 +47,30 @@ impl CaError {
     }
 }
 
-/// The signer of the mesh. When there is no Secret it is made; of several replicas that do so at once
-/// the first one's counts.
+/// The authority as it was found, and who signs with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) signer: Arc<BuiltIn>,
+    stored: Stored,
+}
+
+/// The authority of the mesh. When there is no Secret it is made; of several replicas that do so at
+/// once the first one's counts.
 ///
 /// # Errors
 /// See [`CaError`].
-pub(crate) async fn signer(
+pub(crate) async fn find(
     cluster: &Cluster,
     namespace: &str,
     domain: &TrustDomain,
     clock: &Clock,
-) -> Result<Arc<BuiltIn>, CaError> {
-    let place = ObjectRef::new(Kind::Secret, ObjectKey::new(namespace, SECRET));
+) -> Result<Found, CaError> {
+    let place = place(namespace);
     let stored = match cluster.read(&place).await? {
         Some(stored) => stored,
         None => {
             let made = Authority::generate(domain, clock.now())?;
-            match cluster.create(&secret(&place, &made.export())).await? {
+            match cluster.create(&stored::secret(&place, &made)).await? {
                 Created::Yes => tracing::info!("made a certification authority: {place}"),
                 Created::Exists => {}
             }
@@ -67,36 +79,29 @@ pub(crate) async fn signer(
             stored.ok_or_else(|| CaError::Gone(place.clone()))?
         }
     };
-    let item = |name: &str| {
-        let AnyObject::Secret(secret) = &stored else {
-            return None;
-        };
-        let text = std::str::from_utf8(secret.get(name)?).ok()?;
-        Some(text.to_owned())
-    };
-    let imported =
-        AuthorityPem::from_items(item).and_then(|pem| Authority::import(domain, &pem, clock.now()));
-    let authority = imported.map_err(|error| CaError::Import(place, error))?;
-    Ok(Arc::new(BuiltIn::new(Issuers {
-        signing: Arc::new(authority),
-        also_trusted: Vec::new(),
-        bundle_version: FIRST_BUNDLE,
-    })))
+    let stored = parse(&place, &stored, domain, clock)?;
+    if stored.is_replaced {
+        tracing::warn!("{place} holds another authority than the one that was rotated to before");
+    }
+    Ok(Found {
+        signer: Arc::new(BuiltIn::new(stored.issuers())),
+        stored,
+    })
 }
 
-fn secret(place: &ObjectRef, pem: &AuthorityPem) -> AnyObject {
-    let items = pem.items();
-    let data: BTreeMap<_, _> = items
-        .map(|(name, text)| (name.to_owned(), ByteString(text.as_bytes().to_vec())))
-        .collect();
-    AnyObject::from(Secret {
-        metadata: ObjectMeta {
-            namespace: Some(place.key.namespace().into()),
-            name: Some(place.key.name().into()),
-            ..ObjectMeta::default()
-        },
-        type_: Some(SECRET_TYPE.to_owned()),
-        data,
-        ..Secret::default()
-    })
+fn parse(
+    place: &ObjectRef,
+    object: &AnyObject,
+    domain: &TrustDomain,
+    clock: &Clock,
+) -> Result<Stored, CaError> {
+    let AnyObject::Secret(secret) = object else {
+        return Err(CaError::Gone(place.clone()));
+    };
+    let stored = Stored::of(secret, domain, clock.now());
+    stored.map_err(|error| CaError::Import(place.clone(), error))
+}
+
+fn place(namespace: &str) -> ObjectRef {
+    ObjectRef::new(Kind::Secret, ObjectKey::new(namespace, SECRET))
 }

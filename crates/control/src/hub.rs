@@ -19,7 +19,10 @@ use std::{
 use tokio::sync::watch;
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
-use weft_wire::{Configuration, proto::replicas::ReportRequest};
+use weft_wire::{
+    Configuration,
+    proto::{config::Trusts, replicas::ReportRequest},
+};
 
 pub(crate) use self::{ledger::Told, seat::Seat};
 use self::{seat::Parts, standing::Standing};
@@ -47,6 +50,8 @@ struct State {
     /// The configuration, taken apart for each Gateway that has a stream here.
     parts: BTreeMap<Name, Parts>,
     sessions: u64,
+    /// Whom this replica trusts itself.
+    trusts: Trusts,
 }
 
 /// Why a stream is not opened.
@@ -203,7 +208,28 @@ impl Hub {
 
     /// What is different from what another replica was told, if anything is.
     pub(crate) fn report(&self, told: &mut Told) -> Option<ReportRequest> {
-        self.state().standing.own.report(told)
+        let state = self.state();
+        state.standing.own.report(&state.trusts, told)
+    }
+
+    /// This replica trusts others, or has another certificate.
+    pub(crate) fn trusts(&self, trusts: Trusts) {
+        let mut state = self.state();
+        let is_news = state.trusts != trusts;
+        state.trusts = trusts;
+        drop(state);
+        if is_news {
+            self.reported();
+        }
+    }
+
+    /// Everybody who has to follow when the roots change, by a name for people, with whom they trust
+    /// as far as they have said so; `None` while that is not known.
+    pub(crate) fn members(&self, now: Duration) -> Option<BTreeMap<String, Trusts>> {
+        let state = self.state();
+        let mut members = state.standing.members(now)?;
+        members.insert("this replica".to_owned(), state.trusts.clone());
+        Some(members)
     }
 
     /// Another replica begins to report. The answer names the link.

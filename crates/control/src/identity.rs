@@ -5,6 +5,7 @@
 //! that is signed stands in the audit log (log target `audit`).
 
 mod limits;
+mod own;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use weft_source::kube::{Cluster, TokenOwner};
 use weft_spiffe::{SpiffeId, TrustDomain, Workload};
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 
+pub(crate) use self::own::OwnTrust;
 use self::limits::{Caller, Limits};
 use crate::{deploy::TOKEN_AUDIENCE, proto::identity::identity_server::Identity};
 
@@ -131,7 +133,7 @@ impl IdentityService {
         checked: &CheckedRequest,
     ) -> Result<SignResponse, Refusal> {
         // Before signing: a chain to a root that is only announced afterwards is asked for again.
-        let SignerRoots { roots, version } = self.signer.roots().borrow().clone();
+        let SignerRoots { roots, version, .. } = self.signer.roots().borrow().clone();
         let signed = self.signer.sign(checked, self.life, self.clock.now()).await;
         let signed = signed.map_err(|error| {
             let why = format!("{id}: {error}");

@@ -32,6 +32,8 @@ pub(crate) struct Publisher {
     pub(crate) roots: watch::Receiver<SignerRoots>,
     pub(crate) leads: watch::Receiver<bool>,
     pub(crate) hub: Arc<Hub>,
+    /// The version that is published everywhere.
+    pub(crate) published: watch::Sender<u64>,
 }
 
 impl Publisher {
@@ -42,11 +44,16 @@ impl Publisher {
         loop {
             let mut wait = AGAIN;
             if *self.leads.borrow_and_update() {
-                let pem = self.pem();
+                let (pem, version) = self.pem();
                 let wanted = namespaces(self.hub.gateways().keys());
-                if done != (wanted.clone(), pem.clone()) {
+                if done == (wanted.clone(), pem.clone()) {
+                    self.published.send_replace(version);
+                } else {
                     match self.publish(&wanted, &pem).await {
-                        Ok(()) => done = (wanted, pem),
+                        Ok(()) => {
+                            done = (wanted, pem);
+                            self.published.send_replace(version);
+                        }
                         Err(error) => {
                             tracing::warn!("the roots are not published everywhere: {error}");
                             wait = RETRY;
@@ -64,14 +71,14 @@ impl Publisher {
         }
     }
 
-    /// All roots in force.
-    fn pem(&mut self) -> String {
-        let roots = self.roots.borrow_and_update().roots.clone();
+    /// All roots in force, and their version.
+    fn pem(&mut self) -> (String, u64) {
+        let SignerRoots { roots, version, .. } = self.roots.borrow_and_update().clone();
         let (bundle, refused) = TrustBundle::from_der(&self.domain, roots, self.clock.now());
         for (position, error) in refused {
             tracing::error!("root {position} of the mesh is not published: {error}");
         }
-        bundle.to_pem()
+        (bundle.to_pem(), version)
     }
 
     async fn publish(&self, namespaces: &BTreeSet<String>, pem: &str) -> Result<(), RequestError> {

@@ -4,12 +4,14 @@
 //! A stream is a task with at most one unanswered message, so a proxy that does not read costs that
 //! message and delays nobody.
 
+mod bundles;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use weft_certs::{Clock, PeerIdentity};
+use weft_certs::{Clock, PeerIdentity, SignerRoots};
 use weft_ir::Name;
 use weft_spiffe::{SpiffeId, TrustDomain, Workload};
 use weft_telemetry::metrics::ConfigMetrics;
@@ -18,6 +20,7 @@ use weft_wire::{
     proto::config::{ClientMessage, Hello, Role, ServerMessage, client_message::Message},
 };
 
+use self::bundles::Bundles;
 use crate::{
     door::{ended, left},
     hub::{Hub, JoinError, Seat},
@@ -26,6 +29,8 @@ use crate::{
 
 /// So long a proxy may take for its first message, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Messages that may be unanswered: a delta, and a bundle.
+const UNANSWERED: usize = 2;
 /// Longest name of an instance that is taken; UIDs have 36 bytes.
 const INSTANCE_BYTES_MAX: usize = 128;
 /// What a proxy is told that is refused; why, stands in our log alone.
@@ -45,6 +50,8 @@ pub(crate) struct ConfigService {
     pub(crate) serves: watch::Receiver<bool>,
     /// Turns true when streams have to end.
     pub(crate) ends: watch::Receiver<bool>,
+    /// Whom proxies are to trust.
+    pub(crate) roots: watch::Receiver<SignerRoots>,
 }
 
 #[tonic::async_trait]
@@ -83,13 +90,14 @@ impl Config for ConfigService {
                 JoinError::TooMany => Status::resource_exhausted(error.to_string()),
             })?;
         tracing::info!(%gateway, instance = %hello.instance, held = hello.have.len(), "proxy connected");
-        let (sender, receiver) = mpsc::channel(1);
+        let (sender, receiver) = mpsc::channel(UNANSWERED);
         let conversation = Conversation {
             generations: self.hub.generations(),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
             serves: self.serves.clone(),
             ends: self.ends.clone(),
+            bundles: Bundles::new(self.roots.clone()),
             // Who keeps a connection longer trusts somebody nobody vouches for any more.
             vouched_until_unix_s: peer.not_after_unix_s,
             messages,
@@ -149,6 +157,7 @@ struct Conversation {
     generations: watch::Receiver<u64>,
     serves: watch::Receiver<bool>,
     ends: watch::Receiver<bool>,
+    bundles: Bundles,
     vouched_until_unix_s: i64,
     clock: Clock,
     metrics: Arc<ConfigMetrics>,
@@ -166,6 +175,8 @@ enum End {
 enum Happened {
     /// There is another configuration.
     Generation,
+    /// There are other roots, or another issuer.
+    Roots,
     /// The proxy said something.
     Message(ClientMessage),
     /// It is time to look.
@@ -197,13 +208,14 @@ impl Conversation {
             let next = match self.next().await {
                 Happened::Message(message) => self.answer(message),
                 Happened::Generation => self.publish(),
+                Happened::Roots => Ok(self.bundles.next()),
                 Happened::Nothing => self.look(),
                 Happened::End(end) => return end,
             };
             match next {
                 Ok(None) => {}
                 Ok(Some(message)) => {
-                    // One message is unanswered at most, so there is room for it.
+                    // One delta and one bundle are unanswered at most, so there is room for it.
                     if self.sender.send(Ok(message)).await.is_err() {
                         return End::Gone;
                     }
@@ -226,6 +238,7 @@ impl Conversation {
             }
             () = self.sender.closed() => Happened::End(End::Gone),
             Ok(()) = self.generations.changed() => Happened::Generation,
+            Ok(()) = self.bundles.changed() => Happened::Roots,
             message = self.messages.message() => match message {
                 Ok(Some(message)) => Happened::Message(message),
                 Ok(None) | Err(_) => Happened::End(End::Gone),
@@ -253,6 +266,10 @@ impl Conversation {
     }
 
     fn answer(&mut self, message: ClientMessage) -> Result<Option<ServerMessage>, Status> {
+        if let Some(Message::Trusts(trusts)) = message.message {
+            self.seat.trusts(trusts.clone());
+            return Ok(self.bundles.said(trusts));
+        }
         self.tell_problems(&message);
         let now = self.now();
         let next = self.publisher.answer(self.session, message, now);

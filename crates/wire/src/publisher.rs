@@ -200,6 +200,10 @@ impl Publisher {
             Some(client_message::Message::Hello(_)) => {
                 return Err(SubscriberError::OutOfTurn("Hello"));
             }
+            // Whoever carries the stream takes these out; they concern no configuration.
+            Some(client_message::Message::Trusts(_)) => {
+                return Err(SubscriberError::OutOfTurn("Trusts"));
+            }
             None => return Err(SubscriberError::OutOfTurn("an empty or unknown message")),
         };
         let nonce_sent = link.nonce;

@@ -6,17 +6,18 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
-use weft_certs::{Expected, Identity, IdentityConnector, IdentityError};
+use weft_certs::{Expected, IdentityConnector, IdentityError};
 use weft_spiffe::SpiffeId;
 use weft_wire::{
     limits,
-    proto::config::{ClientMessage, ServerMessage},
+    proto::config::{ClientMessage, ServerMessage, server_message::Message},
 };
 
 use super::{
     Event,
     backoff::Backoff,
     dial::{DialError, dial},
+    trust::Trusting,
 };
 use crate::{chance::Chance, stubs::config::config_client::ConfigClient};
 
@@ -69,20 +70,24 @@ enum LinkError {
     Dropped,
 }
 
-/// Follows the control plane for ever, as `identity`.
+/// Follows the control plane for ever.
 pub(super) async fn follow(
     target: ControlPlane,
-    identity: Identity,
+    mut trusting: Trusting,
     events: mpsc::Sender<Event>,
     mut chance: Chance,
 ) {
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
-        let why = match stream(&target, &identity, &events, &mut backoff).await {
+        let why = match stream(&target, &mut trusting, &events, &mut backoff).await {
             Ok(()) => return,
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
-        let closed = Event::Link(Happened::Closed(why));
+        match &why {
+            LinkError::Dial(DialError::Tls { .. }) | LinkError::Status(_) => trusting.refused(),
+            _ => trusting.refusals = 0,
+        }
+        let closed = Event::Link(Happened::Closed(why.to_string()));
         if events.send(closed).await.is_err() {
             return;
         }
@@ -93,11 +98,11 @@ pub(super) async fn follow(
 /// One stream, to its end; `Ok` when nobody listens any more.
 async fn stream(
     target: &ControlPlane,
-    identity: &Identity,
+    trusting: &mut Trusting,
     events: &mpsc::Sender<Event>,
     backoff: &mut Backoff,
 ) -> Result<(), LinkError> {
-    let connector = IdentityConnector::new(identity)?;
+    let connector = IdentityConnector::new(&trusting.identity)?;
     let expected = Expected::exactly(target.controller.clone());
     let connection = dial((&target.host, target.port), |tcp| async move {
         let (tls, _peer) = connector.connect(tcp, &expected).await?;
@@ -111,7 +116,7 @@ async fn stream(
     let (outbox, waiting) = mpsc::channel(OUTBOX);
     let end = CancellationToken::new();
     let opened = Stream {
-        outbox,
+        outbox: outbox.clone(),
         _end: end.clone().drop_guard(),
     };
     if events
@@ -125,14 +130,29 @@ async fn stream(
     let received = async {
         let opened = client.stream(ReceiverStream::new(waiting)).await;
         let mut inbound = opened.map_err(ended)?.into_inner();
-        while let Some(message) = inbound.message().await.map_err(ended)? {
-            backoff.reset();
-            let received = Event::Link(Happened::Received(message));
-            if events.send(received).await.is_err() {
-                return Ok(());
+        loop {
+            // After Hello, which opened the stream, and whenever there is another certificate.
+            let said = outbox.send(trusting.said()).await;
+            said.map_err(|_closed| LinkError::Ended)?;
+            loop {
+                // Both can be dropped: a message that was not received stays.
+                let message = tokio::select! {
+                    message = inbound.message() => message.map_err(ended)?,
+                    () = trusting.renewed() => break,
+                };
+                let message = message.ok_or(LinkError::Ended)?;
+                backoff.reset();
+                trusting.refusals = 0;
+                if let Some(Message::Bundle(bundle)) = message.message {
+                    trusting.take(bundle);
+                    break;
+                }
+                let received = Event::Link(Happened::Received(message));
+                if events.send(received).await.is_err() {
+                    return Ok(());
+                }
             }
         }
-        Err(LinkError::Ended)
     };
     tokio::select! {
         ended = received => ended,

@@ -13,6 +13,7 @@ use super::{
     Event, GatewayError, Settings,
     link::{self, ControlPlane},
     sign::IdentityService,
+    trust::Trusting,
 };
 use crate::chance::Chance;
 
@@ -27,6 +28,8 @@ const CONTROLLER: &str = "weft-controller";
 pub(super) struct Member {
     renewer: Renewer<IdentityService>,
     control_plane: ControlPlane,
+    domain: TrustDomain,
+    clock: Clock,
     chance: Chance,
 }
 
@@ -50,14 +53,14 @@ impl Member {
             host: settings.control_plane.clone(),
             port: settings.identity_port,
             controller: controller.clone(),
-            trust_domain,
+            trust_domain: trust_domain.clone(),
             root_file: settings.root_file.clone(),
             token_file: settings.token_file.clone(),
             clock: clock.clone(),
         };
         let mut chance = Chance::new(settings.seed);
         let mut drawn = Chance::new(chance.next());
-        let renewer = Renewer::new(&own, service, clock, move || drawn.draw())
+        let renewer = Renewer::new(&own, service, clock.clone(), move || drawn.draw())
             .map_err(name("the proxy's identity"))?;
         let control_plane = ControlPlane {
             host: settings.control_plane.clone(),
@@ -67,6 +70,8 @@ impl Member {
         Ok(Self {
             renewer,
             control_plane,
+            domain: trust_domain,
+            clock,
             chance,
         })
     }
@@ -82,6 +87,8 @@ impl Member {
         let Self {
             mut renewer,
             control_plane,
+            domain,
+            clock,
             chance,
         } = self;
         let being = async move {
@@ -90,7 +97,15 @@ impl Member {
                     break identity;
                 }
             };
-            let following = link::follow(control_plane, identity.clone(), events, chance);
+            let trusting = Trusting {
+                identity: identity.clone(),
+                domain,
+                clock,
+                soon: renewer.renew_soon(),
+                renewals: renewer.status(),
+                refusals: 0,
+            };
+            let following = link::follow(control_plane, trusting, events, chance);
             tokio::select! {
                 never = renewer.keep(identity) => match never {},
                 () = following => {}

@@ -26,7 +26,9 @@ use weft_certs::{
 };
 use weft_spiffe::{SpiffeId, TrustDomain};
 use weft_tests::wait::{Expected, soon};
-use weft_wire::proto::config::{ClientMessage, Delta, Role, ServerMessage, server_message};
+use weft_wire::proto::config::{
+    Bundle, ClientMessage, Delta, Role, ServerMessage, Trusts, client_message, server_message,
+};
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 use weft_wire::{Assembler, Received, Session, Subscriber};
 
@@ -168,6 +170,26 @@ impl Proxy {
         let (delta, answer) = self.take().await;
         self.answer(answer).await;
         delta
+    }
+
+    /// Says whom it trusts, and by whom its certificate is.
+    pub(super) async fn trusts(&self, bundle_version: u64, issuer: &str) {
+        let trusts = Trusts {
+            bundle_version,
+            issuer: issuer.to_owned(),
+        };
+        let message = Some(client_message::Message::Trusts(trusts));
+        self.answer(ClientMessage { message }).await;
+    }
+
+    /// The next bundle; nothing else is due.
+    pub(super) async fn bundle(&mut self) -> Bundle {
+        let message = soon("a bundle", self.received.message()).await;
+        let message = message.expect("the stream goes on").unwrap_or_default();
+        match message.message {
+            Some(server_message::Message::Bundle(bundle)) => bundle,
+            other => panic!("no bundle: {other:?}"),
+        }
     }
 
     /// Waits until the stream is no more, however it ends.

@@ -24,14 +24,14 @@ fn leader(world: &World) -> String {
 }
 
 /// A world whose controller leads, and another replica beside it.
-async fn two() -> (World, Controller) {
+pub(super) async fn two() -> (World, Controller) {
     let world = World::start().await;
     eventually(PATIENCE, "the first leads", || leader(&world) == "first").await;
     let second = controller(&world.api, "second").await;
     (world, second)
 }
 
-async fn proxy(at: SocketAddr, identity: &Identity, instance: &str) -> Proxy {
+pub(super) async fn proxy(at: SocketAddr, identity: &Identity, instance: &str) -> Proxy {
     opened(at, identity, subscriber("edge", instance)).await
 }
 

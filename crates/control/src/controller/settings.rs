@@ -3,6 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use weft_certs::LeafLife;
@@ -40,6 +41,9 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Life of certificates.
     pub life: LeafLife,
+    /// Shortest time in a phase of a rotation of the authority: longer than nodes take to show pods
+    /// another ConfigMap, which is a minute or two.
+    pub rotation_dwell: Duration,
     /// How Gateways are deployed; `None` leaves that to somebody else.
     pub deploy: Option<deploy::Settings>,
     /// How patiently the cluster is watched.

@@ -16,10 +16,10 @@ use weft_wire::limits::MESSAGE_BYTES;
 use super::{ControlError, SERVICE_ACCOUNT, Settings, Shared, Sockets, resign};
 use crate::{
     admin::Progress,
-    authority,
+    authority::{self, Found, Keeper, KeeperParts},
     deployer::Deployer,
     door::{Beside, Door, Port, ended},
-    identity::IdentityService,
+    identity::{IdentityService, OwnTrust},
     proto::{
         config::config_server::ConfigServer,
         identity::identity_server::IdentityServer,
@@ -37,7 +37,7 @@ const LEASE: &str = "weft-controller";
 /// Between two attempts to have an authority, or to learn which Gateway API is installed.
 const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks at which Gateway API is installed.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(10);
 /// Largest request for a certificate: 4 KiB of request, an identity of 2 KiB, and room to spare.
 const SIGN_BYTES: usize = 16 * 1024;
 
@@ -49,10 +49,12 @@ impl Shared {
             () = ended(&mut ending) => return Ok(()),
             began = self.begin() => began,
         };
-        let (signer, renewer, identity) = began?;
+        let (found, renewer, identity) = began?;
+        let signer = Arc::clone(&found.signer);
         // Everything in here is aborted when it is dropped.
         let mut tasks = JoinSet::new();
         let mut renewals = renewer.status();
+        tasks.spawn(self.own_trust(&signer, &renewer, &identity).run());
         let keeping = identity.clone();
         tasks.spawn(async move {
             let never: Infallible = renewer.keep(keeping).await;
@@ -69,7 +71,10 @@ impl Shared {
         });
         let lease = Lease::start(self.cluster.clone(), self.lease_options(&sockets)?);
         let leads = lease.leads();
-        tasks.spawn(self.root_publisher(signer.as_ref(), leads.clone()).run());
+        let (told, published) = watch::channel(0);
+        let publisher = self.root_publisher(signer.as_ref(), leads.clone(), told);
+        tasks.spawn(publisher.run());
+        tasks.spawn(self.keeper(found, leads.clone(), published).run());
         let (following, writer) = self.follow(leads, &mut tasks);
         let serves = self.link(&identity, lease.leader(), &mut tasks);
         let mut ports = self.open(sockets, (&signer, &identity), (serves, lease.leads()))?;
@@ -89,10 +94,8 @@ impl Shared {
     }
 
     /// An authority, and a certificate of our own.
-    async fn begin(
-        &mut self,
-    ) -> Result<(Arc<BuiltIn>, Renewer<InProcess>, Identity), ControlError> {
-        let signer = self.signer().await?;
+    async fn begin(&mut self) -> Result<(Found, Renewer<InProcess>, Identity), ControlError> {
+        let found = self.find_authority().await?;
         let Settings {
             trust_domain,
             namespace,
@@ -106,7 +109,7 @@ impl Shared {
         let unnamed = |error: weft_spiffe::SpiffeIdError| ControlError::Identity(error.to_string());
         let id = SpiffeId::for_workload(trust_domain, workload).map_err(unnamed)?;
         let issuance = InProcess {
-            signer: signer.clone(),
+            signer: found.signer.clone(),
             life: *life,
             clock: self.clock.clone(),
         };
@@ -114,10 +117,10 @@ impl Shared {
         let renewer = Renewer::new(&id, issuance, self.clock.clone(), chance);
         let mut renewer = renewer.map_err(unnamed)?;
         let identity = renewer.obtain().await;
-        Ok((signer, renewer, identity))
+        Ok((found, renewer, identity))
     }
 
-    async fn signer(&self) -> Result<Arc<BuiltIn>, ControlError> {
+    async fn find_authority(&self) -> Result<Found, ControlError> {
         let Settings {
             namespace,
             trust_domain,
@@ -125,9 +128,9 @@ impl Shared {
         } = &self.settings;
         let mut told = String::new();
         loop {
-            let found = authority::signer(&self.cluster, namespace, trust_domain, &self.clock);
+            let found = authority::find(&self.cluster, namespace, trust_domain, &self.clock);
             match found.await {
-                Ok(signer) => return Ok(signer),
+                Ok(found) => return Ok(found),
                 Err(error) if error.is_transient() => {
                     let text = error.to_string();
                     if text != told {
@@ -190,7 +193,50 @@ impl Shared {
         (reconciler, writer)
     }
 
-    fn root_publisher(&self, signer: &BuiltIn, leads: watch::Receiver<bool>) -> roots::Publisher {
+    /// Whom this replica trusts itself.
+    fn own_trust(
+        &self,
+        signer: &BuiltIn,
+        renewer: &Renewer<InProcess>,
+        identity: &Identity,
+    ) -> OwnTrust {
+        OwnTrust {
+            identity: identity.clone(),
+            domain: self.settings.trust_domain.clone(),
+            clock: self.clock.clone(),
+            roots: signer.roots(),
+            renewals: renewer.status(),
+            soon: renewer.renew_soon(),
+            hub: Arc::clone(&self.hub),
+        }
+    }
+
+    fn keeper(
+        &self,
+        found: Found,
+        leads: watch::Receiver<bool>,
+        published: watch::Receiver<u64>,
+    ) -> Keeper {
+        let parts = KeeperParts {
+            cluster: self.cluster.clone(),
+            namespace: self.settings.namespace.clone(),
+            domain: self.settings.trust_domain.clone(),
+            clock: self.clock.clone(),
+            life: self.settings.life,
+            hub: Arc::clone(&self.hub),
+            leads,
+            published,
+            dwell: self.settings.rotation_dwell,
+        };
+        Keeper::new(found, parts)
+    }
+
+    fn root_publisher(
+        &self,
+        signer: &BuiltIn,
+        leads: watch::Receiver<bool>,
+        published: watch::Sender<u64>,
+    ) -> roots::Publisher {
         roots::Publisher {
             cluster: self.cluster.clone(),
             domain: self.settings.trust_domain.clone(),
@@ -198,6 +244,7 @@ impl Shared {
             roots: signer.roots(),
             leads,
             hub: Arc::clone(&self.hub),
+            published,
         }
     }
 
@@ -243,6 +290,7 @@ impl Shared {
             metrics: self.registry.config(),
             serves,
             ends: self.ends.clone(),
+            roots: signer.roots(),
         });
         let streams = streams
             .max_decoding_message_size(MESSAGE_BYTES)

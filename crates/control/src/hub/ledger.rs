@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
-use weft_wire::proto::replicas::{Object, Proxy as ProxyReport, ReportRequest};
+use weft_wire::proto::{
+    config::Trusts,
+    replicas::{Object, Proxy as ProxyReport, ReportRequest},
+};
 
 /// Generations of an object that are told apart while nobody acknowledges any.
 const MARKS_MAX: usize = 64;
@@ -27,14 +30,20 @@ struct Proxy {
     session: u64,
     /// The configuration it has taken.
     took: Option<u64>,
+    /// Whom it trusts, once it has said so.
+    trusts: Option<Trusts>,
 }
 
 /// What another replica was told of a ledger so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     objects: BTreeMap<ObjectRef, (u64, i64)>,
-    proxies: BTreeMap<(Name, String), Option<u64>>,
+    proxies: BTreeMap<(Name, String), Said>,
+    own: Option<Trusts>,
 }
+
+/// What a proxy has said: the configuration it has taken, and whom it trusts.
+type Said = (Option<u64>, Option<Trusts>);
 
 impl Ledger {
     /// A configuration holds these generations, and no other objects that matter.
@@ -127,6 +136,33 @@ impl Ledger {
         is_news
     }
 
+    /// Whether whom a proxy trusts makes a difference.
+    pub(super) fn trusts(
+        &mut self,
+        (gateway, instance): (&Name, &str),
+        session: u64,
+        trusts: Trusts,
+    ) -> bool {
+        let proxies = self.proxies.get_mut(gateway);
+        let proxy = proxies.and_then(|proxies| proxies.get_mut(instance));
+        let Some(proxy) = proxy.filter(|proxy| proxy.session == session) else {
+            return false;
+        };
+        let is_news = proxy.trusts.as_ref() != Some(&trusts);
+        proxy.trusts = Some(trusts);
+        is_news
+    }
+
+    /// Whom each proxy trusts: Gateway, instance, and what it has said.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&Name, &str, Option<&Trusts>)> {
+        let all = self.proxies.iter();
+        all.flat_map(|(gateway, proxies)| {
+            proxies
+                .iter()
+                .map(move |(instance, proxy)| (gateway, instance.as_str(), proxy.trusts.as_ref()))
+        })
+    }
+
     /// Whether it was there, by this stream.
     pub(super) fn leave(&mut self, (gateway, instance): (&Name, &str), session: u64) -> bool {
         let is_there = self.has(gateway, instance, session);
@@ -172,8 +208,12 @@ impl Ledger {
 /// Reports from replica to replica.
 impl Ledger {
     /// What is different from what was told, which is told with it; `None` when nothing is.
-    pub(super) fn report(&self, told: &mut Told) -> Option<ReportRequest> {
-        let mut report = ReportRequest::default();
+    pub(super) fn report(&self, own: &Trusts, told: &mut Told) -> Option<ReportRequest> {
+        let mut report = ReportRequest {
+            bundle_version: own.bundle_version,
+            issuer: own.issuer.clone(),
+            ..ReportRequest::default()
+        };
         for (object, marks) in &self.marks {
             let Some(last) = marks.back() else {
                 continue;
@@ -193,20 +233,24 @@ impl Ledger {
         for (gateway, proxies) in &self.proxies {
             for (instance, proxy) in proxies {
                 let key = (gateway.clone(), instance.clone());
-                if told.proxies.get(&key) != Some(&proxy.took) {
-                    report.proxies.push(proxy_report(&key, proxy.took, false));
-                    told.proxies.insert(key, proxy.took);
+                let said = (proxy.took, proxy.trusts.clone());
+                if told.proxies.get(&key) != Some(&said) {
+                    report.proxies.push(proxy_report(&key, Some(&said)));
+                    told.proxies.insert(key, said);
                 }
             }
         }
         told.proxies.retain(|key, _| {
             let is_there = self.knows(&key.0, &key.1);
             if !is_there {
-                report.proxies.push(proxy_report(key, None, true));
+                report.proxies.push(proxy_report(key, None));
             }
             is_there
         });
-        let is_news = !report.objects.is_empty() || !report.proxies.is_empty();
+        let is_news = !report.objects.is_empty()
+            || !report.proxies.is_empty()
+            || told.own.as_ref() != Some(own);
+        told.own = Some(own.clone());
         is_news.then_some(report)
     }
 
@@ -231,8 +275,16 @@ impl Ledger {
             if proxy.gone {
                 proxies.remove(&proxy.instance);
             } else {
-                let took = (proxy.took > 0).then_some(proxy.took);
-                proxies.insert(proxy.instance, Proxy { session: 0, took });
+                let trusts = Trusts {
+                    bundle_version: proxy.bundle_version,
+                    issuer: proxy.issuer,
+                };
+                let taken = Proxy {
+                    session: 0,
+                    took: (proxy.took > 0).then_some(proxy.took),
+                    trusts: (proxy.bundle_version > 0).then_some(trusts),
+                };
+                proxies.insert(proxy.instance, taken);
             }
         }
         self.proxies.retain(|_, proxies| !proxies.is_empty());
@@ -250,16 +302,17 @@ fn object_report(object: &ObjectRef, (since, generation): (u64, i64)) -> Object 
     }
 }
 
-fn proxy_report(
-    (gateway, instance): &(Name, String),
-    took: Option<u64>,
-    gone: bool,
-) -> ProxyReport {
+/// `None` of one that went.
+fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> ProxyReport {
+    let (took, trusts) = said.cloned().unwrap_or_default();
+    let trusts = trusts.unwrap_or_default();
     ProxyReport {
         namespace: gateway.namespace.to_string(),
         gateway: gateway.name.to_string(),
         instance: instance.clone(),
         took: took.unwrap_or_default(),
-        gone,
+        gone: said.is_none(),
+        bundle_version: trusts.bundle_version,
+        issuer: trusts.issuer,
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::btree_map::Entry, sync::Arc, time::Duration};
 
 use weft_ir::Name;
-use weft_wire::{Disassembler, Scope, Snapshot};
+use weft_wire::{Disassembler, Scope, Snapshot, proto::config::Trusts};
 
 use super::{Hub, State};
 
@@ -56,6 +56,17 @@ impl Seat {
         if is_news {
             own.prune();
         }
+        drop(state);
+        if is_news {
+            self.hub.reported();
+        }
+    }
+
+    /// The proxy says whom it trusts.
+    pub(crate) fn trusts(&self, trusts: Trusts) {
+        let mut state = self.hub.state();
+        let own = &mut state.standing.own;
+        let is_news = own.trusts((&self.gateway, &self.instance), self.session, trusts);
         drop(state);
         if is_news {
             self.hub.reported();

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use weft_api::ObjectRef;
 use weft_ir::Name;
-use weft_wire::proto::replicas::ReportRequest;
+use weft_wire::proto::{config::Trusts, replicas::ReportRequest};
 
 use super::{ledger::Ledger, object_of};
 use crate::world::Gateways;
@@ -40,6 +40,8 @@ pub(super) struct Standing {
 struct Other {
     link: u64,
     ledger: Ledger,
+    /// Whom it trusts itself.
+    trusts: Trusts,
     /// Until when it counts, once the link is lost.
     until: Option<Duration>,
 }
@@ -193,6 +195,7 @@ impl Standing {
         let other = other.or_insert_with(|| Other {
             link,
             ledger: Ledger::default(),
+            trusts: Trusts::default(),
             until: None,
         });
         other.link = link;
@@ -219,6 +222,10 @@ impl Standing {
                 other.ledger = Ledger::default();
                 other.until = None;
             }
+            other.trusts = Trusts {
+                bundle_version: report.bundle_version,
+                issuer: report.issuer.clone(),
+            };
             other.ledger.take(report);
         });
         true
@@ -231,6 +238,32 @@ impl Standing {
             other.until = Some(now + HELD);
         }
         self.forget(now);
+    }
+
+    /// Every proxy and every other replica, by a name for people, with whom it trusts as far as it has
+    /// said so; `None` while not everybody has had time to call.
+    pub(super) fn members(&self, now: Duration) -> Option<BTreeMap<String, Trusts>> {
+        if self.settled_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        let counts = |other: &&Other| other.until.is_none_or(|until| now < until);
+        let mut members = BTreeMap::new();
+        let mut add = |ledger: &Ledger| {
+            for (gateway, instance, trusts) in ledger.members() {
+                let name = format!("Gateway {gateway} proxy {instance}");
+                members.insert(name, trusts.cloned().unwrap_or_default());
+            }
+        };
+        // Of a proxy that is known twice, the word it gave here counts.
+        let others = self.others.values().filter(counts);
+        others.for_each(|other| add(&other.ledger));
+        add(&self.own);
+        for (replica, other) in &self.others {
+            if other.until.is_none() {
+                members.insert(format!("replica {replica}"), other.trusts.clone());
+            }
+        }
+        Some(members)
     }
 
     /// Forgets replicas that do not count any more.

@@ -234,19 +234,29 @@ fn proxies_of_other_replicas_count() {
     assert_eq!(of(&standing), Some(2), "nobody else");
 
     let (mut ledger, mut told) = other(40, 1, "b");
-    let report = ledger.report(&mut told).expect("everything is news");
-    assert_eq!(ledger.report(&mut told), None, "nothing is told twice");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("everything is news");
+    assert_eq!(
+        ledger.report(&Trusts::default(), &mut told),
+        None,
+        "nothing is told twice"
+    );
     standing.link("other", 5);
     assert!(standing.report(("other", 5), first(report), NOW));
     assert_eq!(of(&standing), Some(1), "one there lags");
 
     let objects = BTreeMap::from([(object_of(&edge()), 2)]);
     ledger.publish(41, &objects);
-    let report = ledger.report(&mut told).expect("another generation");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("another generation");
     assert!(standing.report(("other", 5), report, NOW));
     assert_eq!(of(&standing), Some(1), "it is published, not taken");
     ledger.took((&edge(), "b"), 1, 41);
-    let report = ledger.report(&mut told).expect("it has taken it");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("it has taken it");
     assert!(!standing.report(("other", 4), report.clone(), NOW));
     assert_eq!(of(&standing), Some(1), "an old link says nothing");
     assert!(standing.report(("other", 5), report, NOW));
@@ -260,7 +270,9 @@ fn proxies_of_a_lost_replica_count_until_they_have_found_another_one() {
     standing.own.join(&edge(), "a", 1);
     standing.own.took((&edge(), "a"), 1, 9);
     let (ledger, mut told) = other(40, 1, "b");
-    let report = ledger.report(&mut told).expect("everything is news");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("everything is news");
     standing.link("other", 5);
     standing.report(("other", 5), first(report), NOW);
     standing.unlink(("other", 5), NOW);
@@ -280,11 +292,15 @@ fn the_last_proxy_of_another_replica_is_remembered_for_a_while() {
     let mut standing = leading();
     standing.publish(9, &gateways(1, None), NOW);
     let (mut ledger, mut told) = other(40, 1, "b");
-    let report = ledger.report(&mut told).expect("everything is news");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("everything is news");
     standing.link("other", 5);
     standing.report(("other", 5), first(report), NOW);
     assert!(ledger.leave((&edge(), "b"), 1));
-    let report = ledger.report(&mut told).expect("it went");
+    let report = ledger
+        .report(&Trusts::default(), &mut told)
+        .expect("it went");
     standing.report(("other", 5), report, NOW);
     let of = |later| standing.acknowledged(&edge(), None, NOW + Duration::from_secs(later));
     assert_eq!((of(29), of(31)), (Some(1), None));

@@ -178,6 +178,29 @@ impl Cluster {
         }
     }
 
+    /// Merges into a Secret or ConfigMap that exists (RFC 7396); false when it is of another
+    /// `metadata.resourceVersion` than the patch names, and therefore stays as it is.
+    ///
+    /// # Errors
+    /// [`RequestError`] when it is not taken for another reason.
+    pub async fn merge(&self, object: &ObjectRef, patch: &Value) -> Result<bool, RequestError> {
+        let merge = async {
+            let parameters = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let path = Served::newest(object.kind).path(object.key.namespace());
+            let patch = Patch::Merge(patch);
+            let request = Request::new(path).patch(object.key.name(), &parameters, &patch)?;
+            self.fetch(request, LIMITS).await
+        };
+        match merge.await {
+            Ok(_merged) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(RequestError::about(object.to_string())(error)),
+        }
+    }
+
     /// Sets values of a ConfigMap that exists; others of its values stay.
     ///
     /// # Errors
@@ -187,18 +210,9 @@ impl Cluster {
         config_map: &ObjectRef,
         values: &BTreeMap<String, String>,
     ) -> Result<(), RequestError> {
-        let set = async {
-            let parameters = PatchParams {
-                field_manager: Some(FIELD_MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
-            let patch = Patch::Merge(json!({ "data": values }));
-            let path = Served::newest(config_map.kind).path(config_map.key.namespace());
-            let request = Request::new(path).patch(config_map.key.name(), &parameters, &patch)?;
-            self.fetch(request, LIMITS).await
-        };
-        let set = set.await.map(drop);
-        set.map_err(RequestError::about(config_map.to_string()))
+        let patch = json!({ "data": values });
+        // It names no version, so there is none to differ from.
+        self.merge(config_map, &patch).await.map(drop)
     }
 
     /// Which Gateway API is installed, by the annotations of its CRDs; `None` when none is.

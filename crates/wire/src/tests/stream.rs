@@ -34,6 +34,7 @@ fn hello(said: &message::ClientMessage) -> &message::Hello {
 fn delta(sent: &message::ServerMessage) -> &message::Delta {
     match &sent.message {
         Some(server_message::Message::Delta(delta)) => delta,
+        Some(server_message::Message::Bundle(_)) => panic!("a publisher sends no bundle"),
         None => panic!("an empty message"),
     }
 }
