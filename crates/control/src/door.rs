@@ -3,7 +3,13 @@
 mod beside;
 
 use std::{
-    convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -34,6 +40,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const CALLS: u32 = 32;
 /// So long connections have to end once they are told to.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Where a call comes from. Nobody is known by it; it is for limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -143,6 +153,8 @@ async fn connection<S>(
         Err(error) => return tracing::info!(%address, "handshake refused: {error}"),
     };
     let calls = service_fn(move |mut request: Request<Incoming>| {
+        let address = PeerAddress(address.ip().to_canonical());
+        request.extensions_mut().insert(address);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }

@@ -6,6 +6,7 @@
 
 mod limits;
 mod own;
+mod reviews;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +19,13 @@ use weft_spiffe::{SpiffeId, TrustDomain, Workload};
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 
 pub(crate) use self::own::OwnTrust;
-use self::limits::{Caller, Limits};
-use crate::{deploy::TOKEN_AUDIENCE, proto::identity::identity_server::Identity};
+use self::{
+    limits::{Caller, Limits},
+    reviews::Reviews,
+};
+use crate::{
+    deploy::TOKEN_AUDIENCE, door::PeerAddress, proto::identity::identity_server::Identity,
+};
 
 /// Longest token that is reviewed; those of Kubernetes have about 1 KiB.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -34,6 +40,7 @@ pub(crate) struct IdentityService {
     life: LeafLife,
     clock: Clock,
     limits: Limits,
+    reviews: Reviews,
     in_flight: Semaphore,
 }
 
@@ -65,13 +72,14 @@ impl IdentityService {
             life,
             clock,
             limits: Limits::default(),
+            reviews: Reviews::default(),
             in_flight: Semaphore::new(IN_FLIGHT),
         }
     }
 
     async fn decide(
         &self,
-        metadata: &MetadataMap,
+        (metadata, address): (&MetadataMap, Option<PeerAddress>),
         request: &SignRequest,
     ) -> Result<SignResponse, Refusal> {
         let _slot = self
@@ -79,15 +87,18 @@ impl IdentityService {
             .try_acquire()
             .map_err(|_| Refusal::TooOften("too many requests are under way".to_owned()))?;
         let token = bearer(metadata)?;
-        // Before anybody is asked who that is, so that the API server is not asked too often.
+        // Before anybody is asked who that is, so that the API server is not asked too often. One
+        // address first: whoever floods takes nothing from others.
         let now = self.now();
+        if let Some(PeerAddress(address)) = address
+            && !self.limits.admits(Caller::Address(address), now)
+        {
+            return Err(Refusal::TooOften(address.to_string()));
+        }
         if !self.limits.admits(Caller::Anybody, now) {
             return Err(Refusal::TooOften("requests of all callers".to_owned()));
         }
-        let review = self.cluster.review_token(token, TOKEN_AUDIENCE).await;
-        let owner = review
-            .map_err(|error| Refusal::Later(error.to_string()))?
-            .ok_or_else(|| Refusal::Unauthenticated("the token is not valid here".to_owned()))?;
+        let owner = self.review(token).await?;
         let account = Caller::Account(&owner.namespace, &owner.service_account);
         if !self.limits.admits(account, now) {
             let who = format!("{}/{}", owner.namespace, owner.service_account);
@@ -97,6 +108,19 @@ impl IdentityService {
         let checked = CheckedRequest::parse(&request.csr_der, &id);
         let checked = checked.map_err(|error| Refusal::Denied(format!("{id}: {error}")))?;
         self.sign(&owner, &id, &checked).await
+    }
+
+    /// Whose the token is.
+    async fn review(&self, token: &str) -> Result<Arc<TokenOwner>, Refusal> {
+        if let Some(owner) = self.reviews.find(token, self.clock.read()) {
+            return Ok(owner);
+        }
+        let review = self.cluster.review_token(token, TOKEN_AUDIENCE).await;
+        let owner = review.map_err(|error| Refusal::Later(error.to_string()))?;
+        let invalid = || Refusal::Unauthenticated("the token is not valid here".to_owned());
+        let owner = Arc::new(owner.ok_or_else(invalid)?);
+        self.reviews.keep(token, &owner, self.clock.read());
+        Ok(owner)
     }
 
     /// The identity, if it is that of the token's service account, and the token is held by a pod.
@@ -171,7 +195,8 @@ impl IdentityService {
 impl Identity for IdentityService {
     async fn sign(&self, request: Request<SignRequest>) -> Result<Response<SignResponse>, Status> {
         let metadata = request.metadata().clone();
-        let decided = self.decide(&metadata, request.get_ref()).await;
+        let address = request.extensions().get::<PeerAddress>().copied();
+        let decided = self.decide((&metadata, address), request.get_ref()).await;
         decided.map(Response::new).map_err(|refusal| {
             tracing::warn!("no certificate is signed: {refusal}");
             refusal.into()

@@ -1,7 +1,11 @@
 //! Who gets a certificate, and who does not.
 
+use std::time::UNIX_EPOCH;
+
+use data_encoding::BASE64URL_NOPAD;
 use tonic::Code;
 use weft_api::Kind;
+use weft_certs::Clock;
 use weft_tests::fakeapi::Fault;
 
 use super::client::{resources, subscriber};
@@ -66,6 +70,43 @@ async fn nobody_gets_the_certificate_of_somebody_else() {
         let address = world.addresses().identity;
         let refused = anchor.certify(address, token, id).await;
         assert_eq!(refused.map(|it| it.id()), Err(expected), "{name}");
+    }
+}
+
+/// A token as Kubernetes makes them, which ends in the given number of seconds.
+fn token(life_s: u64) -> String {
+    let now = Clock::system().now().duration_since(UNIX_EPOCH);
+    let expires = now.expect("a time").as_secs() + life_s;
+    let claims = format!(r#"{{"exp":{expires}}}"#);
+    format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(claims.as_bytes()))
+}
+
+#[tokio::test]
+async fn the_api_server_is_asked_once_about_a_token() {
+    let world = World::start().await;
+    let anchor = world.anchor().await;
+    let (good, id) = (token(600), identity_of(NAMESPACE, ACCOUNT));
+    world.api.know_token(&good, (NAMESPACE, ACCOUNT), AUDIENCE);
+    let reviews = || {
+        let requests = world.api.requests().into_iter();
+        requests.filter(|it| it.contains("/tokenreviews")).count()
+    };
+    let address = world.addresses().identity;
+    let rows = [
+        ("for the first time", good.clone(), Ok(id.clone()), 1),
+        ("again", good, Ok(id.clone()), 1),
+        ("of nobody", token(601), Err(Code::Unauthenticated), 2),
+        (
+            "of nobody, again",
+            token(601),
+            Err(Code::Unauthenticated),
+            3,
+        ),
+    ];
+    for (name, token, expected, asked) in rows {
+        let answer = anchor.certify(address, Some(&token), &id).await;
+        assert_eq!(answer.map(|it| it.id()), expected, "{name}");
+        assert_eq!(reviews(), asked, "{name}");
     }
 }
 

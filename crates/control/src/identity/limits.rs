@@ -1,7 +1,9 @@
-//! How often certificates may be asked for: by one caller, and by all of them.
+//! How often certificates may be asked for: from one address, by one caller, and by all of them.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -11,13 +13,19 @@ const OF_ACCOUNT: Rate = Rate {
     burst: 20.0,
     per_second: 1.0,
 };
+/// Pods of a node may come from its address.
+const OF_ADDRESS: Rate = Rate {
+    burst: 50.0,
+    per_second: 10.0,
+};
 /// What one API server is asked to review.
 const OF_ALL: Rate = Rate {
     burst: 200.0,
     per_second: 100.0,
 };
-/// Accounts that are told apart; beyond that those are forgotten that may ask for a full burst again.
-const ACCOUNTS_MAX: usize = 10_000;
+/// Callers that are told apart; beyond that those are forgotten that may ask for a full burst again,
+/// and if there are none, strangers are refused.
+const CALLERS_MAX: usize = 10_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Rate {
@@ -30,6 +38,8 @@ struct Rate {
 pub(super) enum Caller<'a> {
     /// Everybody together.
     Anybody,
+    /// Whoever is at an address.
+    Address(IpAddr),
     /// A service account, by namespace and name.
     Account(&'a str, &'a str),
 }
@@ -41,7 +51,15 @@ pub(super) struct Limits(Mutex<Buckets>);
 #[derive(Debug)]
 struct Buckets {
     all: Bucket,
-    accounts: HashMap<(String, String), Bucket>,
+    addresses: Callers<IpAddr>,
+    accounts: Callers<(String, String)>,
+}
+
+/// Callers of one kind, each with a limit of its own.
+#[derive(Debug)]
+struct Callers<K> {
+    rate: Rate,
+    buckets: HashMap<K, Bucket>,
 }
 
 /// How many requests may still be made, as of some moment.
@@ -55,7 +73,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self(Mutex::new(Buckets {
             all: Bucket::full(OF_ALL),
-            accounts: HashMap::new(),
+            addresses: Callers::of(OF_ADDRESS),
+            accounts: Callers::of(OF_ACCOUNT),
         }))
     }
 }
@@ -66,18 +85,46 @@ impl Limits {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match caller {
             Caller::Anybody => buckets.all.take(OF_ALL, now),
+            Caller::Address(address) => buckets.addresses.admits(network(address), now),
             Caller::Account(namespace, name) => {
-                let accounts = &mut buckets.accounts;
-                if accounts.len() >= ACCOUNTS_MAX {
-                    accounts.retain(|_, bucket| !bucket.is_full(OF_ACCOUNT, now));
-                }
-                let key = (namespace.to_owned(), name.to_owned());
-                let bucket = accounts
-                    .entry(key)
-                    .or_insert_with(|| Bucket::full(OF_ACCOUNT));
-                bucket.take(OF_ACCOUNT, now)
+                let account = (namespace.to_owned(), name.to_owned());
+                buckets.accounts.admits(account, now)
             }
         }
+    }
+}
+
+/// A host has all addresses of its IPv6 network.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+    }
+}
+
+impl<K: Hash + Eq> Callers<K> {
+    fn of(rate: Rate) -> Self {
+        Self {
+            rate,
+            buckets: HashMap::new(),
+        }
+    }
+
+    fn admits(&mut self, caller: K, now: Duration) -> bool {
+        let Self { rate, buckets } = self;
+        if buckets.len() >= CALLERS_MAX && !buckets.contains_key(&caller) {
+            buckets.retain(|_, bucket| !bucket.is_full(*rate, now));
+            if buckets.len() >= CALLERS_MAX {
+                return false;
+            }
+        }
+        let bucket = buckets.entry(caller);
+        bucket
+            .or_insert_with(|| Bucket::full(*rate))
+            .take(*rate, now)
     }
 }
 
@@ -140,6 +187,39 @@ mod tests {
         let spent = admitted(&limits, Caller::Account("shop", "edge"), 100, now);
         let other = admitted(&limits, Caller::Account("bank", "edge"), 100, now);
         assert_eq!((spent, other), (20, 20));
+    }
+
+    #[test]
+    fn whoever_floods_from_one_address_takes_nothing_from_others() {
+        let limits = Limits::default();
+        let second = Duration::from_secs(1);
+        let at = |text: &str| Caller::Address(text.parse().expect("an address"));
+        let rows = [
+            ("the burst of a host", "10.0.0.1", 50),
+            ("another host", "10.0.0.2", 50),
+            ("IPv6", "fd00::1", 50),
+            ("the same network", "fd00::ffff", 0),
+            ("another network", "fd00:0:0:1::1", 50),
+        ];
+        for (name, address, expected) in rows {
+            assert_eq!(
+                admitted(&limits, at(address), 90, second),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn strangers_are_refused_when_there_are_too_many_callers() {
+        let limits = Limits::default();
+        let names: Vec<_> = (0..=CALLERS_MAX).map(|it| it.to_string()).collect();
+        let ask = |name: &str, now| limits.admits(Caller::Account("shop", name), now);
+        let second = Duration::from_secs(1);
+        assert!(names[..CALLERS_MAX].iter().all(|name| ask(name, second)));
+        assert!(!ask(&names[CALLERS_MAX], second), "one too many");
+        assert!(ask(&names[0], second), "those who are known go on");
+        assert!(ask(&names[CALLERS_MAX], second * 3), "the others are idle");
     }
 
     #[test]
