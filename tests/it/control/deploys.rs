@@ -121,7 +121,7 @@ async fn a_gateway_of_another_class_is_deprived_of_what_it_was_given() {
     let neighbour = world.api.object(Kind::Service, NAMESPACE, "edge-weft");
     assert!(
         neighbour.is_some(),
-        "what was made for nobody is left alone"
+        "what its neighbour was given is left alone"
     );
 }
 
