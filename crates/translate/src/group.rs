@@ -62,7 +62,8 @@ pub(crate) struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: BTreeMap<GroupKey, Group>,
-    dirty: BTreeSet<GroupKey>,
+    /// The groups that changed, with the routes that make the difference.
+    dirty: BTreeMap<GroupKey, BTreeSet<Arc<RouteId>>>,
     affected: BTreeSet<Arc<RouteId>>,
 }
 
@@ -114,7 +115,10 @@ impl Group {
             .unwrap_or_default()
     }
 
-    fn settle(&mut self, mesh: bool) {
+    /// Brings the table in line with the members, of which `changed` are others than before. Costs
+    /// what they cost, and a copy of the pointers to the rest.
+    fn settle(&mut self, mesh: bool, changed: &BTreeSet<Arc<RouteId>>) {
+        let before = self.winner;
         self.winner = if mesh {
             self.members.keys().map(|route| route.kind).max()
         } else {
@@ -126,10 +130,18 @@ impl Group {
             created: member.created,
             rules: member.rules.clone(),
         };
-        let members = self.members.iter().filter(|(route, _)| acting(route));
-        self.routes = Arc::new(RouteSet::new(
-            members.map(|(_, member)| entry(member)).collect(),
-        ));
+        self.routes = if self.winner == before && changed.len() < self.members.len() {
+            let entries = |route: &Arc<RouteId>| {
+                let member = self.members.get(route).filter(|_| acting(route));
+                (Arc::clone(route), member.map(entry).into_iter().collect())
+            };
+            let changed = changed.iter().map(entries).collect();
+            Arc::new(self.routes.replace(changed))
+        } else {
+            let members = self.members.iter().filter(|(route, _)| acting(route));
+            let entries = members.map(|(_, member)| entry(member)).collect();
+            Arc::new(RouteSet::new(entries))
+        };
     }
 }
 
@@ -153,19 +165,20 @@ impl Groups {
             group.claims.add(route, &member, &mut self.affected);
             group.members.insert(route.clone(), member);
         }
-        self.dirty.insert(key.clone());
+        let dirty = self.dirty.entry(key.clone()).or_default();
+        dirty.insert(route.clone());
     }
 
     /// Rebuilds the tables of the groups that changed.
     pub(crate) fn settle(&mut self) -> Settled {
-        let groups = std::mem::take(&mut self.dirty);
+        let dirty = std::mem::take(&mut self.dirty);
         let mut routes = std::mem::take(&mut self.affected);
-        for key in &groups {
+        for (key, changed) in &dirty {
             let Some(group) = self.groups.get_mut(key) else {
                 continue;
             };
             let before = group.winner;
-            group.settle(matches!(key, GroupKey::Frontend { .. }));
+            group.settle(matches!(key, GroupKey::Frontend { .. }), changed);
             if group.winner != before {
                 routes.extend(group.members.keys().cloned());
                 self.note_consumers(key, &mut routes);
@@ -178,6 +191,7 @@ impl Groups {
                 self.groups.remove(key);
             }
         }
+        let groups = dirty.into_keys().collect();
         Settled { groups, routes }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use weft_ir::{Name, RouteId, RouteKind};
+use weft_ir::{Filters, HttpMatch, Matches, Name, RouteId, RouteKind, Rule, Timeouts};
 
 use super::{GroupKey, Groups, Member};
 
@@ -27,6 +27,25 @@ fn member() -> Option<Member> {
         hostnames: Vec::new(),
         created: None,
         rules: Vec::new(),
+    })
+}
+
+/// A member with a rule of its own.
+fn ruled(route: &Arc<RouteId>, created: Option<i64>) -> Option<Member> {
+    let rule = Rule {
+        route: Arc::clone(route),
+        index: 0,
+        name: None,
+        matches: Matches::Http(vec![HttpMatch::default()]),
+        filters: Filters::default(),
+        backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        retry: None,
+    };
+    Some(Member {
+        created,
+        rules: vec![Arc::new(rule)],
+        ..member()?
     })
 }
 
@@ -78,6 +97,48 @@ fn a_group_is_rebuilt_when_it_changes_and_only_then() {
         groups.get(&key).is_none(),
         "an empty group is no group: the port is unrouted"
     );
+}
+
+#[test]
+fn an_edit_keeps_the_parts_of_its_neighbours() {
+    let key = frontend("web", 80, "shop");
+    let routes: Vec<_> = ["a", "b", "c"]
+        .map(|name| route(RouteKind::Http, name))
+        .into();
+    let mut groups = Groups::default();
+    for route in &routes {
+        groups.set(&key, route, ruled(route, Some(1)));
+    }
+    groups.settle();
+    let entries = |groups: &Groups| {
+        groups
+            .get(&key)
+            .expect("a group")
+            .routes()
+            .entries()
+            .to_vec()
+    };
+    let before = entries(&groups);
+    groups.set(&key, &routes[1], ruled(&routes[1], Some(2)));
+    groups.settle();
+    let after = entries(&groups);
+    let shared = before
+        .iter()
+        .zip(&after)
+        .map(|(old, new)| Arc::ptr_eq(old, new));
+    assert_eq!(
+        shared.collect::<Vec<_>>(),
+        [true, false, true],
+        "the one that was edited"
+    );
+    groups.set(&key, &routes[0], None);
+    groups.settle();
+    let left = entries(&groups);
+    let shared = left
+        .iter()
+        .zip(&after[1..])
+        .all(|(old, new)| Arc::ptr_eq(old, new));
+    assert!(left.len() == 2 && shared, "the others, when one has left");
 }
 
 #[test]
