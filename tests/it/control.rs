@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod deploys;
+mod many;
 mod replicas;
 mod rotation;
 mod secrets;
