@@ -122,20 +122,12 @@ impl DataPath {
         self.workers.exchanges()
     }
 
-    /// Completes once the thread that accepts connections has looked after its tasks; never, if it
-    /// hangs.
+    /// Completes once every thread of the data path has looked after its tasks; never, if one hangs.
     ///
     /// # Errors
     /// When the threads have ended.
     pub async fn pulse(&self) -> io::Result<()> {
-        let (beat, beaten) = tokio::sync::oneshot::channel();
-        self.workers.dispatch().spawn_on_first(|| {
-            Ok(async move {
-                // Nobody waits any more: the process is ending.
-                let _ = beat.send(());
-            })
-        })?;
-        beaten.await.map_err(io::Error::other)
+        self.workers.dispatch().pulse().await
     }
 
     /// Swaps to a new configuration and opens and closes sockets. Requests under way finish as

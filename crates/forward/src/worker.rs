@@ -188,6 +188,19 @@ impl Dispatch {
             .expect("there is at least one worker")
     }
 
+    /// Completes once every worker has looked after its tasks; never, if one of them hangs.
+    ///
+    /// # Errors
+    /// When the workers have ended.
+    pub async fn pulse(&self) -> io::Result<()> {
+        let workers = self.0.iter();
+        let beats: Vec<_> = workers.map(|it| it.runtime.spawn(async {})).collect();
+        for beat in beats {
+            beat.await?;
+        }
+        Ok(())
+    }
+
     /// Runs a task on the first worker, until it ends or the workers do. `make` prepares it in reach
     /// of the worker's event queue.
     ///

@@ -1,7 +1,8 @@
 //! The numbers of a worker, and how connections are spread over several.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc};
+use std::time::Duration;
 
 use super::{Worker, Workers};
 use crate::clock::Clock;
@@ -58,4 +59,26 @@ fn what_is_under_way_is_counted_until_it_is_dropped() {
     assert_eq!(workers.exchanges(), 1);
     drop(two);
     assert_eq!(workers.exchanges(), 0);
+}
+
+#[tokio::test]
+async fn one_worker_that_hangs_stops_the_pulse() {
+    for index in 0..3 {
+        let workers = Workers::start(3, Clock::start(), 7).expect("three threads");
+        let dispatch = workers.dispatch();
+        dispatch.pulse().await.expect("all are well");
+        let (release, released) = mpsc::sync_channel::<()>(1);
+        let hanging = dispatch.0[index]
+            .runtime
+            .spawn(async move { released.recv() });
+        let moment = Duration::from_millis(50);
+        let pulse = tokio::time::timeout(moment, dispatch.pulse()).await;
+        assert!(pulse.is_err(), "worker {index} hangs");
+        drop(release);
+        hanging
+            .await
+            .expect("it ends")
+            .expect_err("nothing was sent");
+        dispatch.pulse().await.expect("all are well again");
+    }
 }
