@@ -284,6 +284,7 @@ impl World {
     ) -> BTreeMap<Name, GatewayFacts> {
         let fact = |(name, served): (&Name, &Served)| {
             let service = self.store.service(&name.namespace, &served.workload);
+            let service = service.filter(|service| self.stands_before(service, name));
             let reached = service.map(|it| addresses::of(it)).unwrap_or_default();
             let facts = GatewayFacts {
                 addresses: reached.addresses,

@@ -68,6 +68,13 @@ impl World {
         services.filter_map(leftover).collect()
     }
 
+    /// Whether a Service of the right name is that of the Gateway, whose address it then tells. One of
+    /// somebody else leads elsewhere; where somebody else deploys Gateways, the name has to do.
+    pub(super) fn stands_before(&self, service: &Service, gateway: &Name) -> bool {
+        let of = |it: &Arc<Gateway>| *it.name() == *gateway.name;
+        self.scope.unusable_parameters.is_none() || self.made_for(service).is_some_and(of)
+    }
+
     /// The Gateway for which we made a Service.
     fn made_for(&self, service: &Service) -> Option<&Arc<Gateway>> {
         let labels = &service.metadata.labels;

@@ -23,7 +23,7 @@ fn class(controller: &str) -> Event {
 fn gateway(generation: i64) -> Event {
     object(json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-        "metadata": { "namespace": "shop", "name": "edge", "generation": generation },
+        "metadata": { "namespace": "shop", "name": "edge", "uid": "1", "generation": generation },
         "spec": {
             "gatewayClassName": "weft",
             "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }],
@@ -31,12 +31,36 @@ fn gateway(generation: i64) -> Event {
     }))
 }
 
+/// The Service that was made for the Gateway.
 fn service(spec: Value, status: Value) -> Event {
     object(json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": { "namespace": "shop", "name": "edge-weft" },
+        "metadata": {
+            "namespace": "shop", "name": "edge-weft",
+            "labels": { "app.kubernetes.io/managed-by": "weft" },
+            "ownerReferences": [{ "kind": "Gateway", "name": "edge", "uid": "1" }],
+        },
         "spec": spec, "status": status,
     }))
+}
+
+#[test]
+fn a_service_of_somebody_else_gives_a_gateway_no_address() {
+    let theirs = object(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "namespace": "shop", "name": "edge-weft" },
+        "spec": { "clusterIP": "10.0.0.7" },
+    }));
+    let events = || vec![class(OURS), gateway(1), theirs.clone()];
+    let (world, _) = world(events());
+    assert_eq!(programmed(&world), "False/AddressNotAssigned");
+    let mut undeployed = World::new(false);
+    settle(&mut undeployed, events(), Some(1));
+    assert_eq!(
+        programmed(&undeployed),
+        "True/Programmed",
+        "made by its deployer"
+    );
 }
 
 const OURS: &str = "weft.dev/gateway-controller";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weft_ir::Name;
 use weft_source::Event;
 
-use super::{OURS, class, gateway, object, world};
+use super::{OURS, class, object, world};
 
 /// A Service made for a Gateway of a class; `uid` is that of the Gateway.
 fn made(labels: Value, uid: &str) -> Event {
@@ -20,12 +20,16 @@ fn made(labels: Value, uid: &str) -> Event {
 }
 
 fn ours() -> Event {
+    ours_of("1")
+}
+
+fn ours_of(uid: &str) -> Event {
     let labels = json!({
         "gateway.networking.k8s.io/gateway-name": "edge",
         "gateway.networking.k8s.io/gateway-class-name": "weft",
         "app.kubernetes.io/managed-by": "weft",
     });
-    made(labels, "1")
+    made(labels, uid)
 }
 
 fn gateway_of(class: &str) -> Event {
@@ -76,7 +80,7 @@ fn what_was_made_under_another_class_is_left_over() {
         ),
         (
             "of a Gateway before this one",
-            vec![class(OURS), gateway(1), ours()],
+            vec![class(OURS), gateway_of("far"), ours_of("0")],
             false,
         ),
         (
