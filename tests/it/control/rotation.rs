@@ -23,6 +23,14 @@ fn phase(world: &World) -> String {
     rotation["phase"].as_str().unwrap_or("Stable").to_owned()
 }
 
+/// What the Secret says for people.
+fn says(world: &World) -> String {
+    let secret = world.api.object(Kind::Secret, CONTROL, "weft-ca");
+    let annotations = secret.unwrap_or_default()["metadata"]["annotations"].clone();
+    let says = annotations["weft.dev/rotation-status"].as_str();
+    says.unwrap_or_default().to_owned()
+}
+
 async fn becomes(world: &World, wanted: &str) {
     let what = format!("the rotation is in phase {wanted}");
     eventually(PATIENCE, &what, || phase(world) == wanted).await;
@@ -85,6 +93,10 @@ async fn a_root_is_replaced_under_open_streams_when_everybody_has_followed() {
     here.trusts(2, &old).await;
     looked_again(&world).await;
     assert_eq!(phase(&world), "Distribute", "a proxy elsewhere lags");
+    assert_eq!(
+        says(&world),
+        "phase 1 waits for Gateway shop/edge proxy pod-2 (trusts bundle 1)"
+    );
     there.trusts(2, &old).await;
 
     becomes(&world, "Activate").await;
@@ -108,6 +120,7 @@ async fn a_root_is_replaced_under_open_streams_when_everybody_has_followed() {
     becomes(&world, "Stable").await;
     let what = "the old root is taken back";
     eventually(PATIENCE, what, || published(&world) == 1).await;
+    assert_eq!(says(&world), "", "nobody is waited for");
     assert_eq!(stored(&world, "old.root.crt"), None);
     assert_eq!(stored(&world, "next.root.key"), None);
     check_service(&world, &mut [here, there]).await;

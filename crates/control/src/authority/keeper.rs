@@ -12,7 +12,7 @@ use weft_spiffe::TrustDomain;
 
 use super::{
     CaError, Found, parse, place,
-    stored::{Plan, Stored},
+    stored::{Plan, Stored, saying},
 };
 use crate::{deploy::ROOTS_NAME, hub::Hub};
 
@@ -171,11 +171,14 @@ impl Keeper {
             forced: false,
         };
         match stored.plan(&input, domain, now.wall)? {
+            Plan::Wait(laggards) if laggards.is_empty() => {}
             Plan::Wait(laggards) => {
-                if !laggards.is_empty() {
-                    self.say(listed(&laggards), |laggards| {
-                        tracing::info!("the rotation of the authority waits for {laggards}");
-                    });
+                let (phase, laggards) = (stored.rotation.phase(), listed(&laggards));
+                let status = format!("phase {phase} waits for {laggards}");
+                if status != self.said {
+                    tracing::info!("the rotation of the authority: {status}");
+                    cluster.merge(&self.place, &saying(&status)).await?;
+                    self.said = status;
                 }
             }
             Plan::Write(next, passed_over) => {

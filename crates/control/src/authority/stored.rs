@@ -33,6 +33,8 @@ const ROTATION: &str = "rotation.json";
 const ROTATE: &str = "weft.dev/rotate";
 /// An operator orders the next step (`force`) though not everybody has followed. Taken off with it.
 const STEP: &str = "weft.dev/rotation-step";
+/// For people: who is waited for, or what is wrong. Taken off when it is over.
+pub(super) const SAYS: &str = "weft.dev/rotation-status";
 /// A root that ends so soon is replaced when its issuer is: half of its ten years.
 const ROOT_LEFT_MIN_S: i64 = 5 * 365 * 24 * 3600;
 
@@ -248,11 +250,16 @@ impl Stored {
         json!({
             "metadata": {
                 "resourceVersion": self.version,
-                "annotations": { ROTATE: null, STEP: null },
+                "annotations": { ROTATE: null, STEP: null, SAYS: null },
             },
             "data": data,
         })
     }
+}
+
+/// The patch that has the Secret say how it goes.
+pub(super) fn saying(what: &str) -> Value {
+    json!({ "metadata": { "annotations": { SAYS: what } } })
 }
 
 /// The Secret of a new authority.
