@@ -91,7 +91,7 @@ func (r *Run) controllers(ctx context.Context) ([]core.Pod, error) {
 // remove takes Weft away, by its own command.
 func (r *Run) remove(ctx context.Context) error {
 	if exec.CommandContext(ctx, r.Weft, "uninstall", "--help").Run() == nil {
-		out, err := exec.CommandContext(ctx, r.Weft, "uninstall", "--yes").CombinedOutput()
+		out, err := exec.CommandContext(ctx, r.Weft, "uninstall", "--yes", "--stop-gateways").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("weft uninstall: %w: %s", err, out)
 		}

@@ -17,9 +17,10 @@ import (
 	"weft.dev/cluster/measure/load"
 )
 
-// noticing is how long it takes until clients can know that a connection they have is dead. What
-// they write to it meanwhile is in flight, whatever a gateway does.
-const noticing = 5 * time.Millisecond
+// noticing is how long clients on a busy machine need to know that a connection they have is dead.
+// What they write to it meanwhile is in flight, whatever a gateway does; a new connection does not
+// come to anybody as soon as that.
+const noticing = 20 * time.Millisecond
 
 // betweenKills is longer than anything a client still has to do about the last one.
 const betweenKills = 6 * time.Second

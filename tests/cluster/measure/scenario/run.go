@@ -29,7 +29,7 @@ type Options struct {
 	Exchanges int
 	// Routes is how many routes many are.
 	Routes int
-	// DrainLimit is how long streams have at least, when a gateway pod is replaced.
+	// Hold is how long streams are watched after gateway pods were replaced.
 	Hold time.Duration
 }
 
