@@ -28,7 +28,9 @@ use weft_translate::{EndpointTable, Scope as Surroundings, Translator};
 use weft_wire::{
     Certificates, Configuration, Disassembler, Publisher, Scope, Standing,
     proto::{
-        config::{ClientMessage, client_message::Message},
+        config::{
+            Bundle, ClientMessage, ServerMessage, Trusts, client_message::Message, server_message,
+        },
         identity::{SignRequest, SignResponse},
     },
 };
@@ -67,6 +69,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// Sent to proxies that say whom they trust.
+    bundle: Option<Bundle>,
+    trusts: Option<Trusts>,
     publisher: Publisher,
     translator: Translator,
     disassembler: Option<Disassembler>,
@@ -98,14 +103,7 @@ impl ControlPlane {
             also_trusted: Vec::new(),
             bundle_version: 1,
         });
-        let issuance = InProcess {
-            signer: Arc::new(signer),
-            life: LeafLife::default(),
-            clock: clock.clone(),
-        };
-        let id = SpiffeId::parse(CONTROLLER).expected("an identity");
-        let renewer = Renewer::new(&id, issuance, clock.clone(), || 0.5);
-        let identity = renewer.expected("a workload").obtain().await;
+        let identity = identity(signer, clock.clone()).await;
         let (generation, _) = watch::channel(0);
         let shared = Shared {
             authority,
@@ -161,6 +159,38 @@ impl ControlPlane {
                 serve_signing(tls, shared).await;
             }
         }));
+    }
+
+    /// Has another root: waits until the proxy trusts it beside the old one, and is known by it from
+    /// then on. Connections end; the next ones are the proxy's matter.
+    ///
+    /// # Panics
+    /// When the proxy does not say in time that it trusts it.
+    pub async fn change_root(&mut self) {
+        let Shared {
+            authority, clock, ..
+        } = &*self.shared;
+        let new = Authority::generate(authority.domain(), clock.now()).expect("an authority");
+        let roots = [authority.root_der(), new.root_der()].map(<[u8]>::to_vec);
+        self.shared.lock().bundle = Some(Bundle {
+            version: 2,
+            roots: roots.iter().cloned().map(Into::into).collect(),
+            issuer: authority.issuer_fingerprint(),
+        });
+        self.shared.generation.send_modify(|_same| {});
+        let said = || self.shared.lock().trusts.clone().unwrap_or_default();
+        let follows = || said().bundle_version == 2;
+        eventually(crate::wait::PATIENCE, "the proxy trusts both", follows).await;
+        assert_eq!(said().issuer, authority.issuer_fingerprint());
+        let [old, _new] = roots;
+        let signer = BuiltIn::new(Issuers {
+            signing: Arc::new(new),
+            also_trusted: vec![old],
+            bundle_version: 2,
+        });
+        self.identity = identity(signer, clock.clone()).await;
+        self.go_away().await;
+        self.come_back().await;
     }
 
     /// The root that proxies are given, in PEM.
@@ -237,6 +267,18 @@ impl ControlPlane {
     }
 }
 
+/// The identity of the control plane.
+async fn identity(signer: BuiltIn, clock: Clock) -> Identity {
+    let issuance = InProcess {
+        signer: Arc::new(signer),
+        life: LeafLife::default(),
+        clock: clock.clone(),
+    };
+    let id = SpiffeId::parse(CONTROLLER).expected("an identity");
+    let renewer = Renewer::new(&id, issuance, clock, || 0.5);
+    renewer.expected("a workload").obtain().await
+}
+
 async fn listen(address: SocketAddr) -> TcpListener {
     TcpListener::bind(address)
         .await
@@ -279,7 +321,8 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                     tokio::select! {
                         answer = messages.next() => {
                             let Some(answer) = answer else { break };
-                            if matches!(answer.message, Some(Message::Trusts(_))) {
+                            if let Some(Message::Trusts(trusts)) = answer.message {
+                                shared.lock().trusts = Some(trusts);
                                 continue;
                             }
                             let now = shared.now();
@@ -290,7 +333,15 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                                 break;
                             }
                         }
-                        _ = generation.changed() => {}
+                        _ = generation.changed() => {
+                            let bundle = shared.lock().bundle.take();
+                            let message = bundle.map(server_message::Message::Bundle);
+                            if message.is_some()
+                                && !feed.data(grpc::frame(&ServerMessage { message })).await
+                            {
+                                break;
+                            }
+                        }
                     }
                 }
                 shared.lock().publisher.disconnect(session);

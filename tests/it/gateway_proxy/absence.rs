@@ -46,6 +46,26 @@ async fn without_a_control_plane_everything_goes_on() {
 }
 
 #[tokio::test]
+async fn a_control_plane_with_another_root_is_followed_without_a_restart() {
+    let (one, other) = (Backend::named("one").await, Backend::named("other").await);
+    let mut control_plane = ControlPlane::start().await;
+    let _proxy = Proxy::start(&control_plane);
+    let port = free_port();
+    control_plane.publish_and_wait(&world(port, &one)).await;
+    let load = Load::start(on(port), 4);
+    // Nothing but the bundle of the stream says that the new root can be trusted.
+    control_plane.change_root().await;
+    control_plane.publish_and_wait(&world(port, &other)).await;
+    assert_eq!(ask(on(port)).await, said("other"), "edits go on");
+    let fates = load.stop().await;
+    assert!(
+        failures(&fates).is_empty(),
+        "nothing fails: {:?}",
+        failures(&fates)
+    );
+}
+
+#[tokio::test]
 async fn a_new_proxy_says_what_it_waits_for() {
     let backend = Backend::named("one").await;
     let mut control_plane = ControlPlane::start().await;
