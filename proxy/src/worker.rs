@@ -1,9 +1,11 @@
 //! The worker: the process that accepts connections and reads what strangers send.
 //!
 //! It is started by its parent with one end of a channel as standard input, and has nothing else: no
-//! token, no socket of its own opening, no way to gain privileges. Sockets and configuration come over the
+//! token, no listening socket of its own making, no privilege and no way to gain one, and of the
+//! system's calls only those that serving takes (`confine`). Sockets and configuration come over the
 //! channel; when the channel ends, so does it.
 
+mod confine;
 mod parsed;
 mod serving;
 
@@ -14,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use weft_certs::CaRoots;
 use weft_telemetry::{
@@ -22,6 +23,7 @@ use weft_telemetry::{
     metrics::{BuildInfo, LabelGroups, Registry},
 };
 
+pub use self::confine::ConfineError;
 use self::serving::{Serving, ServingError};
 use crate::{
     channel::{
@@ -56,8 +58,8 @@ pub enum WorkerError {
     #[error("a worker is started by its parent (`weft-proxy gateway`): {0}")]
     NotAChild(io::Error),
     /// The process cannot give up what it should not have.
-    #[error("privileges cannot be given up: {0}")]
-    Harden(io::Error),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     /// The system has no threads or event queues.
     #[error("the data path cannot start: {0}")]
     Start(io::Error),
@@ -86,7 +88,7 @@ impl From<ServingError> for WorkerError {
 /// # Errors
 /// See [`WorkerError`].
 pub fn run(settings: Settings) -> Result<(), WorkerError> {
-    harden().map_err(WorkerError::Harden)?;
+    confine::give_up().map_err(ConfineError::from)?;
     let channel = io::stdin().as_fd().try_clone_to_owned();
     let channel = UnixStream::from(channel.map_err(WorkerError::NotAChild)?);
     // Anything but a socket has no peer.
@@ -109,13 +111,6 @@ pub fn run(settings: Settings) -> Result<(), WorkerError> {
     served
 }
 
-/// No core file and no debugger sees keys; nothing that is executed gains privileges.
-fn harden() -> io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    rustix::thread::set_no_new_privs(true)?;
-    Ok(())
-}
-
 async fn serve(
     settings: Settings,
     channel: UnixStream,
@@ -133,6 +128,8 @@ async fn serve(
     };
     let data_path = DataPath::start_without_sockets(config).map_err(WorkerError::Start)?;
     let data_path = Arc::new(data_path);
+    // All threads run, all files are open, and no socket has been given yet.
+    confine::confine()?;
     let (reports, mut waiting) = mpsc::channel::<Report>(REPORTS);
     let writing = tokio::spawn(async move {
         while let Some(report) = waiting.recv().await {

@@ -2,8 +2,10 @@
 
 mod absence;
 mod authorities;
+mod confined;
 mod ending;
 mod killed;
+mod memory;
 mod rolling;
 mod serving;
 mod unseen;
