@@ -13,6 +13,12 @@ use weft_telemetry::{logging, metrics::BuildInfo};
 
 use crate::args::{Cli, Role};
 
+/// Frees memory to the system soon and in the background: a change of the configuration holds two of
+/// them for a moment.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: match option_env!("WEFT_COMMIT") {
