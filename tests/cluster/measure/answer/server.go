@@ -1,0 +1,88 @@
+// Package answer is the server that measured routes lead to. It says who it is and what it was asked,
+// by HTTP/1, HTTP/2 with prior knowledge, WebSocket and the gRPC service of the interoperability
+// tests, all on one port.
+package answer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"google.golang.org/grpc"
+	echo "google.golang.org/grpc/interop/grpc_testing"
+)
+
+// Server is one that calls itself by the name.
+func Server(name, address string) *http.Server {
+	calls := grpc.NewServer()
+	echo.RegisterTestServiceServer(calls, service{name: name})
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+			calls.ServeHTTP(w, r)
+		case websocket.IsWebSocketUpgrade(r):
+			echoMessages(name, w, r)
+		default:
+			io.WriteString(w, name+" "+r.URL.RequestURI())
+		}
+	}
+	return &http.Server{
+		Addr: address, Handler: http.HandlerFunc(answer), Protocols: protocols,
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+}
+
+func echoMessages(name string, w http.ResponseWriter, r *http.Request) {
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // the client has been told
+	}
+	defer conn.Close()
+	for {
+		kind, content, err := conn.ReadMessage()
+		if err != nil {
+			return // the client has gone
+		}
+		if err := conn.WriteMessage(kind, append([]byte(name+" "), content...)); err != nil {
+			return
+		}
+	}
+}
+
+type service struct {
+	echo.UnimplementedTestServiceServer
+	name string
+}
+
+func (s service) UnaryCall(_ context.Context, request *echo.SimpleRequest) (*echo.SimpleResponse, error) {
+	return &echo.SimpleResponse{Payload: request.GetPayload(), ServerId: s.name}, nil
+}
+
+func (s service) FullDuplexCall(call grpc.BidiStreamingServer[echo.StreamingOutputCallRequest, echo.StreamingOutputCallResponse]) error {
+	for {
+		request, err := call.Recv()
+		if err != nil {
+			return endOf(err)
+		}
+		body := append([]byte(s.name+" "), request.GetPayload().GetBody()...)
+		if err := call.Send(&echo.StreamingOutputCallResponse{Payload: &echo.Payload{Body: body}}); err != nil {
+			return err
+		}
+	}
+}
+
+// endOf is nil for a client that has finished.
+func endOf(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
