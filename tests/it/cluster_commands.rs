@@ -3,6 +3,7 @@
 
 mod check;
 mod look;
+mod readme;
 mod uninstall;
 
 use std::process::{Command, Stdio};

@@ -3,6 +3,7 @@
 
 mod live;
 mod merge;
+mod parameters;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 

@@ -117,7 +117,15 @@ async fn look(cluster: &Cluster, place: Place<'_>) -> Asked<Option<Value>> {
 }
 
 fn asked<T>(answer: Result<T, RequestError>) -> Asked<T> {
-    answer.map_err(|error| error.to_string())
+    answer.map_err(|error| {
+        let text = error.to_string();
+        // Who cannot do what is all that matters of a long sentence.
+        let refusal = text.rsplit_once(" is forbidden: ");
+        match refusal.filter(|_| error.is_forbidden()) {
+            Some((_, refusal)) => refusal.to_owned(),
+            None => text,
+        }
+    })
 }
 
 impl Picture {

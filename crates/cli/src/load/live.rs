@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use weft_api::{Condition, ConditionStatus, ConditionType, Gateway, Object};
+use weft_api::{Condition, ConditionStatus, ConditionType, Gateway, Object, gateway::AddressType};
+use weft_control::deploy::ADMIN_PORT;
 use weft_ir::Name;
 use weft_source::{
     Finding,
@@ -11,6 +12,7 @@ use weft_source::{
 use weft_store::Store;
 use weft_translate::{GatewayFacts, Output, Scope, features::Channel, referents, translate};
 
+use super::parameters;
 use crate::{
     cluster::{self, ClusterOptions},
     exit::Failure,
@@ -20,6 +22,9 @@ use crate::{
 /// but its program. It is what the control plane says.
 const NO_PLATFORM: &str = "the proxies of a cluster have no certificate authorities of a platform; \
                            name those to trust in caCertificateRefs";
+/// Why no listener can have the port of probes; also what the control plane says.
+const ADMIN_PORT_TAKEN: &str =
+    "the pods of every Gateway have it for probes and metrics; use another one";
 
 /// A cluster as it was when it was read.
 pub(crate) struct Live {
@@ -83,12 +88,15 @@ impl Live {
     pub(crate) fn translate(&self, store: &mut Store) -> Result<(Output, Vec<Finding>), Failure> {
         let scope = self.scope(store);
         let mut wanted = referents(store, &scope);
+        wanted.extend(parameters::maps(store, &scope.gateway_controller));
         wanted.retain(|object| store.get(object).is_none());
         let read = self.runtime.block_on(self.cluster.snapshot_of(&wanted));
         for object in read.objects {
             store.apply(object);
         }
         let mut scope = super::with_tls(scope, store);
+        let unusable = parameters::unusable(store, &scope.gateway_controller);
+        scope.unusable_parameters = Some(unusable);
         scope.unusable_authorities.platform = Some(NO_PLATFORM.to_owned());
         Ok((translate(store, &scope), read.findings))
     }
@@ -102,6 +110,7 @@ impl Live {
         Scope {
             gateways,
             bundle_version: self.installed.bundle_version.clone(),
+            reserved_ports: BTreeMap::from([(ADMIN_PORT, ADMIN_PORT_TAKEN.to_owned())]),
             ..Scope::cluster(channel, "")
         }
     }
@@ -111,11 +120,14 @@ impl Live {
 fn facts(gateway: &Arc<Gateway>) -> (Name, GatewayFacts) {
     let addresses = gateway.status.addresses.iter();
     let addresses = addresses.filter_map(|it| it.value.as_deref()?.parse().ok());
+    let names = gateway.status.addresses.iter();
+    let names = names.filter(|it| *it.type_() == AddressType::Hostname);
     let is_programmed =
         |it: &&Condition| it.is(ConditionType::Programmed) && it.status == ConditionStatus::True;
     let programmed = gateway.status.conditions.iter().find(is_programmed);
     let facts = GatewayFacts {
         addresses: addresses.collect(),
+        hostnames: names.filter_map(|it| it.value.clone()).collect(),
         acknowledged: programmed.and_then(|it| it.observed_generation),
         ..GatewayFacts::default()
     };
