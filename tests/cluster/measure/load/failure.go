@@ -55,7 +55,11 @@ func classifyStatus(told *status.Status) figures.Class {
 	case codes.DeadlineExceeded:
 		return figures.Timeout
 	case codes.Unavailable, codes.Internal, codes.Unknown:
-		return classifyText(told.Message())
+		class := classifyText(told.Message())
+		if class == figures.Other && told.Code() == codes.Unavailable {
+			class = figures.ServerError // the answer of a gateway, as 503 is
+		}
+		return class
 	default:
 		return figures.WrongStatus
 	}

@@ -37,6 +37,7 @@ func TestFailuresHaveTheirClass(t *testing.T) {
 		{"gRPC: nobody listens", status.Error(codes.Unavailable, "connection error: desc = \"transport: Error while dialing: dial tcp 10.0.0.1:80: connect: connection refused\""), figures.Refused},
 		{"gRPC: the connection broke", status.Error(codes.Unavailable, "error reading from server: EOF"), figures.Reset},
 		{"gRPC: the gateway's 503", status.Error(codes.Unavailable, "unexpected HTTP status code received from server: 503 (Service Unavailable)"), figures.ServerError},
+		{"gRPC: the gateway's own status", status.Error(codes.Unavailable, "upstream_reset"), figures.ServerError},
 		{"gRPC: no answer in time", status.Error(codes.DeadlineExceeded, "context deadline exceeded"), figures.Timeout},
 		{"gRPC: not there", status.Error(codes.Unimplemented, ""), figures.WrongStatus},
 		{"HTTP/2: a stream reset", errors.New("stream error: stream ID 5; REFUSED_STREAM; received from peer"), figures.Reset},
