@@ -95,7 +95,8 @@ pub(crate) struct World {
     output: Output,
     configuration: Configuration,
     gateways: Arc<Gateways>,
-    translated: Option<u64>,
+    /// Revision of the store and the scope that the output is of.
+    translated: Option<(u64, Scope)>,
     generation: u64,
 }
 
@@ -182,7 +183,6 @@ impl World {
         acknowledged: impl FnOnce(&Gateways) -> BTreeMap<Name, i64>,
         (seen, gone): Changes,
     ) -> Settled {
-        let before = self.scope.clone();
         let gateways = self.find_gateways();
         self.certificates.update(&self.store);
         self.scope.unusable_certificates = self.certificates.unusable();
@@ -191,13 +191,16 @@ impl World {
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
         let mut is_new = self.translated.is_none();
-        let is_translated = self.translated != Some(self.store.revision()) || before != self.scope;
+        let is_of = |(revision, scope): &(u64, Scope)| {
+            *revision == self.store.revision() && *scope == self.scope
+        };
+        let is_translated = !self.translated.as_ref().is_some_and(is_of);
         if is_translated {
             let old = std::mem::take(&mut self.output.statuses);
             self.output = self.translator.translate(&self.store, &self.scope);
             self.endpoints.update(&self.store);
             touched.extend(changed(&old, &self.output.statuses));
-            self.translated = Some(self.store.revision());
+            self.translated = Some((self.store.revision(), self.scope.clone()));
             is_new |= self.configure();
         }
         if gateways != *self.gateways {

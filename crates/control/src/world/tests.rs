@@ -216,6 +216,36 @@ fn authorities_that_no_proxy_has_are_refused() {
     assert_eq!(told, ["False/Invalid"]);
 }
 
+/// People upgrade the Gateway API while we run; nothing else has to change for it to show.
+#[test]
+fn another_gateway_api_shows_in_the_class_at_once() {
+    let (mut world, _) = world(vec![class(OURS), gateway(1)]);
+    let stated = |settled: &Settled| {
+        let statuses = settled.statuses.iter();
+        let mut classes = statuses.filter_map(|(_, wanted)| match wanted {
+            AnyObject::GatewayClass(class) => Some(class.status.clone()),
+            _ => None,
+        });
+        classes.next_back()
+    };
+    world.install(Installed {
+        channel: Channel::Experimental,
+        bundle_version: Some("v1.6.1".to_owned()),
+    });
+    let status = stated(&settle(&mut world, vec![], None)).expect("a status of the class");
+    let mut features = status.supported_features.iter();
+    assert!(
+        features.any(|it| it.name == "HTTPRouteRetry"),
+        "a feature of that channel"
+    );
+    let again = settle(&mut world, vec![], None);
+    assert_eq!(
+        (stated(&again), again.is_translated),
+        (None, false),
+        "nothing is new"
+    );
+}
+
 #[test]
 fn a_status_that_somebody_changed_is_stated_again() {
     let (mut world, _) = world(vec![class(OURS), gateway(1)]);
