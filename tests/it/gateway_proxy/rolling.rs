@@ -236,7 +236,6 @@ async fn back_ends_that_end_at_once_cost_no_request() {
             *sum.entry(fate).or_default() += count;
         }
     }
-    eprintln!("{KILLS} back-ends killed: {all:?}");
     for (kind, fates) in &all {
         let lost: usize = fates
             .iter()
@@ -247,7 +246,7 @@ async fn back_ends_that_end_at_once_cost_no_request() {
         // be in its hands than its clients have given it.
         let in_flight = CLIENTS * KILLS;
         let allowed = if kind.is_idempotent() { 0 } else { in_flight };
-        assert!(lost <= allowed, "{kind:?}: {fates:?}");
+        assert!(lost <= allowed, "{kind:?}: {fates:?} of {all:?}");
     }
 }
 

@@ -28,7 +28,7 @@ fn frame(kind: u8, stream: [u8; 4], payload: &[u8]) -> Vec<u8> {
 }
 
 /// Reads requests of HTTP/2 and says about each what `verdict` makes of its stream.
-async fn refuse(mut peer: Peer, verdict: fn([u8; 4]) -> Vec<u8>) {
+async fn refuse(mut peer: Peer, verdict: Verdict) {
     const PREFACE: usize = 24;
     peer.read(PREFACE).await;
     peer.write(frame(SETTINGS, NONE, &[])).await;
@@ -45,9 +45,12 @@ async fn refuse(mut peer: Peer, verdict: fn([u8; 4]) -> Vec<u8>) {
     }
 }
 
+/// What is said about a stream.
+type Verdict = fn([u8; 4]) -> Vec<u8>;
+
 #[tokio::test]
 async fn what_an_endpoint_refuses_goes_to_another() {
-    let verdicts: [(&str, fn([u8; 4]) -> Vec<u8>); 2] = [
+    let verdicts: [(&str, Verdict); 2] = [
         ("REFUSED_STREAM", |stream| {
             frame(RST_STREAM, stream, &REFUSED_STREAM)
         }),
