@@ -5,6 +5,7 @@
 
 mod inventory;
 mod remove;
+mod statuses;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,8 @@ use crate::{
   weft uninstall                    asks first
   weft uninstall --yes --stop-gateways
 
-Gateways, routes and policies stay: they are yours. The CRDs of the Gateway API stay: they are the
+Gateways, routes and policies stay: they are yours. What their statuses say on behalf of Weft is taken
+back. The CRDs of the Gateway API stay: they are the
 cluster's. Weft has neither CRDs nor webhooks of its own. The authority of the mesh, Secret weft-ca,
 goes: what is installed afterwards is another mesh.")]
 pub(crate) struct Options {
@@ -91,15 +93,16 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
     let found = Inventory::take(&cluster, &options.namespace).await?;
     let mut report = Report {
         version: 1,
-        removed: found.items.iter().map(Item::to_string).collect(),
+        removed: everything(&found),
         kept: found.kept.clone(),
         left: Vec::new(),
     };
-    if found.items.is_empty() {
+    if report.removed.is_empty() {
         return conclude(&report, format, "nothing of Weft is in this cluster");
     }
     if options.dry_run {
-        let would = format!("would remove {} objects", found.items.len());
+        let (objects, statuses) = (found.items.len(), found.statements.len());
+        let would = format!("would remove {objects} objects and take back {statuses} statuses");
         if format == Format::Text {
             output::print(&plan(&found, cluster.url()))?;
         }
@@ -134,7 +137,14 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
 /// Looks once more: what is still there, but for what stays on purpose.
 async fn left(cluster: &Cluster, options: &Options) -> Result<Vec<String>, Failure> {
     let again = Inventory::take(cluster, &options.namespace).await?;
-    Ok(again.items.iter().map(Item::to_string).collect())
+    Ok(everything(&again))
+}
+
+/// What is ours, in words.
+fn everything(found: &Inventory) -> Vec<String> {
+    let objects = found.items.iter().map(Item::to_string);
+    let statements = found.statements.iter().map(ToString::to_string);
+    objects.chain(statements).collect()
 }
 
 fn conclude(report: &Report, format: Format, last: &str) -> Outcome {
@@ -177,9 +187,9 @@ fn may_stop(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
 
 fn plan(found: &Inventory, url: &str) -> String {
     let mut text = format!("What is Weft's in {url}:\n");
-    for item in &found.items {
+    for what in everything(found) {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "  {item}");
+        let _ = writeln!(text, "  {what}");
     }
     if !found.gateways.is_empty() {
         let gateways = found.gateways.join(", ");

@@ -80,10 +80,41 @@ async fn installed() -> (FakeApi, Vec<Value>) {
     let api = cluster().await;
     apply(&api, SHOP);
     apply(&api, ALIKE);
-    let before = api.everything();
+    let other = json!({ "controllerName": "example.com/other" });
+    state(&api, json!({ "parents": [other] }), waiting());
+    let before = everything(&api);
     install(&api).await;
     apply(&api, MADE);
+    let ours = json!({ "controllerName": "weft.dev/gateway-controller" });
+    let accepted = json!({ "type": "Accepted", "status": "True" });
+    let served = json!({ "conditions": [accepted], "addresses": [{ "value": "10.0.0.1" }] });
+    state(&api, json!({ "parents": [ours, other] }), served);
     (api, before)
+}
+
+/// Writes the statuses of HTTPRoute shop/web and Gateway shop/edge.
+fn state(api: &FakeApi, route: Value, gateway: Value) {
+    api.edit(Kind::HttpRoute, ("shop", "web"), |it| it["status"] = route);
+    api.edit(Kind::Gateway, ("shop", "edge"), |it| it["status"] = gateway);
+}
+
+/// The status of a Gateway that no controller has seen, as its CRD has it.
+fn waiting() -> Value {
+    let condition = |type_: &str| {
+        json!({ "type": type_, "status": "Unknown", "reason": "Pending",
+                "message": "Waiting for controller",
+                "lastTransitionTime": "1970-01-01T00:00:00Z" })
+    };
+    json!({ "conditions": [condition("Accepted"), condition("Programmed")] })
+}
+
+/// All objects, without the versions they were stored in.
+fn everything(api: &FakeApi) -> Vec<Value> {
+    let mut all = api.everything();
+    for object in &mut all {
+        object["metadata"]["resourceVersion"] = Value::Null;
+    }
+    all
 }
 
 fn deletions(api: &FakeApi) -> Vec<String> {
@@ -102,7 +133,7 @@ async fn afterwards_the_cluster_is_as_it_was() {
     let (api, before) = installed().await;
     let ran = weft(&api, "uninstall --yes --stop-gateways").await;
     check(&ran, 0, "nothing of Weft is left in this cluster");
-    assert_eq!(api.everything(), before, "{}", ran.said());
+    assert_eq!(everything(&api), before, "{}", ran.said());
     let deleted = deletions(&api);
     let first = "/apis/apps/v1/namespaces/weft-system/deployments/weft-controller?";
     assert!(
@@ -115,6 +146,12 @@ async fn afterwards_the_cluster_is_as_it_was() {
         "{deleted:?}"
     );
     assert_eq!(ran.stdout.matches("removed ").count(), deleted.len());
+    assert_eq!(
+        ran.stdout.matches("took back ").count(),
+        2,
+        "{}",
+        ran.said()
+    );
     check(
         &weft(&api, "uninstall --yes").await,
         0,
@@ -132,6 +169,7 @@ async fn nothing_goes_without_a_word_from_somebody() {
         ("uninstall --yes -n elsewhere", 3, "add -n weft-system"),
         ("uninstall --dry-run", 0, "Deployment shop/edge-weft"),
         ("uninstall --dry-run", 0, "nobody will serve: shop/edge"),
+        ("uninstall --dry-run", 0, "status of HTTPRoute shop/web"),
     ];
     for (line, code, said) in rows {
         check(&weft(&api, line).await, code, said);

@@ -7,7 +7,10 @@ use weft_control::{SERVICE_ACCOUNT, deploy::ROOTS_NAME};
 use weft_source::kube::{Cluster, Resource, Selection};
 use weft_translate::Scope;
 
-use super::Kept;
+use super::{
+    Kept,
+    statuses::{self, Statement},
+};
 use crate::{
     cluster::{self, name, text},
     exit::Failure,
@@ -31,10 +34,10 @@ const NAMESPACES: Resource = resource("v1", "namespaces");
 const PODS: Resource = resource("v1", "pods");
 const CONFIG_MAPS: Resource = resource("v1", "configmaps");
 const CLASSES: Resource = resource("gateway.networking.k8s.io/v1", "gatewayclasses");
-const GATEWAYS: Resource = resource("gateway.networking.k8s.io/v1", "gateways");
+pub(super) const GATEWAYS: Resource = resource("gateway.networking.k8s.io/v1", "gateways");
 const BINDINGS: Resource = resource("rbac.authorization.k8s.io/v1", "clusterrolebindings");
 
-const fn resource(api_version: &'static str, plural: &'static str) -> Resource {
+pub(super) const fn resource(api_version: &'static str, plural: &'static str) -> Resource {
     Resource {
         api_version,
         plural,
@@ -198,6 +201,8 @@ pub(super) struct Inventory {
     pub(super) kept: Vec<Kept>,
     /// Gateways that are served.
     pub(super) gateways: Vec<String>,
+    /// What we have said about objects of users.
+    pub(super) statements: Vec<Statement>,
 }
 
 impl Inventory {
@@ -218,6 +223,7 @@ impl Inventory {
         }
         other_namespace(cluster, namespace).await?;
         all.gateways = gateways(cluster).await?;
+        all.statements = statuses::find(cluster, &all.gateways).await?;
         all.take_namespace(cluster, namespace).await?;
         Ok(all)
     }

@@ -49,9 +49,15 @@ pub(super) async fn all(
         }
     }
     tokio::select! {
-        gone = gone(cluster, &going, global) => gone.map(Ok),
-        () = &mut deadline => Ok(Err(names(&going))),
+        gone = gone(cluster, &going, global) => gone?,
+        () = &mut deadline => return Ok(Err(names(&going))),
     }
+    for statement in &found.statements {
+        if statement.take_back(cluster).await? {
+            tell(format!("took back {statement}\n"))?;
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Whether two may go together: those that are awaited, of one kind, but for the control plane, which

@@ -3,13 +3,16 @@
 
 use http::header::DATE;
 use kube::core::Request;
-use kube::core::params::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy};
+use kube::core::params::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::applied::Place;
 use super::cluster::{ApiError, Cluster};
 use super::direct::{LIMITS, RequestError};
+use super::status::FIELD_MANAGER;
 
 /// Objects per page.
 const PAGE: u32 = 250;
@@ -150,6 +153,35 @@ impl Cluster {
         match remove.await {
             Ok(_removed) => Ok(true),
             // Another incarnation of that name is another object.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
+            Err(error) => Err(RequestError::about(place.about())(error)),
+        }
+    }
+
+    /// Merges into the status of an object as it was seen (RFC 7396): `seen` is its
+    /// `metadata.resourceVersion`. False when it is another one by now, or gone.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the status is not taken.
+    pub async fn merge_status(
+        &self,
+        place: &Place<'_>,
+        seen: &str,
+        status: &Value,
+    ) -> Result<bool, RequestError> {
+        let merge = async {
+            let parameters = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let patch = json!({ "metadata": { "resourceVersion": seen }, "status": status });
+            let request = place.request();
+            let patch = Patch::Merge(patch);
+            let request = request.patch_subresource("status", place.name, &parameters, &patch)?;
+            self.fetch(request, LIMITS).await
+        };
+        match merge.await {
+            Ok(_merged) => Ok(true),
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
             Err(error) => Err(RequestError::about(place.about())(error)),
         }
