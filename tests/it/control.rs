@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod deploys;
+mod faults;
 mod many;
 mod replicas;
 mod rotation;

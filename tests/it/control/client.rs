@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -25,7 +26,7 @@ use weft_certs::{
     KeyAndRequest, Trust, TrustBundle,
 };
 use weft_spiffe::{SpiffeId, TrustDomain};
-use weft_tests::wait::{Expected, soon};
+use weft_tests::wait::{Expected, PATIENCE, soon};
 use weft_wire::proto::config::{
     Bundle, ClientMessage, Delta, Role, ServerMessage, Trusts, client_message, server_message,
 };
@@ -143,7 +144,13 @@ impl Proxy {
 
     /// The next change, taken but not answered yet.
     pub(super) async fn take(&mut self) -> (Delta, ClientMessage) {
-        let message = soon("a message", self.received.message()).await;
+        self.take_within(PATIENCE).await
+    }
+
+    /// The same, of a control plane that has every reason to be late.
+    pub(super) async fn take_within(&mut self, limit: Duration) -> (Delta, ClientMessage) {
+        let message = tokio::time::timeout(limit, self.received.message()).await;
+        let message = message.expected("a message in time");
         let message = message.expected("the stream goes on").unwrap_or_default();
         let Some(server_message::Message::Delta(delta)) = message.message.clone() else {
             panic!("no delta: {message:?}");
