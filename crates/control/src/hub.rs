@@ -26,7 +26,7 @@ use weft_wire::{
 
 pub(crate) use self::{ledger::Told, seat::Seat};
 use self::{seat::Parts, standing::Standing};
-use crate::world::Gateways;
+use crate::{applied::Spread, world::Gateways};
 
 /// Streams of one Gateway that are open at once; a Deployment has a few dozen pods at most.
 const PROXIES_MAX: usize = 1_000;
@@ -39,6 +39,8 @@ pub(crate) struct Hub {
     generation: watch::Sender<u64>,
     /// Counts changes of what proxies have taken.
     reports: watch::Sender<u64>,
+    /// Counts changes of what other replicas are told.
+    news: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ impl Hub {
             state: Mutex::default(),
             generation: watch::Sender::default(),
             reports: watch::Sender::default(),
+            news: watch::Sender::default(),
         })
     }
 
@@ -92,8 +95,7 @@ impl Hub {
         state.gateways = Arc::clone(gateways);
         drop(state);
         self.generation.send_replace(generation);
-        // Other replicas are told what the configuration holds.
-        self.reported();
+        self.is_news();
     }
 
     /// The service account of the proxies of a Gateway; `None` when it is none of ours.
@@ -173,6 +175,30 @@ impl Hub {
         gateways.iter().filter_map(of).collect()
     }
 
+    /// The newest configuration holds these generations of routes; the others of them are gone.
+    pub(crate) fn hold(&self, routes: &[(ObjectRef, i64)], gone: &[ObjectRef]) {
+        let mut state = self.state();
+        let generation = state.generation;
+        for (route, of_object) in routes {
+            state.standing.own.hold(route, generation, *of_object);
+        }
+        gone.iter()
+            .for_each(|object| state.standing.own.forget(object));
+        drop(state);
+        self.is_news();
+    }
+
+    /// How many proxies of a Gateway have a generation of a route; `None` while that is not known, and
+    /// when there are none.
+    pub(crate) fn spread(
+        &self,
+        route: (&ObjectRef, &Name),
+        generation: i64,
+        now: Duration,
+    ) -> Option<Spread> {
+        self.state().standing.spread(route, generation, now)
+    }
+
     /// When what is remembered of proxies that went stops to count, if anything is remembered.
     pub(crate) fn forgets_at(&self, now: Duration) -> Option<Duration> {
         self.state().standing.forgets_at(now)
@@ -183,8 +209,18 @@ impl Hub {
         self.state().standing.own.total()
     }
 
+    /// Changes of what other replicas are told, followed.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
     fn reported(&self) {
         self.reports.send_modify(|count| *count += 1);
+        self.is_news();
+    }
+
+    fn is_news(&self) {
+        self.news.send_modify(|count| *count += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -219,7 +255,7 @@ impl Hub {
         state.trusts = trusts;
         drop(state);
         if is_news {
-            self.reported();
+            self.is_news();
         }
     }
 

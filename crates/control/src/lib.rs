@@ -9,6 +9,7 @@
 //! ```
 
 mod admin;
+mod applied;
 mod authority;
 mod controller;
 pub mod deploy;

@@ -9,6 +9,7 @@ use weft_source::kube::{StatusWriter, Update, Watches};
 use weft_telemetry::metrics::ConfigMetrics;
 
 use crate::{
+    applied::Applied,
     deploy,
     deployer::{Failures, Plan},
     hub::Hub,
@@ -56,6 +57,8 @@ impl Deploys {
 pub(crate) struct Reconciler {
     parts: Parts,
     world: World,
+    /// What proxies have of routes.
+    applied: Applied,
     /// Changes that were taken and not settled yet.
     changes: Changes,
     /// Whether every kind was listed once. Nothing that is read before says what the cluster is like.
@@ -84,6 +87,7 @@ impl Reconciler {
     /// Nothing was read yet.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            applied: Applied::default(),
             world: World::new(parts.deploys.is_some()),
             parts,
             changes: Changes::default(),
@@ -159,7 +163,8 @@ impl Reconciler {
         let given_up = self.waiting_since.map(|since| since + READING_PATIENCE);
         // What is given up already has been acted upon.
         let given_up = given_up.filter(|at| *at > now);
-        let moments = [self.parts.hub.forgets_at(now), given_up];
+        let due = self.applied.due_at(now);
+        let moments = [self.parts.hub.forgets_at(now), given_up, due];
         let alarm = async {
             match moments.into_iter().flatten().min() {
                 // A little later, so that it is over for certain.
@@ -203,9 +208,23 @@ impl Reconciler {
         self.deploy();
         for object in gone.iter().filter(|object| has_status(object.kind)) {
             self.parts.writer.forget(object);
+            self.applied.forget(object);
         }
+        let seen = statuses.iter();
+        let routes: Vec<_> = seen
+            .filter_map(|(_, it)| self.applied.see(it, began))
+            .collect();
+        hub.hold(&routes, &gone);
+        let spread =
+            |route: &_, gateway: &_, generation| hub.spread((route, gateway), generation, began);
+        let reached = self.applied.judge(spread, began);
         for (seen, wanted) in statuses {
             self.state(&seen, wanted);
+        }
+        for route in reached {
+            if let Some((seen, wanted)) = self.world.stated(&route) {
+                self.state(&seen, wanted);
+            }
         }
         if std::mem::take(&mut self.must_state_all) {
             for (seen, wanted) in self.world.all_statuses() {
@@ -244,7 +263,8 @@ impl Reconciler {
         });
     }
 
-    fn state(&self, seen: &AnyObject, wanted: AnyObject) {
+    fn state(&self, seen: &AnyObject, mut wanted: AnyObject) {
+        self.applied.add(seen, &mut wanted);
         if !self.parts.writer.put(seen, wanted) {
             let object = seen.reference();
             tracing::warn!("too many statuses wait; that of {object} is dropped");

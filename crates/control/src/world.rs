@@ -243,7 +243,8 @@ impl World {
         &self.gateways
     }
 
-    fn stated(&self, object: &ObjectRef) -> Option<(AnyObject, AnyObject)> {
+    /// An object that has a status of ours, as it was seen and as it should be.
+    pub(crate) fn stated(&self, object: &ObjectRef) -> Option<(AnyObject, AnyObject)> {
         let status: &Arc<Status> = self.output.statuses.get(object)?;
         let seen = self.store.get(object)?;
         let wanted = status.of(seen.clone())?;

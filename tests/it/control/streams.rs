@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::Value;
 use tonic::Code;
 use weft_api::Kind;
 use weft_certs::Identity;
 use weft_ir::Name;
-use weft_tests::wait::soon;
+use weft_tests::wait::{PATIENCE, eventually, soon};
 use weft_wire::Subscriber;
 
 use super::client::{Proxy, resources, subscriber};
@@ -109,6 +110,43 @@ async fn every_proxy_of_a_gateway_counts() {
     world.becomes("False/Pending").await;
     second.answer(answer).await;
     world.becomes("True/Programmed").await;
+}
+
+/// The Applied condition of the route, as stored: status, generation and message.
+fn applied(world: &World) -> String {
+    let route = world.api.object(Kind::HttpRoute, NAMESPACE, "web");
+    let parents = route.unwrap_or_default()["status"]["parents"].clone();
+    let conditions = parents[0]["conditions"].as_array().cloned();
+    let conditions = conditions.unwrap_or_default();
+    let found = conditions
+        .iter()
+        .find(|it| it["type"] == "weft.dev/Applied");
+    let text = |it: &Value| {
+        let (status, message) = (it["status"].as_str(), it["message"].as_str());
+        let (status, message) = (status.unwrap_or_default(), message.unwrap_or_default());
+        format!("{status} {}: {message}", it["observedGeneration"])
+    };
+    found.map(text).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_route_is_applied_when_every_proxy_says_so_and_laggards_are_named() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut first = proxy(&world, &identity, "pod-1").await;
+    let mut second = proxy(&world, &identity, "pod-2").await;
+    first.next().await;
+    second.next().await;
+    let becomes = async |wanted: &str| {
+        eventually(PATIENCE, wanted, || applied(&world) == wanted).await;
+    };
+    becomes("True 1: applied on 2 of 2 proxies").await;
+    world.api.apply(route("/shop"));
+    first.next().await;
+    let (_, answer) = second.take().await;
+    becomes("False 2: applied on 1 of 2 proxies; waiting for pod-2").await;
+    second.answer(answer).await;
+    becomes("True 2: applied on 2 of 2 proxies").await;
 }
 
 #[tokio::test]

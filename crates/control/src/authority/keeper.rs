@@ -2,13 +2,14 @@
 //! is written to the Secret before anybody acts on it, and waits until everybody has followed the one
 //! before.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use weft_api::ObjectRef;
 use weft_certs::{Clock, Lag, Laggard, LeafLife, NodeReport, Rotation, StepInput};
 use weft_source::kube::Cluster;
 use weft_spiffe::TrustDomain;
+use weft_wire::proto::config::Trusts;
 
 use super::{
     CaError, Found, parse, place,
@@ -61,7 +62,7 @@ impl Keeper {
 
     /// Keeps for ever. Drop the future to stop.
     pub(crate) async fn run(mut self) {
-        let mut reports = self.parts.hub.reports();
+        let mut news = self.parts.hub.news();
         loop {
             let is_rotating = self.found.stored.rotation.phase() > 0;
             let wait = if is_rotating { LOOK_AGAIN } else { LOOK };
@@ -71,7 +72,7 @@ impl Keeper {
                 Ok(()) = self.parts.leads.changed() => {
                     self.since = self.parts.clock.read().monotonic;
                 }
-                Ok(()) = reports.changed(), if is_rotating => {}
+                Ok(()) = news.changed(), if is_rotating => {}
             }
             if let Err(error) = self.look().await {
                 let error = error.to_string();
@@ -149,19 +150,7 @@ impl Keeper {
         if stored.rotation.phase() > 0 && is_early {
             return Ok(());
         }
-        let new_issuer = stored.new_issuer();
-        let members = members.into_iter().map(|(node, trusts)| NodeReport {
-            node,
-            bundle_version: trusts.bundle_version,
-            old_leaves: usize::from(trusts.issuer != new_issuer),
-        });
-        // New pods verify the control plane by what is published, before they have anything else.
-        let published = NodeReport {
-            node: format!("ConfigMap {ROOTS_NAME} in the namespaces of Gateways"),
-            bundle_version: *published.borrow(),
-            old_leaves: 0,
-        };
-        let reports: Vec<NodeReport> = members.chain([published]).collect();
+        let reports = reports(members, stored.new_issuer(), *published.borrow());
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         let since = now.wall.duration_since(std::time::UNIX_EPOCH);
         let input = StepInput {
@@ -201,6 +190,22 @@ impl Keeper {
             self.said = what;
         }
     }
+}
+
+/// How far everybody is who has to follow.
+fn reports(members: BTreeMap<String, Trusts>, new_issuer: &str, published: u64) -> Vec<NodeReport> {
+    let members = members.into_iter().map(|(node, trusts)| NodeReport {
+        node,
+        bundle_version: trusts.bundle_version,
+        old_leaves: usize::from(trusts.issuer != new_issuer),
+    });
+    // New pods verify the control plane by what is published, before they have anything else.
+    let published = NodeReport {
+        node: format!("ConfigMap {ROOTS_NAME} in the namespaces of Gateways"),
+        bundle_version: published,
+        old_leaves: 0,
+    };
+    members.chain([published]).collect()
 }
 
 fn name(rotation: &Rotation) -> &'static str {

@@ -46,12 +46,23 @@ pub(crate) struct Told {
 type Said = (Option<u64>, Option<Trusts>);
 
 impl Ledger {
-    /// A configuration holds these generations, and no other objects that matter.
+    /// A configuration holds these Gateways, and no others.
     pub(super) fn publish(&mut self, configuration: u64, objects: &BTreeMap<ObjectRef, i64>) {
-        self.marks.retain(|object, _| objects.contains_key(object));
+        self.marks
+            .retain(|object, _| object.kind != Kind::Gateway || objects.contains_key(object));
         for (object, generation) in objects {
             self.mark(object, configuration, *generation);
         }
+    }
+
+    /// The configuration holds this generation of an object.
+    pub(super) fn hold(&mut self, object: &ObjectRef, configuration: u64, generation: i64) {
+        self.mark(object, configuration, generation);
+    }
+
+    /// An object is in no configuration any more.
+    pub(super) fn forget(&mut self, object: &ObjectRef) {
+        self.marks.remove(object);
     }
 
     /// The Gateways that are there; proxies of others do not count any more.

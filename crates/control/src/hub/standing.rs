@@ -11,7 +11,7 @@ use weft_ir::Name;
 use weft_wire::proto::{config::Trusts, replicas::ReportRequest};
 
 use super::{ledger::Ledger, object_of};
-use crate::world::Gateways;
+use crate::{applied::Spread, world::Gateways};
 
 /// So long the word of a Gateway's proxies holds after the last of them lost its stream: they serve
 /// on what they have, and are about to call again.
@@ -138,6 +138,30 @@ impl Standing {
             })
         });
         own.chain(others)
+    }
+
+    /// How many proxies of a Gateway have a generation of an object; `None` while not all of them are
+    /// known, and when there are none.
+    pub(super) fn spread(
+        &self,
+        (object, gateway): (&ObjectRef, &Name),
+        generation: i64,
+        now: Duration,
+    ) -> Option<Spread> {
+        if self.settled_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        let mut spread = Spread {
+            applied: 0,
+            laggards: Vec::new(),
+        };
+        for (instance, taken) in self.taken(gateway, object, now) {
+            match taken {
+                Some(taken) if taken >= generation => spread.applied += 1,
+                _ => spread.laggards.push(instance.to_owned()),
+            }
+        }
+        (spread.applied > 0 || !spread.laggards.is_empty()).then_some(spread)
     }
 
     /// Whether a proxy has a stream, at a replica that we hear of.

@@ -141,7 +141,7 @@ impl Link {
         let ended = |status| LinkError::Status(Box::new(status));
         let address = address(leader).ok_or(LinkError::Nowhere)?;
         let connection = dial(address, &self.identity).await?;
-        let mut changes = self.hub.reports();
+        let mut changes = self.hub.news();
         let mut told = Told::default();
         let mut first = self.hub.report(&mut told).unwrap_or_default();
         first.replica.clone_from(&self.replica);
