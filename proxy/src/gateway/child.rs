@@ -21,11 +21,13 @@ use crate::channel::{self, FromWorker, Intake, Order, Outlet, Report, ToWorker};
 
 /// A worker that gives no sign of life for this long is ended.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Delays between the end of one worker and the start of the next.
+/// Delays between the end of a worker that has not lived and the start of the next.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// A worker that lived this long did not end because of how it started.
-const LONG_LIFE: Duration = Duration::from_secs(60);
+/// A worker that lived this long did not end because of how it started, and the next is started at
+/// once: whoever can kill a worker now and then must not be able to keep clients waiting, or the
+/// readiness probe failing.
+const A_LIFE: Duration = Duration::from_secs(1);
 /// Time to leave after the channel was closed, or the last word was said.
 const LEAVE: Duration = Duration::from_secs(1);
 /// Orders that may wait for a worker. One that does not read so many is ended.
@@ -102,10 +104,11 @@ pub(super) async fn supervise(
         {
             return;
         }
-        if lived >= LONG_LIFE {
+        if lived >= A_LIFE {
             backoff.reset();
+        } else {
+            tokio::time::sleep(backoff.delay()).await;
         }
-        tokio::time::sleep(backoff.delay()).await;
     }
 }
 

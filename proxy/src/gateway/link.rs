@@ -22,9 +22,9 @@ use super::{
 use crate::{chance::Chance, stubs::config::config_client::ConfigClient};
 
 /// Delays between two attempts. The limit is short, because an edit waits for it after the control
-/// plane was away.
+/// plane was away: the way back of an edit is two seconds, and this is half of it at most.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(2);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// Messages on their way to the control plane: a Hello, and one answer per message that came.
 const OUTBOX: usize = 8;
 

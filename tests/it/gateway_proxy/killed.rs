@@ -44,6 +44,29 @@ async fn a_killed_worker_refuses_nobody() {
         .await;
 }
 
+/// Who has lived is replaced at once, however often that happens; who dies young waits longer and
+/// longer, because it may never live.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_lived_are_replaced_at_once_again_and_again() {
+    let backend = Backend::named("one").await;
+    let control_plane = ControlPlane::start().await;
+    let proxy = Proxy::start(&control_plane);
+    let port = free_port();
+    control_plane.publish_and_wait(&world(port, &backend)).await;
+    for _ in 0..KILLS {
+        // Longer than a worker that dies young lives.
+        let lived = tokio::time::Instant::now() + Duration::from_millis(1_100);
+        while tokio::time::Instant::now() < lived {
+            assert_eq!(ask(on(port)).await, said("one"));
+        }
+        let killed = tokio::time::Instant::now();
+        proxy.kill_worker().await;
+        assert_eq!(ask(on(port)).await, said("one"), "it waits and is served");
+        let took = killed.elapsed();
+        assert!(took <= SERVING_AGAIN, "serving again after {took:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_worker_is_replaced_within_a_second() {
     let backend = Backend::named("one").await;
