@@ -203,7 +203,7 @@ impl Reconciler {
             hub.publish((generation, configuration), self.world.gateways(), began);
             let took = self.now().saturating_sub(began);
             self.parts.metrics.applied(generation, took);
-            tracing::info!(generation, ?took, "configuration");
+            tracing::debug!(generation, ?took, "configuration");
         }
         self.deploy();
         for object in gone.iter().filter(|object| has_status(object.kind)) {

@@ -72,6 +72,16 @@ const CURL: Tool = Tool {
     probe: &["curl", "--version"],
     package: Package::Debian("curl"),
 };
+const GO: Tool = Tool {
+    probe: &["go", "version"],
+    package: Package::Debian("golang-go"),
+};
+const LINUX_ROOT: Tool = Tool {
+    probe: &["sh", "-c", "test $(uname -s) = Linux && test $(id -u) = 0"],
+    package: Package::Machine(
+        "a cluster is made with namespaces, mounts and bridges; run as root on Linux",
+    ),
+};
 const GRPCURL: Tool = Tool {
     probe: &["grpcurl", "-version"],
     package: Package::Go("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"),
@@ -87,6 +97,16 @@ const HELM: Tool = Tool {
 const RUSTFMT: Tool = Tool {
     probe: &["cargo", "fmt", "--version"],
     package: Package::Rustup("rustfmt"),
+};
+
+/// What the stages of a cluster share. They have their own cluster, whatever `KUBECONFIG` says: what
+/// they do to it is not for somebody else's.
+const CLUSTER: Stage = Stage {
+    speed: Speed::Slow,
+    env: &[("KUBECONFIG", "/var/lib/weft-bed/kubeconfig/admin")],
+    after: &["install"],
+    tools: &[LINUX_ROOT, GO],
+    ..COMMAND
 };
 
 /// Every stage, in the order of a full run.
@@ -194,5 +214,76 @@ pub(crate) const STAGES: &[Stage] = &[
         env: &[("RUSTDOCFLAGS", "-D warnings")],
         cure: "fix the links and code blocks rustdoc names above",
         ..COMMAND
+    },
+    Stage {
+        name: "cluster-code",
+        purpose: "the programs that make and judge a cluster pass their own tests",
+        args: "x cluster test",
+        after: &["fetch"],
+        tools: &[GO],
+        cure: "run the `go` command named above in its directory",
+        ..CLUSTER
+    },
+    Stage {
+        name: "images",
+        purpose: "what is deployed is built and packed",
+        args: "x image --profile release",
+        after: &["build"],
+        tools: &[GO],
+        cure: "fix the first error above",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-up",
+        purpose: "this machine becomes a Kubernetes with two nodes, which replaces one made before",
+        args: "x cluster up",
+        after: &["cluster-code"],
+        cure: "tests/cluster/README.md says what a machine must have",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-prove",
+        purpose: "the cluster does what the stages after this one rely on",
+        args: "x cluster prove",
+        after: &["cluster-up"],
+        cure: "the claim that does not hold is named above; logs are in /var/lib/weft-bed/log",
+        ..CLUSTER
+    },
+    Stage {
+        name: "install",
+        purpose: "Weft is installed on the cluster and its control plane becomes ready",
+        args: "x cluster install",
+        after: &["cluster-up", "images"],
+        cure: "`cargo x cluster kubectl -- -n weft-system describe pods` says what it waits for",
+        ..CLUSTER
+    },
+    Stage {
+        name: "conformance",
+        purpose: "the official suite of the Gateway API passes, with every feature Weft claims",
+        args: "x conformance --retry",
+        cure: "run the test alone: `cargo x conformance --run TEST`",
+        ..CLUSTER
+    },
+    Stage {
+        name: "experimental",
+        purpose: "so does the suite with the kinds and fields of the experimental channel",
+        args: "x conformance --channel experimental --retry",
+        cure: "run the test alone: `cargo x conformance --channel experimental --run TEST`",
+        ..CLUSTER
+    },
+    Stage {
+        name: "scenarios",
+        purpose: "hostile objects harm nobody on the cluster, and uninstalling leaves nothing",
+        args: "x cluster measure poison uninstall",
+        cure: "run it alone: `cargo x cluster measure SCENARIO`, as tests/cluster/README.md says",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-down",
+        purpose: "nothing of the cluster stays on this machine",
+        args: "x cluster down",
+        after: &["fetch"],
+        cure: "what stayed is named above",
+        ..CLUSTER
     },
 ];

@@ -94,6 +94,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(test) = &args.test {
         catalogue.expect(test)?;
     }
+    cluster.wait_for_the_last_run()?;
     cluster.prepare(args.channel)?;
     if args.gateway_class == OWN_CLASS {
         cluster.wait_for_class(OWN_CLASS, args.channel)?;

@@ -17,6 +17,15 @@ const KIND: &str = "gatewayclasses.gateway.networking.k8s.io";
 const CHANNEL_OF_KIND: &str =
     r"jsonpath={.metadata.annotations.gateway\.networking\.k8s\.io/channel}";
 
+/// What the suite makes and removes.
+const NAMESPACES: &[&str] = &[
+    "gateway-conformance-app-backend",
+    "gateway-conformance-infra",
+    "gateway-conformance-mesh",
+    "gateway-conformance-mesh-consumer",
+    "gateway-conformance-web-backend",
+];
+
 /// Version of those that are vendored.
 const BUNDLE: &str = "v1.6.1";
 
@@ -97,6 +106,20 @@ impl Cluster {
             "the GatewayClass does not say that it knows these CRDs; `cargo x cluster install` \
              installs Weft on the bed",
         )?;
+        Ok(())
+    }
+
+    /// Waits until nothing is left of an earlier run; the suite would find its namespaces still going.
+    pub(super) fn wait_for_the_last_run(&self) -> Result<()> {
+        let namespaces: Vec<String> = NAMESPACES
+            .iter()
+            .map(|name| format!("namespace/{name}"))
+            .collect();
+        let mut wait = self.kubectl()?;
+        // Pods of Gateways may drain for minutes.
+        wait.args(["wait", "--for=delete", "--timeout=360s"])
+            .args(namespaces);
+        succeed(&mut wait).context("namespaces of an earlier run are still there; delete them")?;
         Ok(())
     }
 
