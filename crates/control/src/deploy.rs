@@ -6,6 +6,7 @@
 //! absent is a field somebody else may own.
 
 mod deployment;
+mod limits;
 mod metadata;
 mod name;
 mod parameters;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use weft_api::{Gateway, ObjectKey};
 use weft_spiffe::TrustDomain;
 
+pub use limits::limit;
 pub use metadata::{CLASS_LABEL, GATEWAY_LABEL, MANAGED_BY, MANAGED_LABEL, is_ours};
 pub use name::{deployed_name, label_value};
 pub use parameters::{LogLevel, ParameterError, Parameters, Resources};

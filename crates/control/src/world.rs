@@ -21,25 +21,16 @@ use weft_ir::Name;
 use weft_source::Event;
 use weft_store::Store;
 use weft_translate::{
-    EndpointTable, GatewayFacts, Output, Scope, Status, Translator, UnusableAuthorities,
-    UnusableParameters, features::Channel, referents,
+    EndpointTable, GatewayFacts, Output, Scope, Status, Translator, UnusableParameters,
+    features::Channel, referents,
 };
 use weft_wire::Configuration;
 
 use self::certificates::Certificates;
 use crate::{
-    deploy::{ADMIN_PORT, Parameters, deployed_name},
+    deploy::{Parameters, deployed_name, limit},
     deployer::Failures,
 };
-
-/// Why `wellKnownCACertificates: System` is refused: the proxies' image holds nothing but its program,
-/// so that there is nobody to trust, and each such backend would answer 5xx.
-const NO_PLATFORM: &str = "the proxies of a cluster have no certificate authorities of a platform; name \
-                           those to trust in caCertificateRefs";
-
-/// Why no listener can have [`ADMIN_PORT`].
-const ADMIN_PORT_TAKEN: &str =
-    "the pods of every Gateway have it for probes and metrics; use another one";
 
 /// What is installed, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +95,12 @@ impl World {
     /// An empty one. `deploys` says whether what [`World::deployments`] returns is heeded; parameters
     /// of Gateways are refused otherwise.
     pub(crate) fn new(deploys: bool) -> Self {
+        let mut scope = Scope {
+            bundle_version: None,
+            unusable_parameters: deploys.then(UnusableParameters::default),
+            ..Scope::cluster(Channel::Standard, "")
+        };
+        limit(&mut scope);
         Self {
             store: Store::default(),
             translator: Translator::default(),
@@ -111,16 +108,7 @@ impl World {
             certificates: Certificates::default(),
             undeployed: Failures::default(),
             parameters: BTreeMap::new(),
-            scope: Scope {
-                bundle_version: None,
-                reserved_ports: BTreeMap::from([(ADMIN_PORT, ADMIN_PORT_TAKEN.to_owned())]),
-                unusable_parameters: deploys.then(UnusableParameters::default),
-                unusable_authorities: UnusableAuthorities {
-                    platform: Some(NO_PLATFORM.to_owned()),
-                    ..UnusableAuthorities::default()
-                },
-                ..Scope::cluster(Channel::Standard, "")
-            },
+            scope,
             output: Output::default(),
             configuration: Configuration::default(),
             gateways: Arc::default(),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use weft_api::{Condition, ConditionStatus, ConditionType, Gateway, Object, gateway::AddressType};
-use weft_control::deploy::ADMIN_PORT;
+use weft_control::deploy::limit;
 use weft_ir::Name;
 use weft_source::{
     Finding,
@@ -17,14 +17,6 @@ use crate::{
     cluster::{self, ClusterOptions},
     exit::Failure,
 };
-
-/// Why `wellKnownCACertificates: System` is refused in a cluster: the image of proxies holds nothing
-/// but its program. It is what the control plane says.
-const NO_PLATFORM: &str = "the proxies of a cluster have no certificate authorities of a platform; \
-                           name those to trust in caCertificateRefs";
-/// Why no listener can have the port of probes; also what the control plane says.
-const ADMIN_PORT_TAKEN: &str =
-    "the pods of every Gateway have it for probes and metrics; use another one";
 
 /// A cluster as it was when it was read.
 pub(crate) struct Live {
@@ -97,7 +89,7 @@ impl Live {
         let mut scope = super::with_tls(scope, store);
         let unusable = parameters::unusable(store, &scope.gateway_controller);
         scope.unusable_parameters = Some(unusable);
-        scope.unusable_authorities.platform = Some(NO_PLATFORM.to_owned());
+        limit(&mut scope);
         Ok((translate(store, &scope), read.findings))
     }
 
@@ -110,7 +102,6 @@ impl Live {
         Scope {
             gateways,
             bundle_version: self.installed.bundle_version.clone(),
-            reserved_ports: BTreeMap::from([(ADMIN_PORT, ADMIN_PORT_TAKEN.to_owned())]),
             ..Scope::cluster(channel, "")
         }
     }

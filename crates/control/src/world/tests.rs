@@ -6,6 +6,7 @@ use weft_certs::{Authority, Clock, TrustBundle};
 use weft_spiffe::TrustDomain;
 
 use super::*;
+use crate::deploy::ADMIN_PORT;
 
 mod leftovers;
 
