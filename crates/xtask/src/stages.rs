@@ -234,10 +234,18 @@ pub(crate) const STAGES: &[Stage] = &[
         ..CLUSTER
     },
     Stage {
-        name: "cluster-up",
-        purpose: "this machine becomes a Kubernetes with two nodes, which replaces one made before",
-        args: "x cluster up",
+        name: "cluster-clear",
+        purpose: "nothing is left of a cluster that was made on this machine before",
+        args: "x cluster down",
         after: &["cluster-code"],
+        cure: "what stayed is named above",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-up",
+        purpose: "this machine becomes a Kubernetes with two nodes",
+        args: "x cluster up",
+        after: &["cluster-clear"],
         cure: "tests/cluster/README.md says what a machine must have",
         ..CLUSTER
     },
