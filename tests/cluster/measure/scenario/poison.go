@@ -25,7 +25,7 @@ const (
 	// poisonTime is how long good routes live with the bad ones.
 	poisonTime = 20 * time.Second
 	// poisonEdit is how long an edit of a good route may take meanwhile.
-	poisonEdit = time.Second
+	poisonEdit = 2 * time.Second
 )
 
 // What poison refers to, and a Gateway that lets other namespaces in.
