@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::progress::Progress;
 use crate::summary::Counts;
@@ -58,6 +58,19 @@ pub(crate) fn cargo(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<O
         .env("PATH", tool::path())
         .envs(env.iter().copied());
     run(name, &mut command)
+}
+
+/// Runs a command to its end and gives what it printed.
+pub(crate) fn succeed(command: &mut Command) -> Result<String> {
+    let program = command.get_program().display().to_string();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    bail!("{program} failed: {}", told.trim())
 }
 
 /// Runs `command` at the workspace root; its whole output goes to `target/xtask/NAME.log`.

@@ -7,6 +7,7 @@ mod conformance;
 mod docs;
 mod golden;
 mod image;
+mod kinds;
 mod test;
 
 use std::process::ExitCode;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 
 use self::catalogue::Catalogue;
@@ -14,6 +13,7 @@ use self::log::{Log, Verdict};
 use self::ratchet::Ratchet;
 use self::summary::Run;
 use super::cluster::builds;
+use super::kinds::Channel;
 use crate::clock;
 use crate::command::{self, workspace_root};
 
@@ -67,22 +67,6 @@ pub(crate) struct Args {
     /// Further flags of the suite, such as `-supported-features=...` for a class without status
     #[arg(last = true, value_name = "FLAG")]
     flags: Vec<String>,
-}
-
-/// Channel of the Gateway API: which kinds and fields there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Channel {
-    Standard,
-    Experimental,
-}
-
-impl Channel {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Experimental => "experimental",
-        }
-    }
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -222,17 +206,4 @@ impl Args {
 fn read(path: &Path) -> Result<Log> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Log::parse(&String::from_utf8_lossy(&text)))
-}
-
-/// Runs a command to its end.
-fn succeed(command: &mut Command) -> Result<String> {
-    let program = command.get_program().display().to_string();
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {program}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let told = String::from_utf8_lossy(&output.stderr);
-    bail!("{program} failed: {}", told.trim())
 }

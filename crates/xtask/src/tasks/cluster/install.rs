@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{command, load};
 use crate::command::workspace_root;
+use crate::tasks::kinds::{self, Channel};
 
 /// How long the control plane may take to become ready.
 const PATIENCE: &str = "--timeout=120s";
@@ -21,6 +22,11 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
         bail!("there is no {}; run `cargo x image`", absent.display());
     }
     load(&archives)?;
+    kinds::ensure(Channel::Standard, || {
+        let mut kubectl = command()?;
+        kubectl.arg("kubectl");
+        Ok(kubectl)
+    })?;
     let manifests = manifests(images)?;
     let mut apply = command()?
         .args([

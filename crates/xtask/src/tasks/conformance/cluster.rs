@@ -2,20 +2,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Channel, succeed};
-use crate::command::workspace_root;
+use crate::command::succeed;
 use crate::tasks::cluster as bed;
 use crate::tasks::cluster::builds;
-
-/// A kind that both channels have, and the annotation that says from which one it came.
-const KIND: &str = "gatewayclasses.gateway.networking.k8s.io";
-const CHANNEL_OF_KIND: &str =
-    r"jsonpath={.metadata.annotations.gateway\.networking\.k8s\.io/channel}";
+use crate::tasks::kinds::{self, Channel};
 
 /// What the suite makes and removes.
 const NAMESPACES: &[&str] = &[
@@ -85,10 +79,10 @@ impl Cluster {
             Self::Bed => {
                 let images = builds::ensure(&["echo-basic", "echo-advanced"])?;
                 bed::load(&Vec::from_iter(images.images().cloned()))?;
-                self.remove_kinds_beyond(channel)?;
-                self.apply_kinds(channel)
+                kinds::remove_beyond(channel, || self.kubectl())?;
+                kinds::apply(channel, || self.kubectl())
             }
-            Self::Users(_) => self.require_kinds(channel),
+            Self::Users(_) => kinds::require(channel, || self.kubectl()),
         }
     }
 
@@ -123,67 +117,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Installs the kinds in a user's cluster when there are none; others are not replaced.
-    fn require_kinds(&self, channel: Channel) -> Result<()> {
-        let mut get = self.kubectl()?;
-        get.args([
-            "get",
-            "crd",
-            KIND,
-            "--ignore-not-found",
-            "-o",
-            CHANNEL_OF_KIND,
-        ]);
-        let present = succeed(&mut get)?;
-        if present.is_empty() {
-            return self.apply_kinds(channel);
-        }
-        if present.trim() == channel.name() {
-            return Ok(());
-        }
-        bail!(
-            "the cluster has the Gateway API of the {} channel; run with --channel {0}, or replace \
-             its CRDs yourself",
-            present.trim()
-        )
-    }
-
-    fn apply_kinds(&self, channel: Channel) -> Result<()> {
-        let directory = kinds(channel);
-        let mut apply = self.kubectl()?;
-        apply.args(["apply", "--server-side", "--force-conflicts", "-f"]);
-        succeed(apply.arg(&directory))?;
-        let mut wait = self.kubectl()?;
-        wait.args(["wait", "--for=condition=Established", "--timeout=60s", "-f"]);
-        succeed(wait.arg(&directory))?;
-        Ok(())
-    }
-
-    /// Kinds that only the other channel has would make the suite refuse a mixture.
-    fn remove_kinds_beyond(&self, channel: Channel) -> Result<()> {
-        let other = match channel {
-            Channel::Standard => Channel::Experimental,
-            Channel::Experimental => Channel::Standard,
-        };
-        let mut delete = self.kubectl()?;
-        delete.args(["delete", "--ignore-not-found"]);
-        let mut any = false;
-        for entry in std::fs::read_dir(kinds(other))? {
-            let path = entry?.path();
-            let is_shared = path
-                .file_name()
-                .is_some_and(|name| kinds(channel).join(name).exists());
-            if !is_shared {
-                delete.arg("-f").arg(path);
-                any = true;
-            }
-        }
-        if any {
-            succeed(&mut delete)?;
-        }
-        Ok(())
-    }
-
     fn kubectl(&self) -> Result<Command> {
         let mut command = match self {
             Self::Bed => {
@@ -196,11 +129,4 @@ impl Cluster {
         command.envs(self.env());
         Ok(command)
     }
-}
-
-/// The CRDs of a channel, as upstream published them.
-fn kinds(channel: Channel) -> PathBuf {
-    workspace_root()
-        .join(Path::new("crates/api/crds"))
-        .join(channel.name())
 }
