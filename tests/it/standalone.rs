@@ -12,6 +12,7 @@ mod filters;
 mod grpc;
 mod hops;
 mod http2;
+mod idempotent;
 mod ipv6;
 mod last_answer;
 mod mesh;

@@ -40,6 +40,7 @@ const SAMPLES: &[&str] = &[
     "match-query",
     "mesh-both-parents",
     "mesh-consumer",
+    "route-idempotent",
     "rule-retry",
 ];
 

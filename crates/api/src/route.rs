@@ -12,6 +12,10 @@ use crate::object::{Object, kind_struct};
 use crate::reference::{BackendRef, ParentReference};
 use crate::schema::{open_enum, schema};
 
+/// Annotation of HTTPRoute and GRPCRoute: `"true"` states that every request of the route may be made
+/// twice, whatever its method.
+pub const IDEMPOTENT: &str = "weft.dev/idempotent";
+
 kind_struct! {
     /// Routes HTTP requests by host, path, headers, query and method.
     pub struct HttpRoute { spec: RouteSpec<HttpRule>, status: RouteStatus }

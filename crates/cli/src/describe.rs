@@ -113,7 +113,10 @@ pub(crate) fn share(backend: &Backend, all: &[Backend]) -> String {
     }
 }
 
-/// Timeouts and retries, where a rule has them.
+/// What a rule of a route with the annotation `weft.dev/idempotent` says.
+const IDEMPOTENT: &str = "a request that an endpoint read before it died goes to another one";
+
+/// Timeouts, retries and what may be repeated, where a rule says so.
 pub(crate) fn limits(rule: &Rule) -> Vec<String> {
     let mut limits = Vec::new();
     limits.extend(rule.timeouts.request.map(|it| format!("request {it:?}")));
@@ -131,5 +134,6 @@ pub(crate) fn limits(rule: &Rule) -> Vec<String> {
         };
         format!("{} retries on {on}", retry.attempts)
     }));
+    limits.extend(rule.idempotent.then(|| IDEMPOTENT.to_owned()));
     limits
 }

@@ -76,6 +76,7 @@ fn rule(id: &Arc<RouteId>, index: usize, text: &str) -> Rule {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        idempotent: false,
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Rule {
     /// Retry stanza, if the rule has one.
     #[serde(default)]
     pub retry: Option<Retry>,
+    /// Whether every request of the rule may be made twice, whatever its method: its owner says so.
+    #[serde(default, skip_serializing_if = "crate::matching::is_false")]
+    pub idempotent: bool,
 }
 
 /// The matches of a rule; the request has to satisfy one of them.
@@ -65,6 +68,7 @@ impl Rule {
             backends: Vec::new(),
             timeouts: Timeouts::default(),
             retry: None,
+            idempotent: false,
         }
     }
 

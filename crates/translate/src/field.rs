@@ -16,10 +16,21 @@ pub(crate) struct Field<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Key(&'static str),
+    /// The entry of a map whose keys are not field names.
+    Entry(&'static str),
     Index(usize),
 }
 
-/// `spec`, where every path of a route begins.
+/// `metadata.annotations`.
+pub(crate) static ANNOTATIONS: Field<'static> = Field {
+    parent: Some(&Field {
+        parent: None,
+        step: Step::Key("metadata"),
+    }),
+    step: Step::Key("annotations"),
+};
+
+/// `spec`, where every other path of a route begins.
 pub(crate) static SPEC: Field<'static> = Field {
     parent: None,
     step: Step::Key("spec"),
@@ -31,6 +42,14 @@ impl Field<'_> {
         Field {
             parent: Some(self),
             step: Step::Key(key),
+        }
+    }
+
+    /// The entry `key` of the map at this path.
+    pub(crate) fn entry(&self, key: &'static str) -> Field<'_> {
+        Field {
+            parent: Some(self),
+            step: Step::Entry(key),
         }
     }
 
@@ -51,6 +70,7 @@ impl fmt::Display for Field<'_> {
         match (self.step, self.parent) {
             (Step::Key(key), None) => f.write_str(key),
             (Step::Key(key), Some(_)) => write!(f, ".{key}"),
+            (Step::Entry(key), _) => write!(f, "[{key}]"),
             (Step::Index(index), _) => write!(f, "[{index}]"),
         }
     }

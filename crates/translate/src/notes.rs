@@ -158,6 +158,7 @@ codes! {
     PORT_UNAVAILABLE = "WA224", Error, "listener port that cannot be opened", "free the port or use another";
     NO_LISTENER = "WA225", Error, "Gateway without listener", "add a listener";
     UNROUTED = "WA226", Warning, "mesh traffic that passes unrouted", "correct the route, or remove it if its clients are to reach the Service itself";
+    ANNOTATION = "WA227", Error, "annotation with a value that means nothing", "write \"true\" or \"false\", in quotes; it counts as absent until then";
     // WA3xx: precedence.
     SHADOWED = "WA301", Warning, "rule that never wins", "remove the rule or make its match more specific";
     TIE_BY_AGE = "WA302", Info, "equal matches, decided by age or name", "make the matches differ if the order matters";

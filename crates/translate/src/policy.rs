@@ -1,10 +1,12 @@
-//! Policies: the time limits and retries of an HTTPRoute's rules, and the policies on Services.
+//! Policies: the time limits and retries of an HTTPRoute's rules, what a route says of its requests,
+//! and the policies on Services.
 
 pub(crate) mod backend_tls;
+mod idempotent;
 mod retry;
 mod timeouts;
 
-pub(crate) use self::{retry::retry, timeouts::timeouts};
+pub(crate) use self::{idempotent::idempotent, retry::retry, timeouts::timeouts};
 
 use std::time::Duration;
 

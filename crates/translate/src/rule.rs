@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use weft_api::{
+    Route,
     filter::{Filter, FilterType},
     reference::BackendRef,
     route::{DefaultScope, RouteSpec},
@@ -12,7 +13,7 @@ use weft_ir::{Filters, Matches, Retry, Rule, Timeouts};
 use crate::{
     backend,
     field::{Field, SPEC},
-    filter, matching, notes,
+    filter, matching, notes, policy,
     route::CompiledRoute,
     verdict::{Judge, Refusal},
 };
@@ -44,14 +45,15 @@ pub(crate) struct Draft<'r> {
 
 /// Compiles the rules of a route; `draft` does the part that is the kind's own. `rules` are those of
 /// the spec with the kind's default applied.
-pub(crate) fn compile<'r, R>(
+pub(crate) fn compile<'r, R: Route>(
     mut judge: Judge<'_, '_>,
-    spec: &RouteSpec<R>,
-    rules: &'r [R],
-    draft: fn(&mut Judge<'_, '_>, &'r R, &Field<'_>) -> Draft<'r>,
+    route: &R,
+    rules: &'r [R::Rule],
+    draft: fn(&mut Judge<'_, '_>, &'r R::Rule, &Field<'_>) -> Draft<'r>,
 ) -> CompiledRoute {
     let rules_at = SPEC.key("rules");
-    check_default_gateways(&mut judge, spec);
+    check_default_gateways(&mut judge, route.spec());
+    let idempotent = policy::idempotent(&mut judge, route);
     let mut names = BTreeSet::new();
     let mut compiled = Vec::with_capacity(rules.len());
     for (index, rule) in rules.iter().enumerate() {
@@ -69,7 +71,8 @@ pub(crate) fn compile<'r, R>(
             let message = format!("an earlier rule is named {name:?} too");
             judge.hint(&notes::REPEATED_NAME, &at.key("name"), message);
         }
-        compiled.extend(finish(&mut judge, number, draft, &at));
+        let rule = finish(&mut judge, number, draft, &at);
+        compiled.extend(rule.map(|rule| Arc::new(Rule { idempotent, ..rule })));
     }
     judge.end_route(rules.len(), compiled)
 }
@@ -91,12 +94,7 @@ fn check_default_gateways<R>(judge: &mut Judge<'_, '_>, spec: &RouteSpec<R>) {
 }
 
 /// The rule for the tables. `None` if it has no match left, so that no request could be its.
-fn finish(
-    judge: &mut Judge<'_, '_>,
-    index: u16,
-    draft: Draft<'_>,
-    at: &Field<'_>,
-) -> Option<Arc<Rule>> {
+fn finish(judge: &mut Judge<'_, '_>, index: u16, draft: Draft<'_>, at: &Field<'_>) -> Option<Rule> {
     let (prefix, is_empty) = match &draft.matches {
         Matches::Http(matches) => (
             matching::sole_prefix(draft.matches_written, matches),
@@ -124,6 +122,7 @@ fn finish(
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        idempotent: false,
     };
     let rule = match failure {
         Some(reason) => Rule {
@@ -138,7 +137,7 @@ fn finish(
             ..rule
         },
     };
-    (!is_empty).then(|| Arc::new(rule))
+    (!is_empty).then_some(rule)
 }
 
 /// What is wrong with a rule as a whole.

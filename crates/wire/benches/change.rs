@@ -49,6 +49,7 @@ fn entry(at: usize, weight: u32) -> RouteEntry {
             }],
             timeouts: Timeouts::default(),
             retry: None,
+            idempotent: false,
         })
     };
     RouteEntry {

@@ -60,6 +60,9 @@ fn rule_page(rule: &Rule) -> String {
     }
     filters(&mut text, "  ", &rule.filters);
     limits(&mut text, &rule.timeouts, rule.retry.as_ref());
+    if rule.idempotent {
+        text.push_str("  every request may be made twice\n");
+    }
     for backend in &rule.backends {
         backend_page(&mut text, backend);
     }

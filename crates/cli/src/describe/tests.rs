@@ -1,8 +1,13 @@
 //! Tests of `describe`.
 
-use weft_ir::{Backend, BackendFault, Filters, Name, ServicePort, Target, UpstreamProtocol};
+use std::{sync::Arc, time::Duration};
 
-use super::{share, split};
+use weft_ir::{
+    Backend, BackendFault, Filters, HttpMatch, Matches, Name, Retry, RouteId, RouteKind, Rule,
+    ServicePort, Target, Timeouts, UpstreamProtocol,
+};
+
+use super::{limits, share, split};
 
 fn backend(weight: u32, name: &str) -> Backend {
     let port = ServicePort {
@@ -55,5 +60,45 @@ fn a_split_names_backends_and_what_is_wrong_with_them() {
     assert_eq!(
         text,
         "shop/web:80 75 % · Service shop/gone:80 (BackendNotFound) 25 %"
+    );
+}
+
+#[test]
+fn limits_say_how_long_and_how_often() {
+    let plain = || Rule {
+        route: Arc::new(RouteId {
+            kind: RouteKind::Http,
+            name: Name::new("shop", "web"),
+        }),
+        index: 0,
+        name: None,
+        matches: Matches::Http(vec![HttpMatch::default()]),
+        filters: Filters::default(),
+        backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        retry: None,
+        idempotent: false,
+    };
+    assert_eq!(limits(&plain()), [""; 0], "nothing by default");
+    let rule = Rule {
+        timeouts: Timeouts {
+            request: Some(Duration::from_secs(2)),
+            backend_request: None,
+        },
+        retry: Some(Retry {
+            codes: vec![502, 503],
+            attempts: 2,
+            backoff: Duration::ZERO,
+        }),
+        idempotent: true,
+        ..plain()
+    };
+    assert_eq!(
+        limits(&rule),
+        [
+            "request 2s",
+            "2 retries on 502,503",
+            "a request that an endpoint read before it died goes to another one"
+        ]
     );
 }

@@ -23,7 +23,7 @@ pub(crate) struct Decision {
     pub(crate) matches: Vec<Judged>,
     /// Filters of the winning rule, in list order.
     pub(crate) filters: Vec<String>,
-    /// Timeouts and retries of the winning rule.
+    /// Timeouts, retries and what may be repeated, of the winning rule.
     pub(crate) limits: Vec<String>,
     /// Where the request may be sent.
     pub(crate) backends: Vec<Candidate>,

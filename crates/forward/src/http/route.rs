@@ -120,6 +120,14 @@ impl Route {
         }
     }
 
+    /// Whether the owner of the route says that its requests may be made twice.
+    pub(super) fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Rule { rule, .. } => rule.rule.idempotent,
+            Self::PassThrough(_) | Self::Refused(_) => false,
+        }
+    }
+
     pub(super) fn retry(&self) -> Option<&Retry> {
         match self {
             Self::Rule { rule, .. } => rule.rule.retry.as_ref(),

@@ -41,6 +41,7 @@ fn ruled(route: &Arc<RouteId>, created: Option<i64>) -> Option<Member> {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        idempotent: false,
     };
     Some(Member {
         created,

@@ -1,4 +1,4 @@
-//! GRPCRoute. It has neither time limits nor retries of its own.
+//! GRPCRoute. Its rules have neither time limits nor retries (GEP-1731 gives them to HTTPRoute alone).
 
 use weft_api::{GrpcRoute, route::GrpcRule};
 use weft_ir::{Matches, RouteKind as IrKind, Timeouts};
@@ -18,7 +18,7 @@ impl RouteKind for GrpcRoute {
     fn compile(&self, context: &mut CompileContext<'_>) -> CompiledRoute {
         rule::compile(
             Judge::new(context, Self::ROUTE_KIND),
-            &self.spec,
+            self,
             &self.spec.rules,
             draft,
         )

@@ -27,12 +27,7 @@ impl RouteKind for HttpRoute {
         } else {
             written
         };
-        rule::compile(
-            Judge::new(context, Self::ROUTE_KIND),
-            &self.spec,
-            rules,
-            draft,
-        )
+        rule::compile(Judge::new(context, Self::ROUTE_KIND), self, rules, draft)
     }
 }
 

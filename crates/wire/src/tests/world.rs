@@ -319,6 +319,7 @@ fn rule(route: &Arc<RouteId>, index: u16, sample: u8) -> Rule {
             attempts: 2,
             backoff: Duration::from_millis(25),
         }),
+        idempotent: sample.is_multiple_of(5),
     }
 }
 

@@ -12,6 +12,7 @@ pub(in crate::http) struct Template {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    idempotent: bool,
     /// `None` for a request without a body.
     body: Option<Replay>,
 }
@@ -32,9 +33,10 @@ impl Template {
         self.body.as_ref().is_none_or(Replay::can_repeat)
     }
 
-    /// Whether making the request twice means what making it once means.
+    /// Whether making the request twice means what making it once means: by its method, or because
+    /// the owner of the route says so.
     pub(super) fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent()
+        self.idempotent
     }
 
     /// Whether it can be made again only as long as nobody has seen it, or perhaps not even then.
@@ -65,6 +67,7 @@ impl Job {
             }
         };
         self.template = Some(Template {
+            idempotent: parts.method.is_idempotent() || self.route().is_idempotent(),
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),

@@ -68,6 +68,7 @@ fn numbered(index: u16) -> Arc<Rule> {
         }],
         timeouts: Timeouts::default(),
         retry: None,
+        idempotent: false,
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weft_ir::{Retry, Timeouts};
 
-use super::{HttpRoute, ParentMode, check, check_grpc, compile, read};
+use super::{HttpRoute, ParentMode, check, check_grpc, compile, findings, read};
 
 const DROPPED: [&str; 2] = ["PartiallyInvalid", "/ | Fail 500: invalid_rule"];
 
@@ -86,6 +86,36 @@ fn timeouts_that_are_none() {
             ],
         ),
     ]);
+}
+
+#[test]
+fn requests_that_may_be_made_twice() {
+    for (annotations, expected, notes) in [
+        ("{}", false, &[][..]),
+        ("{weft.dev/idempotent: 'true'}", true, &[]),
+        ("{weft.dev/idempotent: 'false'}", false, &[]),
+        (
+            "{weft.dev/idempotent: 'yes'}",
+            false,
+            &["WA227 metadata.annotations[weft.dev/idempotent]"],
+        ),
+        ("{other.dev/idempotent: 'true'}", false, &[]),
+    ] {
+        let mut route = HttpRoute::default();
+        route.metadata.annotations = read(annotations);
+        route.spec.rules = vec![
+            read("{backendRefs: [{name: web, port: 80}]}"),
+            read("{retry: {attempts: 0}, backendRefs: [{name: web, port: 80}]}"),
+        ];
+        let outcome = compile(route, ParentMode::Gateway);
+        let said: Vec<_> = (outcome.compiled.rules.iter())
+            .map(|rule| rule.idempotent)
+            .collect();
+        assert_eq!(said, [expected; 2], "{annotations}: every rule says so");
+        let found = findings(&outcome.notes).filter(|note| note.contains("annotations"));
+        let found: Vec<_> = found.collect();
+        assert_eq!(found, notes, "{annotations}");
+    }
 }
 
 #[test]
