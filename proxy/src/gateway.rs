@@ -48,6 +48,8 @@ const EVENTS: usize = 64;
 const RETRY_SOCKETS: Duration = Duration::from_secs(1);
 /// Time a worker has beyond its drain limit to end.
 const AFTER_DRAIN: Duration = Duration::from_secs(5);
+/// How long the last configuration may take to be written before the process ends.
+const SAVING: Duration = Duration::from_secs(5);
 
 /// How a gateway runs.
 #[derive(Clone, Debug)]
@@ -166,7 +168,7 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     let (last, is_last) = watch::channel(false);
     let mut core = start(&settings, saved, view, clock.clone());
     let mut tasks = JoinSet::new();
-    tasks.spawn(saved::keep(settings.state_dir.clone(), to_save));
+    let saver = tokio::spawn(saved::keep(settings.state_dir.clone(), to_save));
     let program = Program {
         arguments: settings.worker.clone(),
         clock,
@@ -210,6 +212,10 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     }
     // The worker, if there still is one, is killed with the task that holds it.
     tasks.shutdown().await;
+    drop(core);
+    if timeout(SAVING, saver).await.is_err() {
+        tracing::error!("the last configuration is not saved");
+    }
     Ok(())
 }
 

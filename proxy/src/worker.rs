@@ -97,7 +97,8 @@ pub fn run(settings: Settings) -> Result<(), WorkerError> {
     let platform = match CaRoots::system() {
         Ok(roots) => Some(Arc::new(roots)),
         Err(error) => {
-            tracing::info!(%error, "what a BackendTLSPolicy of `System` covers will be refused");
+            // Worth a word only where a route needs them: `Serving` reports those.
+            tracing::debug!(%error, "no authorities of the platform");
             None
         }
     };

@@ -137,12 +137,18 @@ async fn run(program: &Program, life: u64, events: &mpsc::Sender<Event>) -> io::
     })
 }
 
+/// Where the authorities of the platform are, if not in the usual places: OpenSSL's variables.
+const AUTHORITIES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 fn start(program: &Program, channel: UnixStream) -> io::Result<Child> {
-    // The very file this process runs, even if its name means another by now. Nothing of the
+    let places = AUTHORITIES.iter();
+    let places = places.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    // The very file this process runs, even if its name means another by now. Nothing else of the
     // environment is the worker's business.
     Command::new("/proc/self/exe")
         .args(&program.arguments)
         .env_clear()
+        .envs(places)
         .stdin(Stdio::from(OwnedFd::from(channel)))
         .spawn()
 }
