@@ -126,6 +126,28 @@ async fn changes_arrive_by_watch_and_by_polling() {
 }
 
 #[tokio::test]
+async fn an_object_from_before_what_the_server_remembers_is_watched_all_the_same() {
+    let (api, mut reader) = start().await;
+    api.compact();
+    let set = reader.watches.refer(secrets(&["wanted"]));
+    reader
+        .until("the set is looked up", |reader| reader.referred >= set)
+        .await;
+    for content in ["second", "third"] {
+        api.apply(object(Kind::Secret, "wanted", content));
+        reader
+            .until(content, |reader| {
+                reader.holds(Kind::Secret, "wanted", content)
+            })
+            .await;
+    }
+    let asked = asked(&api);
+    let is_read = |request: &&String| request.contains("/secrets/wanted");
+    let reads = asked.iter().filter(is_read).count();
+    assert_eq!(reads, 1, "read once, then watched: {asked:?}");
+}
+
+#[tokio::test]
 async fn a_secret_that_roles_forbid_is_looked_up_and_named() {
     let (api, mut reader) = start().await;
     api.fault(Fault::Forbidden("secrets"));

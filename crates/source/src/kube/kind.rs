@@ -27,6 +27,9 @@ const PAGE_SHRINK: u32 = 8;
 const WATCH_FAILURES_MAX: u32 = 3;
 /// So many failures in a row, and people are told.
 pub(super) const FAILURES_TOLD: u32 = 2;
+/// So many if the last is a forgotten version: after a change of a CRD, and after its own start, an API
+/// server forgets what it had listed a moment ago, and the next list mends it.
+const EXPIRED_TOLD: u32 = 4;
 
 /// Changes on their way from the watches to the one who assembles them.
 pub(super) type Deltas = Sender<Vec<Delta>>;
@@ -257,7 +260,11 @@ impl KindWatch {
             wait += options.jitter.up_to(options.relist_spread);
         }
         tracing::debug!(kind = %self.kind, %trouble, ?wait, "the watch was interrupted");
-        let is_old_news = self.is_told || self.backoff.failures() < FAILURES_TOLD;
+        let told_after = match trouble.is_expired() {
+            true => EXPIRED_TOLD,
+            false => FAILURES_TOLD,
+        };
+        let is_old_news = self.is_told || self.backoff.failures() < told_after;
         if trouble.is_forbidden() || !is_old_news {
             if !self.is_told {
                 tracing::warn!("{}", trouble.finding(Some(self.kind)));

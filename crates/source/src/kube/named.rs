@@ -127,7 +127,7 @@ impl Follower {
         let mut may_watch = true;
         loop {
             let result = match self.get().await {
-                Ok(version) if may_watch => match self.watch(&version).await {
+                Ok(version) if may_watch => match self.watch_on(&version).await {
                     // Roles may allow to get objects and not to watch them.
                     Err(trouble) if trouble.is_forbidden() => {
                         may_watch = false;
@@ -207,6 +207,16 @@ impl Follower {
         self.deltas.send(vec![bad]).await?;
         self.looked_up();
         Ok(())
+    }
+
+    /// Watches the object from a version on. An API server remembers changes for minutes, so that it
+    /// knows nothing of the time of an object that has not changed for longer: 410, and a watch from
+    /// the present state on.
+    async fn watch_on(&mut self, version: &str) -> Result<bool, Trouble> {
+        match self.watch(version).await {
+            Err(trouble) if trouble.is_expired() && !version.is_empty() => self.watch("").await,
+            watched => watched,
+        }
     }
 
     /// Watches the object until the watch ends; false when there are too many watches already.

@@ -29,10 +29,15 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether the API server has forgotten the version that was asked for, as it may at any time.
+    pub(super) fn is_expired(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_gone())
+    }
+
     /// Whether everything has to be listed again.
     pub(super) fn needs_list(&self) -> bool {
         match self {
-            Self::Api(error) => error.is_gone(),
+            Self::Api(_) => self.is_expired(),
             Self::Disorder | Self::Stale | Self::NoVersion => true,
             Self::ClosedAtOnce | Self::Unwanted => false,
         }
