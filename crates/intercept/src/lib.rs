@@ -1,11 +1,30 @@
-//! Sockets that one process of Weft hands to another.
+//! What Weft does to the network of a pod, and what its processes hand to each other.
 //!
-//! A parent that parses nothing owns listening sockets and gives duplicates to the worker that
-//! serves them, so that the sockets outlive every worker. The bytes that go with them are the
-//! business of the two processes.
+//! - [`capture`] redirects the connections of a pod to listeners of the proxy in the pod's own network
+//!   namespace; [`sockets`] makes those listeners, and the sockets of connections the proxy opens from
+//!   there; [`ports`] says which destinations would lead back into the mesh. Linux only.
+//! - [`handoff`] is what the CNI plugin and the supervisor say to each other.
+//! - [`send`] and [`receive`] pass descriptors: a parent that parses nothing owns sockets and gives
+//!   duplicates to the worker that serves them, so that the sockets outlive every worker.
 
+#[cfg(feature = "capture")]
+pub mod capture;
 mod descriptors;
+#[cfg(feature = "handoff")]
+pub mod handoff;
+#[cfg(feature = "capture")]
+mod netlink;
+#[cfg(feature = "capture")]
+mod netns;
+#[cfg(feature = "capture")]
+pub mod ports;
+#[cfg(feature = "capture")]
+pub mod sockets;
+#[cfg(feature = "capture")]
+mod sys;
 #[cfg(test)]
 mod tests;
 
 pub use self::descriptors::{MAX_DESCRIPTORS, receive, send};
+#[cfg(feature = "capture")]
+pub use self::netns::{Netns, NetnsError, NetnsId};

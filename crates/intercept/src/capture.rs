@@ -1,0 +1,247 @@
+//! Capture of a pod's connections: packet rules, routes and one setting of its network namespace.
+//!
+//! Everything is told to the kernel over netlink; no program is run. Each function does its work on a
+//! thread of its own inside the namespace, blocks for milliseconds and can be repeated: what is
+//! already right stays as it is.
+//!
+//! Order matters in both directions. Listeners come before rules, or captured connections are refused;
+//! and whoever takes the rules away first calls [`stop`], lets captured connections end, and only then
+//! calls [`remove`].
+
+mod nft;
+mod plan;
+pub(crate) mod route;
+mod setting;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use self::plan::{
+    Action, Chain, Family, Hook, Kind, Match, PROBE_V4, PROBE_V6, Plan, Rule, Settings,
+};
+use crate::{
+    netlink::Refusal,
+    netns::{Netns, NetnsError},
+};
+
+/// The mark of the proxy's own sockets, which are never captured. It never leaves the pod.
+pub const MARK: u32 = 0x539;
+/// The mark of connections the proxy opens to applications of the pod, whose answers it must get back.
+pub const CONNECTION_MARK: u32 = 0x111;
+/// The bits of a mark that are ours; the others belong to whoever set them.
+pub const MASK: u32 = 0xfff;
+
+/// What is not as it must be. In the order in which it is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The interface `lo` is down, over which captured connections arrive.
+    LoopbackDown,
+    /// `net.ipv4.tcp_migrate_req` is off: a closed listener would take waiting connections with it.
+    NoMigration,
+    /// The rule that sends marked packets to our routing table is missing.
+    NoRoutingRule(Family),
+    /// The route that makes every address local in our routing table is missing.
+    NoRoute(Family),
+    /// There are no packet rules at all.
+    NoTable,
+    /// The packet rules are those of another version or of other settings.
+    OtherRules,
+    /// Packet rules were taken away or added behind our back.
+    RulesTouched,
+}
+
+impl Fault {
+    /// The stable word for logs and metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::LoopbackDown => "loopback_down",
+            Self::NoMigration => "no_migration",
+            Self::NoRoutingRule(_) => "no_routing_rule",
+            Self::NoRoute(_) => "no_route",
+            Self::NoTable => "no_table",
+            Self::OtherRules => "other_rules",
+            Self::RulesTouched => "rules_touched",
+        }
+    }
+}
+
+/// What was found in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Nothing when the pod is captured; what [`apply`] found has been repaired.
+    pub faults: Vec<Fault>,
+    /// Whether the namespace has IPv6. Without it the pod is captured for IPv4 only; the packet rules
+    /// name both families anyway, so that IPv6 that is switched on later does not get past them.
+    pub has_v6: bool,
+}
+
+/// Why a pod is not captured, or cannot be asked. It concerns this pod only.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The namespace cannot be entered.
+    #[error(transparent)]
+    Namespace(#[from] NetnsError),
+    /// `lo` cannot be brought up or asked.
+    #[error("interface lo: {0}; the node agent needs CAP_NET_ADMIN")]
+    Loopback(#[source] io::Error),
+    /// A setting cannot be read or written.
+    #[error("setting {name}: {source}; the node agent needs CAP_SYS_ADMIN to write it")]
+    Setting {
+        /// Its name, as `sysctl` has it.
+        name: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Rules or routes of the routing table cannot be changed or asked.
+    #[error("routing of {family:?} to the proxy: {source}; the node agent needs CAP_NET_ADMIN")]
+    Routing {
+        /// Of which family.
+        family: Family,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The packet rules were refused; none of them is in force.
+    #[error(
+        "packet rules, {what}: {source}; the kernel needs nf_tables with nat, redirect and conntrack, \
+         and the node agent CAP_NET_ADMIN"
+    )]
+    Rules {
+        /// Which part was refused.
+        what: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// Captures a pod, or repairs what is wrong with its capture: nothing is touched that is right.
+///
+/// Connections that exist are not captured and go on. Packet rules are replaced as a whole, so that
+/// no connection slips through between.
+///
+/// # Errors
+/// See [`CaptureError`]. What was repaired before stays; the packet rules come last, so that nothing
+/// is captured that cannot be answered.
+pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError> {
+    let plan = Plan::of(settings);
+    netns.within(|| {
+        let report = look(&plan)?;
+        for fault in &report.faults {
+            match *fault {
+                Fault::LoopbackDown => route::raise_loopback().map_err(CaptureError::Loopback)?,
+                Fault::NoMigration => setting::migrate().map_err(of_setting)?,
+                Fault::NoRoutingRule(family) => route::add_rule(family).map_err(routing(family))?,
+                Fault::NoRoute(family) => route::add(family).map_err(routing(family))?,
+                Fault::NoTable | Fault::OtherRules | Fault::RulesTouched => {
+                    nft::replace(&plan).map_err(|refusal| refused(&plan, refusal))?;
+                }
+            }
+        }
+        Ok(report)
+    })?
+}
+
+/// Looks whether a pod is captured as these settings say, and changes nothing.
+///
+/// # Errors
+/// See [`CaptureError`]: the pod could not be asked, which says nothing about its capture.
+pub fn inspect(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError> {
+    let plan = Plan::of(settings);
+    netns.within(|| look(&plan))?
+}
+
+/// Captures no further connection; those that are captured go on. The chains stay, because the kernel
+/// forgets with the last of them how redirected connections are translated, and resets them.
+///
+/// # Errors
+/// See [`CaptureError`]. A pod that is not captured is no error.
+pub fn stop(netns: &Netns, settings: &Settings) -> Result<(), CaptureError> {
+    let plan = Plan::of(settings);
+    netns.within(|| {
+        nft::flush(&plan).map_err(|refusal| CaptureError::Rules {
+            what: format!("emptying chain {}", refusal.at),
+            source: refusal.error,
+        })
+    })??;
+    Ok(())
+}
+
+/// Takes everything away again, but for `lo`, which stays up, and the setting, which harms nobody.
+/// Captured connections that still live are reset.
+///
+/// # Errors
+/// See [`CaptureError`]. What is not there is no error; the first failure does not keep the rest from
+/// being removed.
+pub fn remove(netns: &Netns) -> Result<(), CaptureError> {
+    netns.within(|| {
+        let table = nft::remove().map_err(|refusal| CaptureError::Rules {
+            what: "removing the table".to_owned(),
+            source: refusal.error,
+        });
+        let routes = Family::ALL.map(|family| {
+            let rule = route::delete_rule(family).map_err(routing(family));
+            rule.and(route::delete(family).map_err(routing(family)))
+        });
+        routes.into_iter().fold(table, Result::and)
+    })?
+}
+
+/// Everything that is wrong in the namespace of this thread, in the order of repair.
+fn look(plan: &Plan) -> Result<Report, CaptureError> {
+    let mut faults = Vec::new();
+    if !route::is_loopback_up().map_err(CaptureError::Loopback)? {
+        faults.push(Fault::LoopbackDown);
+    }
+    if !setting::migrates().map_err(of_setting)? {
+        faults.push(Fault::NoMigration);
+    }
+    let has_v6 = setting::has_v6();
+    for family in Family::ALL {
+        if family == Family::V6 && !has_v6 {
+            continue;
+        }
+        if !route::has_rule(family).map_err(routing(family))? {
+            faults.push(Fault::NoRoutingRule(family));
+        }
+        // Routes are lost whenever `lo` goes down.
+        if !route::exists(family).map_err(routing(family))? {
+            faults.push(Fault::NoRoute(family));
+        }
+    }
+    let found = nft::find().map_err(|source| CaptureError::Rules {
+        what: "asking what there is".to_owned(),
+        source,
+    })?;
+    let wanted = plan.found();
+    match found {
+        None => faults.push(Fault::NoTable),
+        Some(found) if found.comment != wanted.comment => faults.push(Fault::OtherRules),
+        Some(found) if found != wanted => faults.push(Fault::RulesTouched),
+        Some(_) => {}
+    }
+    Ok(Report { faults, has_v6 })
+}
+
+fn of_setting((name, source): (&'static str, io::Error)) -> CaptureError {
+    CaptureError::Setting { name, source }
+}
+
+fn routing(family: Family) -> impl FnOnce(io::Error) -> CaptureError {
+    move |source| CaptureError::Routing { family, source }
+}
+
+/// Says which chain or rule the kernel refused.
+fn refused(plan: &Plan, refusal: Refusal) -> CaptureError {
+    let parts = plan.chains.iter().flat_map(|chain| {
+        let rules = chain.rules.iter();
+        let rules = rules.map(|rule| format!("rule `{}` of chain {}", rule.purpose, chain.name));
+        std::iter::once(format!("chain {}", chain.name)).chain(rules)
+    });
+    let what = refusal.at.checked_sub(nft::BEFORE_CHAINS);
+    let what = what.and_then(|at| parts.into_iter().nth(at));
+    CaptureError::Rules {
+        what: what.unwrap_or_else(|| "the table".to_owned()),
+        source: refusal.error,
+    }
+}

@@ -1,0 +1,219 @@
+//! Matches and actions as the expressions of nftables, each of which loads a value into the register,
+//! looks at it or uses it.
+
+use std::net::IpAddr;
+
+use crate::{
+    capture::{
+        MASK,
+        plan::{Action, Family, Match},
+    },
+    netlink::Attributes,
+};
+
+/// `NFT_REG_VERDICT` and `NFT_REG_1`: one register is enough, as no rule needs two values at once.
+const VERDICT: u32 = 0;
+const REGISTER: u32 = 1;
+
+/// `NFTA_LIST_ELEM`, and the name and the attributes of an expression.
+const ELEMENT: u16 = 1;
+const NAME: u16 = 1;
+const DATA: u16 = 2;
+
+/// `NFTA_DATA_VALUE`; `NFTA_DATA_VERDICT`, `NFTA_VERDICT_CODE` and `NF_ACCEPT`.
+const VALUE: u16 = 1;
+const DATA_VERDICT: u16 = 2;
+const CODE: u16 = 1;
+const ACCEPT: u32 = 1;
+
+/// `NFT_CMP_EQ` and `NFT_CMP_NEQ`.
+const EQUAL: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+
+/// `NFT_META_MARK`, `_OIFNAME`, `_NFPROTO`, `_L4PROTO`.
+const META_MARK: u32 = 3;
+const META_OUT_INTERFACE: u32 = 7;
+const META_FAMILY: u32 = 15;
+const META_TRANSPORT: u32 = 16;
+
+/// `NFT_CT_MARK`.
+const CONNECTION_MARK: u32 = 3;
+
+/// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
+const NETWORK: u32 = 1;
+const TRANSPORT: u32 = 2;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// Offset of the destination port, in TCP as in UDP.
+const PORT: u32 = 2;
+/// Offset of the flags of TCP; FIN, SYN, RST and ACK among them; SYN.
+const FLAGS: u32 = 13;
+const BEGINNING: u8 = 0x17;
+const SYN: u8 = 0x02;
+/// `IFNAMSIZ`: how long the name of an interface is in a register.
+const INTERFACE_NAME: usize = 16;
+
+/// The expressions of one rule.
+#[derive(Default)]
+pub(super) struct Expressions(pub(super) Attributes);
+
+impl Expressions {
+    pub(super) fn matches(&mut self, it: &Match) {
+        match *it {
+            Match::From(address) => {
+                self.family(Family::of(address));
+                match address {
+                    IpAddr::V4(address) => self.bytes(NETWORK, 12, 4).is(&address.octets()),
+                    IpAddr::V6(address) => self.bytes(NETWORK, 8, 16).is(&address.octets()),
+                }
+            }
+            Match::NotToLoopback(family) => {
+                self.family(family);
+                match family {
+                    Family::V4 => {
+                        self.bytes(NETWORK, 16, 4);
+                        self.only(&[0xff, 0, 0, 0], &[0; 4]);
+                        self.is_not(&[127, 0, 0, 0]);
+                    }
+                    Family::V6 => {
+                        let loopback = std::net::Ipv6Addr::LOCALHOST;
+                        self.bytes(NETWORK, 24, 16).is_not(&loopback.octets());
+                    }
+                }
+            }
+            Match::ThroughLoopback => {
+                let mut name = [0; INTERFACE_NAME];
+                name[..2].copy_from_slice(b"lo");
+                self.meta(META_OUT_INTERFACE).is(&name);
+            }
+            Match::BeginsTcp => {
+                self.meta(META_TRANSPORT).is(&[TCP]);
+                self.bytes(TRANSPORT, FLAGS, 1);
+                self.only(&[BEGINNING], &[0]);
+                self.is(&[SYN]);
+            }
+            Match::Udp => self.meta(META_TRANSPORT).is(&[UDP]),
+            Match::ToPort(port) => self.bytes(TRANSPORT, PORT, 2).is(&port.to_be_bytes()),
+            Match::NotToPort(port) => self.bytes(TRANSPORT, PORT, 2).is_not(&port.to_be_bytes()),
+            Match::Mark(mark) => self.meta(META_MARK).masked().is(&mark.to_ne_bytes()),
+            Match::NotMark(mark) => self.meta(META_MARK).masked().is_not(&mark.to_ne_bytes()),
+            Match::ConnectionMark(mark) => {
+                self.connection_mark().masked().is(&mark.to_ne_bytes());
+            }
+        }
+    }
+
+    pub(super) fn action(&mut self, action: Action) {
+        match action {
+            Action::Accept => {
+                let (mut code, mut verdict, mut data) = three();
+                code.number(CODE, ACCEPT);
+                verdict.nest(DATA_VERDICT, &code);
+                data.number(1, VERDICT).nest(2, &verdict);
+                self.push("immediate", &data);
+            }
+            Action::Redirect(port) => {
+                let (mut value, mut load, mut redirect) = three();
+                value.put(VALUE, &port.to_be_bytes());
+                load.number(1, REGISTER).nest(2, &value);
+                self.push("immediate", &load);
+                redirect.number(1, REGISTER);
+                self.push("redir", &redirect);
+            }
+            Action::MarkConnection(mark) => {
+                self.connection_mark();
+                self.only(&(!MASK).to_ne_bytes(), &mark.to_ne_bytes());
+                self.put_into("ct", 2, CONNECTION_MARK, 4);
+            }
+            Action::CopyConnectionMark => {
+                self.connection_mark();
+                self.put_into("meta", 2, META_MARK, 3);
+            }
+        }
+    }
+
+    fn family(&mut self, family: Family) {
+        let number = match family {
+            Family::V4 => 2,
+            Family::V6 => 10,
+        };
+        self.meta(META_FAMILY).is(&[number]);
+    }
+
+    /// Loads what is known about a packet beside its bytes.
+    fn meta(&mut self, key: u32) -> &mut Self {
+        let mut data = Attributes::default();
+        data.number(1, REGISTER).number(2, key);
+        self.push("meta", &data)
+    }
+
+    fn connection_mark(&mut self) -> &mut Self {
+        let mut data = Attributes::default();
+        data.number(1, REGISTER).number(2, CONNECTION_MARK);
+        self.push("ct", &data)
+    }
+
+    /// Loads bytes of a header.
+    fn bytes(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
+        let mut data = Attributes::default();
+        data.number(1, REGISTER)
+            .number(2, base)
+            .number(3, offset)
+            .number(4, length);
+        self.push("payload", &data)
+    }
+
+    fn masked(&mut self) -> &mut Self {
+        self.only(&MASK.to_ne_bytes(), &[0; 4])
+    }
+
+    /// Keeps the bits of `mask` and flips those of `flip`.
+    fn only(&mut self, mask: &[u8], flip: &[u8]) -> &mut Self {
+        let (mut masks, mut flips, mut data) = three();
+        masks.put(VALUE, mask);
+        flips.put(VALUE, flip);
+        let length = u32::try_from(mask.len()).unwrap_or(u32::MAX);
+        data.number(1, REGISTER)
+            .number(2, REGISTER)
+            .number(3, length)
+            .nest(4, &masks)
+            .nest(5, &flips);
+        self.push("bitwise", &data)
+    }
+
+    fn is(&mut self, value: &[u8]) {
+        self.compare(EQUAL, value);
+    }
+
+    fn is_not(&mut self, value: &[u8]) {
+        self.compare(NOT_EQUAL, value);
+    }
+
+    fn compare(&mut self, operator: u32, value: &[u8]) {
+        let (mut values, mut data) = (Attributes::default(), Attributes::default());
+        values.put(VALUE, value);
+        data.number(1, REGISTER)
+            .number(2, operator)
+            .nest(3, &values);
+        self.push("cmp", &data);
+    }
+
+    /// Stores the register; the attribute that names the register differs between expressions.
+    fn put_into(&mut self, name: &str, key_kind: u16, key: u32, register_kind: u16) {
+        let mut data = Attributes::default();
+        data.number(key_kind, key).number(register_kind, REGISTER);
+        self.push(name, &data);
+    }
+
+    fn push(&mut self, name: &str, data: &Attributes) -> &mut Self {
+        let mut expression = Attributes::default();
+        expression.text(NAME, name).nest(DATA, data);
+        self.0.nest(ELEMENT, &expression);
+        self
+    }
+}
+
+fn three() -> (Attributes, Attributes, Attributes) {
+    Default::default()
+}

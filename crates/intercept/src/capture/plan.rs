@@ -1,0 +1,266 @@
+//! What the packet rules of a pod are, without saying how the kernel is told.
+//!
+//! One table, four chains. Every rule has a purpose, which is its comment in the kernel: `nft list
+//! table inet weft` explains itself, and an inspection knows what is missing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{CONNECTION_MARK, MARK};
+use crate::ports;
+
+/// Where the kubelet's probes come from once the node has rewritten their source.
+pub const PROBE_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 7, 127);
+/// The same for IPv6.
+pub const PROBE_V6: Ipv6Addr = Ipv6Addr::new(
+    0xfd16, 0x9254, 0x7127, 0x1337, 0xffff, 0xffff, 0xffff, 0xffff,
+);
+
+/// What differs between pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Sources whose connections are not captured: probes, after the node has rewritten their source.
+    pub probes: Vec<IpAddr>,
+    /// Whether DNS to anywhere but loopback goes to port 15053.
+    pub captures_dns: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            probes: vec![PROBE_V4.into(), PROBE_V6.into()],
+            captures_dns: false,
+        }
+    }
+}
+
+/// The chains of the table, in the order in which they are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Four of them.
+    pub chains: Vec<Chain>,
+}
+
+/// A chain and where in the kernel it is hooked in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// What it may do.
+    pub kind: Kind,
+    /// Which packets it sees.
+    pub hook: Hook,
+    /// When among the others of its hook; lower is earlier.
+    pub priority: i32,
+    /// The first that matches and accepts or redirects is the last.
+    pub rules: Vec<Rule>,
+}
+
+/// The type of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Sees every packet.
+    Filter,
+    /// Sees every packet; one whose mark it changes is routed again.
+    Route,
+    /// Sees the first packet of a connection; the others share its fate.
+    Nat,
+}
+
+/// Where packets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Everything that arrives, also over loopback.
+    Prerouting,
+    /// Everything that is made here.
+    Output,
+}
+
+/// Everything that must hold of a packet, and what is done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its comment; unique in its chain.
+    pub purpose: &'static str,
+    /// All of them hold.
+    pub matches: Vec<Match>,
+    /// What then happens.
+    pub action: Action,
+}
+
+/// Something that holds of a packet or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// It comes from this address, and so is of its family.
+    From(IpAddr),
+    /// It does not go to loopback of this family, which it is of.
+    NotToLoopback(Family),
+    /// It leaves through the interface `lo`.
+    ThroughLoopback,
+    /// It begins a TCP connection: of FIN, SYN, RST and ACK exactly SYN is set. Without this the
+    /// kernel takes packets of living connections that it has never seen for new ones, and resets them.
+    BeginsTcp,
+    /// It is UDP.
+    Udp,
+    /// It is TCP or UDP to this port.
+    ToPort(u16),
+    /// It is TCP or UDP to another port.
+    NotToPort(u16),
+    /// Its mark is this one, under [`super::MASK`].
+    Mark(u32),
+    /// Its mark is another one, under [`super::MASK`].
+    NotMark(u32),
+    /// The mark of its connection is this one, under [`super::MASK`].
+    ConnectionMark(u32),
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The connection goes on as it is.
+    Accept,
+    /// The connection goes to this port here.
+    Redirect(u16),
+    /// Sets the bits of [`super::MASK`] in the mark of the connection and keeps the others.
+    MarkConnection(u32),
+    /// The packet gets the mark of its connection.
+    CopyConnectionMark,
+}
+
+/// A version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    fn pick<T>(self, v4: T, v6: T) -> T {
+        match self {
+            Self::V4 => v4,
+            Self::V6 => v6,
+        }
+    }
+}
+
+impl Plan {
+    /// The rules of a pod.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let chain = |name, kind, hook, priority, rules| Chain {
+            name,
+            kind,
+            hook,
+            priority,
+            rules,
+        };
+        // The priorities have names in nft: mangle, and dstnat for redirects.
+        let (mangle, redirect) = (-150, -100);
+        let inbound = inbound(settings);
+        let outbound = outbound(settings);
+        Self {
+            chains: vec![
+                chain("marks", Kind::Filter, Hook::Prerouting, mangle, marks()),
+                chain("replies", Kind::Route, Hook::Output, mangle, replies()),
+                chain("inbound", Kind::Nat, Hook::Prerouting, redirect, inbound),
+                chain("outbound", Kind::Nat, Hook::Output, redirect, outbound),
+            ],
+        }
+    }
+}
+
+/// Remembers connections that the proxy opened, over loopback, to applications of the pod.
+fn marks() -> Vec<Rule> {
+    vec![Rule {
+        purpose: "connections of the proxy to the pod",
+        matches: vec![Match::Mark(MARK)],
+        action: Action::MarkConnection(CONNECTION_MARK),
+    }]
+}
+
+/// Brings their answers back to the proxy, whose socket has an address that is not of this pod.
+fn replies() -> Vec<Rule> {
+    vec![Rule {
+        purpose: "answers to the proxy",
+        matches: vec![Match::ConnectionMark(CONNECTION_MARK)],
+        action: Action::CopyConnectionMark,
+    }]
+}
+
+fn inbound(settings: &Settings) -> Vec<Rule> {
+    let probes = settings.probes.iter().map(|address| Rule {
+        purpose: Family::of(*address).pick("probes", "probes, IPv6"),
+        matches: vec![Match::From(*address)],
+        action: Action::Accept,
+    });
+    let captured = Family::ALL.map(|family| Rule {
+        purpose: family.pick("plaintext from outside", "plaintext from outside, IPv6"),
+        matches: vec![
+            Match::NotToLoopback(family),
+            Match::BeginsTcp,
+            Match::NotToPort(ports::TUNNEL),
+            Match::NotMark(MARK),
+        ],
+        action: Action::Redirect(ports::INBOUND),
+    });
+    probes.chain(captured).collect()
+}
+
+fn outbound(settings: &Settings) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    if settings.captures_dns {
+        rules.extend(Family::ALL.into_iter().flat_map(dns));
+    }
+    rules.push(Rule {
+        purpose: "back to the proxy",
+        matches: vec![Match::Mark(CONNECTION_MARK)],
+        action: Action::Accept,
+    });
+    rules.extend(Family::ALL.map(|family| Rule {
+        purpose: family.pick("the pod to itself", "the pod to itself, IPv6"),
+        matches: vec![Match::NotToLoopback(family), Match::ThroughLoopback],
+        action: Action::Accept,
+    }));
+    rules.extend(Family::ALL.map(|family| Rule {
+        purpose: family.pick("what the pod dials", "what the pod dials, IPv6"),
+        matches: vec![
+            Match::NotToLoopback(family),
+            Match::BeginsTcp,
+            Match::NotMark(MARK),
+        ],
+        action: Action::Redirect(ports::OUTBOUND),
+    }));
+    rules
+}
+
+fn dns(family: Family) -> [Rule; 2] {
+    let rule = |purpose, transport| Rule {
+        purpose,
+        matches: vec![
+            Match::NotToLoopback(family),
+            transport,
+            Match::ToPort(53),
+            Match::NotMark(MARK),
+        ],
+        action: Action::Redirect(ports::DNS),
+    };
+    [
+        rule(family.pick("DNS", "DNS, IPv6"), Match::Udp),
+        rule(
+            family.pick("DNS over TCP", "DNS over TCP, IPv6"),
+            Match::BeginsTcp,
+        ),
+    ]
+}

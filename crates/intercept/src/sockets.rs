@@ -1,0 +1,194 @@
+//! Sockets of a pod's namespace: listeners, connections to be, and where a captured one wanted to go.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::{
+    capture::{Family, MARK, route},
+    netns::{Netns, NetnsError},
+    ports, sys,
+};
+
+/// Connections that wait in a listener while nobody accepts, as during the restart of a worker.
+pub const BACKLOG: i32 = 4096;
+
+/// A socket that listens in a pod.
+#[derive(Debug)]
+pub struct Listener {
+    /// What arrives there.
+    pub purpose: Purpose,
+    /// Of which family.
+    pub family: Family,
+    /// It does not block. It carries no mark: what it accepts answers on the connection of an
+    /// application or of a peer, and a mark there would route every packet of it twice.
+    pub socket: TcpListener,
+}
+
+/// What arrives at a listener. The identity of its pod follows from the listener, never from data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// What applications of the pod dialled ([`ports::OUTBOUND`]).
+    Outbound,
+    /// Plaintext from outside ([`ports::INBOUND`]).
+    Inbound,
+    /// Tunnels from outside ([`ports::TUNNEL`]).
+    Tunnel,
+}
+
+impl Purpose {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Outbound, Self::Inbound, Self::Tunnel];
+
+    /// Where it listens. A connection that is redirected as it leaves arrives on loopback; one that is
+    /// redirected as it comes, or not at all, arrives on an address of the pod.
+    #[must_use]
+    pub fn address(self, family: Family) -> SocketAddr {
+        let port = match self {
+            Self::Outbound => ports::OUTBOUND,
+            Self::Inbound => ports::INBOUND,
+            Self::Tunnel => ports::TUNNEL,
+        };
+        let ip = match (self, family) {
+            (Self::Outbound, Family::V4) => Ipv4Addr::LOCALHOST.into(),
+            (Self::Outbound, Family::V6) => Ipv6Addr::LOCALHOST.into(),
+            (Self::Inbound | Self::Tunnel, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),
+            (Self::Inbound | Self::Tunnel, Family::V6) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(ip, port)
+    }
+}
+
+/// Why a pod has no socket of the proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The namespace cannot be entered.
+    #[error(transparent)]
+    Namespace(#[from] NetnsError),
+    /// `lo` cannot be brought up.
+    #[error("interface lo: {0}; the node agent needs CAP_NET_ADMIN")]
+    Loopback(#[source] io::Error),
+    /// A listener cannot be had.
+    #[error("listener on {address}: {source}; an application of the pod may have the port")]
+    Listen {
+        /// Where it should have been.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A socket for a connection cannot be had.
+    #[error("socket of {family:?} in the pod: {source}; it needs CAP_NET_ADMIN")]
+    Dial {
+        /// Of which family.
+        family: Family,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Makes the listeners of a pod: each purpose for IPv4, and for IPv6 where the namespace has it. Brings
+/// `lo` up, which has no addresses before.
+///
+/// # Errors
+/// See [`SocketError`]; then none is left behind.
+pub fn listen(netns: &Netns) -> Result<Vec<Listener>, SocketError> {
+    netns.within(|| {
+        route::raise_loopback().map_err(SocketError::Loopback)?;
+        let mut listeners = Vec::new();
+        for purpose in Purpose::ALL {
+            for family in Family::ALL {
+                let address = purpose.address(family);
+                match bind(address, family) {
+                    Ok(socket) => listeners.push(Listener {
+                        purpose,
+                        family,
+                        socket,
+                    }),
+                    Err(error) if family == Family::V6 && is_absent(&error) => {}
+                    Err(source) => return Err(SocketError::Listen { address, source }),
+                }
+            }
+        }
+        Ok(listeners)
+    })?
+}
+
+fn bind(address: SocketAddr, family: Family) -> io::Result<TcpListener> {
+    let socket = stream(family)?;
+    // One socket per family, so that a peer's address is what it says it is.
+    if family == Family::V6 {
+        socket.set_only_v6(true)?;
+    }
+    // The port may still be that of connections which ended a moment ago.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether the namespace has no IPv6: built without, or `lo` has no address of it.
+fn is_absent(error: &io::Error) -> bool {
+    let absent = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| absent.contains(&code))
+}
+
+/// Sockets that do not block and are neither bound nor connected, for connections the proxy opens from
+/// a pod. They are never captured, may be bound to an address that is not the pod's (which the receiver
+/// of the descriptor may do without privilege), and such a bind takes no port yet.
+///
+/// # Errors
+/// See [`SocketError`].
+pub fn dialling(netns: &Netns, family: Family, count: usize) -> Result<Vec<OwnedFd>, SocketError> {
+    let make = || (0..count).map(|_| dialling_here(family)).collect();
+    let made: io::Result<Vec<OwnedFd>> = netns.within(make)?;
+    made.map_err(|source| SocketError::Dial { family, source })
+}
+
+fn dialling_here(family: Family) -> io::Result<OwnedFd> {
+    let socket = stream(family)?;
+    socket.set_mark(MARK)?;
+    match family {
+        Family::V4 => {
+            socket.set_ip_transparent_v4(true)?;
+            socket.set_freebind_v4(true)?;
+        }
+        Family::V6 => {
+            socket.set_ip_transparent_v6(true)?;
+            socket.set_freebind_v6(true)?;
+        }
+    }
+    sys::bind_address_without_port(&socket)?;
+    Ok(socket.into())
+}
+
+fn stream(family: Family) -> io::Result<Socket> {
+    let domain = match family {
+        Family::V4 => Domain::IPV4,
+        Family::V6 => Domain::IPV6,
+    };
+    let kind = Type::STREAM.nonblocking();
+    Socket::new(domain, kind, Some(Protocol::TCP))
+}
+
+/// Where a captured connection wanted to go, of an accepted socket (`SO_ORIGINAL_DST`). A connection
+/// that was dialled directly gives the address it arrived at. Needs no privilege.
+///
+/// # Errors
+/// `NotFound` when the kernel does not track the connection: rules were never there, or it has ended.
+/// The connection must then be refused, since nobody knows whom it was for.
+pub fn original_destination(socket: impl AsFd, family: Family) -> io::Result<SocketAddr> {
+    let socket = SockRef::from(&socket);
+    let address = match family {
+        Family::V4 => socket.original_dst_v4()?,
+        Family::V6 => socket.original_dst_v6()?,
+    };
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::other("the kernel names no address"))
+}

@@ -1,0 +1,3 @@
+//! Capture in real network namespaces of this machine's kernel. Needs root.
+
+mod netns;

@@ -1,0 +1,6 @@
+//! Capture as applications, peers and the kubelet meet it.
+
+mod connections;
+mod enrolment;
+mod pair;
+mod repair;
