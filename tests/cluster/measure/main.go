@@ -38,9 +38,15 @@ func main() {
 	flag.IntVar(&options.Edits, "edits", 200, "how many edits are timed")
 	flag.IntVar(&options.Exchanges, "exchanges", 20_000, "how many exchanges, at least, while everything happens at once")
 	flag.IntVar(&options.Routes, "routes", 1000, "how many routes many are")
+	flag.IntVar(&options.Steps, "steps", 20, "how often weights are moved, 20 at most")
+	flag.BoolVar(&options.OnlyFailures, "only-failures", false, "judge what is lost and refused, and only tell how long things take")
+	flag.IntVar(&options.Large.Routes, "scale-routes", 5000, "routes of the large cluster")
+	flag.IntVar(&options.Large.Services, "scale-services", 500, "Services of the large cluster")
+	flag.IntVar(&options.Large.Endpoints, "scale-endpoints", 100, "endpoints of each of its Services, 100 at most")
 	list := flag.Bool("list", false, "say what can be measured")
 	keep := flag.Bool("keep", false, "leave what was made in the cluster")
 	write := flag.String("write", "", "directory for measure.json and measure.md")
+	results := flag.String("results", "", "file whose block of figures with goals is made anew, as -write says what they are")
 	flag.Parse()
 	if *list {
 		for _, s := range scenario.All {
@@ -50,7 +56,7 @@ func main() {
 	}
 	chosen, err := choose(flag.Args())
 	if err == nil {
-		err = run(chosen, options, *keep, *write)
+		err = run(chosen, options, keeping{*keep, *write, *results})
 	}
 	if err != nil {
 		log.Fatal("measure: ", err)
@@ -73,7 +79,13 @@ func choose(names []string) ([]scenario.Scenario, error) {
 	return chosen, nil
 }
 
-func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write string) error {
+// keeping says what stays of a run: what it made in the cluster, and where its figures go.
+type keeping struct {
+	objects        bool
+	write, results string
+}
+
+func run(chosen []scenario.Scenario, options scenario.Options, keep keeping) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cluster, err := kube.Connect()
@@ -86,7 +98,7 @@ func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write 
 		r := &scenario.Run{Cluster: cluster, Options: options}
 		begin, busy := time.Now(), report.LoadAverage()
 		err := s.Do(ctx, r)
-		if !keep {
+		if !keep.objects {
 			// Even when somebody has had enough, what was made goes.
 			err = errors.Join(err, r.Clear(context.WithoutCancel(ctx)))
 		}
@@ -100,9 +112,9 @@ func run(chosen []scenario.Scenario, options scenario.Options, keep bool, write 
 			}
 		}
 		fmt.Printf("  took %s\n", time.Since(begin).Round(time.Second))
-		if write != "" && err == nil {
+		if keep.write != "" && err == nil {
 			part := report.Part{Scenario: s.Name, About: s.About, Rows: r.Rows, Images: r.Images, Began: begin, Load: busy, Took: time.Since(begin)}
-			failed = errors.Join(failed, report.Write(write, part))
+			failed = errors.Join(failed, report.Write(keep.write, keep.results, part))
 		}
 	}
 	return failed

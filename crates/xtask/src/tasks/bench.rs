@@ -16,6 +16,8 @@ use crate::command::{self, workspace_root};
 
 /// Where `--write` keeps the report.
 const RESULTS: &str = "tests/bench/RESULTS.md";
+/// Where what others write in that file begins.
+const KEPT: &str = "\n## In a cluster\n";
 
 /// Options of `cargo x bench`.
 #[derive(clap::Args)]
@@ -87,7 +89,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let path = workspace_root().join(RESULTS);
         let directory = path.parent().unwrap_or(workspace_root());
         std::fs::create_dir_all(directory)?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write {RESULTS}"))?;
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        let kept = old.find(KEPT).map_or("", |at| &old[at..]);
+        std::fs::write(&path, text + kept).with_context(|| format!("cannot write {RESULTS}"))?;
         println!("{RESULTS} is written; review it and commit it");
     }
     Ok(if failures.is_empty() {

@@ -17,6 +17,7 @@ import (
 func main() {
 	name := flag.String("name", "backend", "what it calls itself in answers")
 	address := flag.String("listen", ":8080", "host and port")
+	once := flag.Bool("once", false, "answer one request per connection, so that nobody keeps one")
 	flag.Parse()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -24,5 +25,7 @@ func main() {
 		<-signals
 		os.Exit(0)
 	}()
-	log.Fatal(answer.Server(*name, *address).ListenAndServe())
+	server := answer.Server(*name, *address)
+	server.SetKeepAlivesEnabled(!*once)
+	log.Fatal(server.ListenAndServe())
 }

@@ -1,6 +1,7 @@
 package figures
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -52,6 +53,10 @@ func TestFailuresAreCountedByClass(t *testing.T) {
 	failures := Failures(samples)
 	if got := Describe(failures); got != "1 refused, 2 reset" {
 		t.Errorf("described as %q", got)
+	}
+	if got := Examples(append(samples, exchange(0, 1, HTTPStatus(503), "")), 1); len(got) != 3 ||
+		!strings.HasPrefix(got[0], "reset, begun 00:00:00.000, ended after 1ms: ") || !strings.HasPrefix(got[2], "HTTP 503, ") {
+		t.Errorf("examples %q", got)
 	}
 	if Count(failures) != 3 || Describe(Failures(nil)) != "0" {
 		t.Error("the sum or the empty sum is wrong")

@@ -4,6 +4,7 @@ package figures
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,21 +12,26 @@ import (
 	"time"
 )
 
-// Class says how an exchange went.
+// Class says how an exchange went. There are those below and, for answers that are not the right one,
+// those of HTTPStatus and GRPCStatus.
 type Class string
 
 // What can become of an exchange. Everything but OK is a failure.
 const (
-	OK          Class = "ok"
-	Refused     Class = "refused"      // nobody accepted the connection
-	Reset       Class = "reset"        // the connection broke before the answer was there
-	Timeout     Class = "timeout"      // no answer in time
-	ServerError Class = "5xx"          // an answer that blames the server
-	WrongStatus Class = "wrong status" // any other answer than the right one
-	WrongBody   Class = "wrong body"   // a good status over content that is not the answer
-	Cut         Class = "stream cut"   // a stream or WebSocket ended under an exchange
-	Other       Class = "other"
+	OK        Class = "ok"
+	Refused   Class = "refused"       // nobody accepted the connection
+	Reset     Class = "reset"         // the connection broke before the answer was there
+	Timeout   Class = "timeout"       // no answer in time
+	WrongBody Class = "wrong body"    // a good status over content that is not the answer
+	Cut       Class = "stream cut"    // a stream or WebSocket ended under an exchange
+	Unknown   Class = "unknown error" // what the client says fits none of the others
 )
+
+// HTTPStatus is the class of an answer with a status that is not the right one.
+func HTTPStatus(status int) Class { return Class("HTTP " + strconv.Itoa(status)) }
+
+// GRPCStatus is that of a call that ended with a status, by the name gRPC gives its code.
+func GRPCStatus(code string) Class { return Class("gRPC " + code) }
 
 // Sample is one exchange of an open loop.
 type Sample struct {
@@ -78,6 +84,32 @@ func Failures(samples []Sample) map[Class]int {
 		}
 	}
 	return counts
+}
+
+// Examples are what clients were told by the first failures, at most so many of each class.
+func Examples(samples []Sample, perClass int) []string {
+	var all []string
+	taken := map[Class]int{}
+	for _, s := range samples {
+		if s.Class == OK || taken[s.Class] == perClass {
+			continue
+		}
+		taken[s.Class]++
+		all = append(all, fmt.Sprintf("%s, begun %s, ended after %s: %s", s.Class,
+			s.Begun.UTC().Format("15:04:05.000"), s.Ended.Sub(s.Begun).Round(100*time.Microsecond), shorten(s.Fault)))
+	}
+	return all
+}
+
+// longest is how many characters are kept of what a client was told.
+const longest = 300
+
+func shorten(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if letters := []rune(text); len(letters) > longest {
+		return string(letters[:longest]) + "…"
+	}
+	return text
 }
 
 // Count is the number of failures that Failures has counted.

@@ -107,6 +107,12 @@ func parseCPU(stat string) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticks, err
 }
 
+// MemoryMiB is the anonymous and shared memory of a process.
+func (p Process) MemoryMiB() (float64, error) {
+	own, _, err := memoryOf(p.PID)
+	return own, err
+}
+
 func memoryOf(pid int) (own, mapped float64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -48,21 +49,22 @@ func classify(err error) figures.Class {
 	}
 }
 
+// statusInWords is how grpc-go tells the HTTP status of an answer that is none of gRPC.
+const statusInWords = "HTTP status code received from server: "
+
 // classifyStatus knows that gRPC maps every trouble of a connection, and several statuses of HTTP,
-// to Unavailable.
+// to Unavailable. What is left is named by its code: grpc-go says Internal of a stream that ended
+// without a status, and Unknown of content that is not gRPC's.
 func classifyStatus(told *status.Status) figures.Class {
 	switch told.Code() {
 	case codes.DeadlineExceeded:
 		return figures.Timeout
 	case codes.Unavailable, codes.Internal, codes.Unknown:
-		class := classifyText(told.Message())
-		if class == figures.Other && told.Code() == codes.Unavailable {
-			class = figures.ServerError // the answer of a gateway, as 503 is
+		if class := classifyText(told.Message()); class != figures.Unknown {
+			return class
 		}
-		return class
-	default:
-		return figures.WrongStatus
 	}
+	return figures.GRPCStatus(told.Code().String())
 }
 
 // classifyText is for libraries that report no cause but words.
@@ -75,17 +77,21 @@ func classifyText(text string) figures.Class {
 		}
 		return false
 	}
+	if _, after, found := strings.Cut(text, statusInWords); found {
+		digits, _, _ := strings.Cut(after, " ")
+		if number, err := strconv.Atoi(strings.Trim(digits, ";")); err == nil {
+			return figures.HTTPStatus(number)
+		}
+	}
 	switch {
 	case has("connection refused"):
 		return figures.Refused
 	case has("connection reset", "broken pipe", "EOF", "closed network connection", "client connection",
 		"GOAWAY", "RST_STREAM", "stream error", "closing transport", "transport is closing"):
 		return figures.Reset
-	case has("status code received from server: 5"):
-		return figures.ServerError
 	case has("timeout", "deadline"):
 		return figures.Timeout
 	default:
-		return figures.Other
+		return figures.Unknown
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -67,6 +68,18 @@ func (c *httpClient) Exchange(ctx context.Context, number int) (Answer, error) {
 	return Get(ctx, transport, c.target.Address, c.target.Host, path)
 }
 
+// wrongStatus keeps what says who gave the answer and why: its headers, and the beginning of what it
+// tells people.
+func wrongStatus(response *http.Response, body string) error {
+	var headers []string
+	for name := range response.Header {
+		headers = append(headers, name+": "+response.Header.Get(name))
+	}
+	slices.Sort(headers)
+	told := strings.Join(append(headers, body), "; ")
+	return fault{figures.HTTPStatus(response.StatusCode), fmt.Errorf("%s; %s", response.Status, told)}
+}
+
 // Get asks a backend of ours for a path and checks that the answer is one to this question.
 func Get(ctx context.Context, transport http.RoundTripper, address, host, path string) (Answer, error) {
 	var attempts atomic.Int32
@@ -83,10 +96,8 @@ func Get(ctx context.Context, transport http.RoundTripper, address, host, path s
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	switch {
-	case response.StatusCode >= http.StatusInternalServerError:
-		return Answer{}, fault{figures.ServerError, fmt.Errorf("%s: %s", response.Status, body)}
 	case response.StatusCode != http.StatusOK:
-		return Answer{}, fault{figures.WrongStatus, fmt.Errorf("%s: %s", response.Status, body)}
+		return Answer{}, wrongStatus(response, string(body))
 	case err != nil:
 		return Answer{}, err
 	}

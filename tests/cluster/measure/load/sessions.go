@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -100,8 +101,9 @@ func openWebSockets(target Target) (Client, error) {
 	open := func(int) (session, error) {
 		conn, response, err := dialer.Dial("ws://"+target.Address+"/socket", header)
 		if err != nil {
-			if response != nil && response.StatusCode >= http.StatusInternalServerError {
-				err = fault{figures.ServerError, errors.New(response.Status)}
+			if response != nil {
+				body, _ := io.ReadAll(response.Body) // its beginning, says the dialer
+				err = wrongStatus(response, string(body))
 			}
 			return nil, err
 		}

@@ -1,5 +1,5 @@
 // Package report keeps what was measured: measure.json with the last run of every scenario, and
-// measure.md, which is made of it for people.
+// measure.md, which is made of it for people. What has a goal can stand beside the benchmarks too.
 package report
 
 import (
@@ -30,8 +30,9 @@ type Part struct {
 	Rows    []scenario.Row `json:"rows"`
 }
 
-// Write puts a part in the place of the last one of its scenario.
-func Write(directory string, part Part) error {
+// Write puts a part in the place of the last one of its scenario. Where results names a file, the
+// block between its marks is made anew from all parts.
+func Write(directory, results string, part Part) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
@@ -54,10 +55,14 @@ func Write(directory string, part Part) error {
 	if text, err = json.MarshalIndent(parts, "", "  "); err != nil {
 		return err
 	}
-	return errors.Join(
+	err = errors.Join(
 		os.WriteFile(data, append(text, '\n'), 0o644),
 		os.WriteFile(filepath.Join(directory, "measure.md"), []byte(Render(parts)), 0o644),
 	)
+	if results != "" {
+		err = errors.Join(err, writeGoals(results, parts))
+	}
+	return err
 }
 
 // merge replaces the part of the same scenario, and keeps the order of the list of scenarios.
@@ -83,8 +88,21 @@ func Render(parts []Part) string {
 		for _, row := range part.Rows {
 			fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", cell(row.What), cell(row.Measured), cell(row.Goal), verdict(row))
 		}
+		writeExamples(&text, part.Rows)
 	}
 	return text.String()
+}
+
+// writeExamples lists failures that were kept, figure by figure.
+func writeExamples(text *strings.Builder, rows []scenario.Row) {
+	for _, row := range rows {
+		if len(row.Examples) > 0 {
+			fmt.Fprintf(text, "\n%s, for example:\n\n", row.What)
+			for _, example := range row.Examples {
+				fmt.Fprintf(text, "- `%s`\n", strings.ReplaceAll(example, "`", "'"))
+			}
+		}
+	}
 }
 
 func verdict(row scenario.Row) string {
@@ -112,12 +130,14 @@ func command(args []string) string {
 			continue
 		}
 		name, value, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
-		if !hasValue && name != "keep" {
+		if !hasValue && name == "only-failures" {
+			value = "true"
+		} else if !hasValue && name != "keep" {
 			i++
 			value = args[i]
 		}
 		switch name {
-		case "weft", "kinds", "write", "keep":
+		case "weft", "kinds", "write", "results", "keep":
 		default:
 			flags = append(flags, "-"+name+"="+value)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -49,23 +50,10 @@ func churn(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	// Fresh processes: what earlier work has left in their heaps is not what idle means.
-	step("restarting controller and gateway, to see them idle")
-	err = errors.Join(
-		r.Restart(ctx, controlNamespace, controller, 2*time.Minute),
-		r.Restart(ctx, namespace, e.Deployment, 2*time.Minute),
-	)
+	e, controllers, err := r.fresh(ctx, e)
 	if err != nil {
 		return err
 	}
-	if e, err = r.serving(ctx, 2); err != nil {
-		return err
-	}
-	controllers, err := r.controllers(ctx)
-	if err != nil {
-		return err
-	}
-	time.Sleep(settling)
 	if err := r.memory("idle", "controller", controllers, 40); err != nil {
 		return err
 	}
@@ -84,13 +72,38 @@ func churn(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
-	if err := r.timeQuiet(append(controllers, e.Pods...)); err != nil {
+	if err := r.timeQuiet(slices.Concat(controllers, e.Pods)); err != nil {
 		return err
 	}
-	if err := r.timeChurn(ctx, controllers, e.Pods); err != nil {
+	used, err := r.timeChurn(ctx, controllers, e.Pods, func(second int) error {
+		endpoints := fmt.Sprintf(`{"endpoints":[{"addresses":["10.244.9.1"]},{"addresses":["10.244.9.%d"]}]}`, second%200+2)
+		return r.Patch(ctx, sliceKind, namespace, "moving", endpoints)
+	})
+	if err != nil {
 		return err
 	}
+	r.AtMost("CPU of all controllers together in a minute of churn", used.controllers, 1200*time.Millisecond)
+	r.AtMost("CPU of the busiest proxy in a minute of churn", used.busiestProxy, 300*time.Millisecond)
 	return r.removeMany(ctx)
+}
+
+// fresh replaces the pods of controller and gateway: what earlier work has left in their heaps is not
+// what idle means.
+func (r *Run) fresh(ctx context.Context, e edge) (edge, []core.Pod, error) {
+	step("restarting controller and gateway, to see them idle")
+	err := errors.Join(
+		r.Restart(ctx, controlNamespace, controller, 2*time.Minute),
+		r.Restart(ctx, namespace, e.Deployment, 2*time.Minute),
+	)
+	if err != nil {
+		return e, nil, err
+	}
+	if e, err = r.serving(ctx, 2); err != nil {
+		return e, nil, err
+	}
+	controllers, err := r.controllers(ctx)
+	time.Sleep(settling)
+	return e, controllers, err
 }
 
 // memory reports the largest of pods that do the same; a goal of 0 MiB is none.
@@ -126,44 +139,43 @@ func (r *Run) timeQuiet(pods []core.Pod) error {
 	return err
 }
 
-func (r *Run) timeChurn(ctx context.Context, controllers, gateways []core.Pod) error {
+// churned is the processor time of a minute of churn.
+type churned struct{ controllers, busiestProxy time.Duration }
+
+// timeChurn edits a route and moves endpoints once a second.
+func (r *Run) timeChurn(ctx context.Context, controllers, gateways []core.Pod, move func(second int) error) (churned, error) {
+	var used churned
 	step("%s of one edit of a route and one of endpoints per second", churnTime)
-	before, err := processorTime(append(controllers, gateways...))
+	before, err := processorTime(slices.Concat(controllers, gateways))
 	if err != nil {
-		return err
+		return used, err
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for second := range int(churnTime / time.Second) {
 		<-ticker.C
-		endpoints := fmt.Sprintf(`{"endpoints":[{"addresses":["10.244.9.1"]},{"addresses":["10.244.9.%d"]}]}`, second%200+2)
-		err := errors.Join(
-			r.Patch(ctx, httpRouteKind, namespace, "probe", markPatch(fmt.Sprint("churn ", second))),
-			r.Patch(ctx, sliceKind, namespace, "moving", endpoints),
-		)
+		err := errors.Join(r.Patch(ctx, httpRouteKind, namespace, "probe", markPatch(fmt.Sprint("churn ", second))), move(second))
 		if err != nil {
-			return err
+			return used, err
 		}
 	}
 	time.Sleep(time.Second)
-	after, err := processorTime(append(controllers, gateways...))
+	after, err := processorTime(slices.Concat(controllers, gateways))
 	if err != nil {
-		return err
+		return used, err
 	}
-	var controllerSum, proxyMost time.Duration
+	of := func(pod core.Pod) time.Duration {
+		spent := after[pod.Name] - before[pod.Name]
+		r.Tell("CPU of "+pod.Name, show(spent))
+		return spent
+	}
 	for _, pod := range controllers {
-		used := after[pod.Name] - before[pod.Name]
-		r.Tell("CPU of "+pod.Name, show(used))
-		controllerSum += used
+		used.controllers += of(pod)
 	}
 	for _, pod := range gateways {
-		used := after[pod.Name] - before[pod.Name]
-		r.Tell("CPU of "+pod.Name, show(used))
-		proxyMost = max(proxyMost, used)
+		used.busiestProxy = max(used.busiestProxy, of(pod))
 	}
-	r.AtMost("CPU of all controllers together in a minute of churn", controllerSum, 1200*time.Millisecond)
-	r.AtMost("CPU of the busiest proxy in a minute of churn", proxyMost, 300*time.Millisecond)
-	return nil
+	return used, nil
 }
 
 func processorTime(pods []core.Pod) (map[string]time.Duration, error) {

@@ -19,8 +19,13 @@ import (
 
 // noticing is how long clients on a busy machine need to know that a connection they have is dead.
 // What they write to it meanwhile is in flight, whatever a gateway does; a new connection does not
-// come to anybody as soon as that.
-const noticing = 20 * time.Millisecond
+// come to anybody as soon as that. Where speed is not judged, nor is that of clients.
+func (r *Run) noticing() time.Duration {
+	if r.OnlyFailures {
+		return time.Second
+	}
+	return 20 * time.Millisecond
+}
 
 // betweenKills is longer than anything a client still has to do about the last one.
 const betweenKills = 6 * time.Second
@@ -61,6 +66,7 @@ func kill(ctx context.Context, r *Run) error {
 		worst = max(worst, figures.Quantile(again, 1))
 		longest = max(longest, figures.Quantile(figures.Latencies(samples), 1))
 		r.Tell(fmt.Sprintf("%s: lost of %d in %d kills", loop.Mode.Name, len(samples), r.Kills), figures.Describe(failures))
+		r.Explain(samples)
 		r.Tell(loop.Mode.Name+": serving again, per kill", shows(again))
 		r.Tell(loop.Mode.Name+": attempts hidden by the client's library", fmt.Sprint(figures.Retries(samples)))
 	}
@@ -83,7 +89,7 @@ func (r *Run) perKill(mode load.Mode, samples []figures.Sample, gone []time.Time
 			around = slices.DeleteFunc(around, func(s figures.Sample) bool { return s.Class == figures.Cut })
 		}
 		for _, s := range around {
-			if s.Class != figures.OK && s.Begun.After(moment.Add(noticing)) {
+			if s.Class != figures.OK && s.Begun.After(moment.Add(r.noticing())) {
 				late++
 				step("kill %d: %s lost %s after the process was gone: %s", number+1, mode.Name, show(s.Begun.Sub(moment)), s.Fault)
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"weft.dev/cluster/measure/figures"
 	"weft.dev/cluster/measure/kube"
 )
 
@@ -31,6 +32,19 @@ type Options struct {
 	Routes int
 	// Hold is how long streams are watched after gateway pods were replaced.
 	Hold time.Duration
+	// Steps is how often weights are moved.
+	Steps int
+	// OnlyFailures tells how long things took and judges only what was lost and refused, for machines
+	// whose speed nobody knows.
+	OnlyFailures bool
+	// Large is how large the cluster of `scale` is.
+	Large Size
+}
+
+// Size is what a large cluster has.
+type Size struct {
+	// Routes refer to Services, each of which has so many Endpoints.
+	Routes, Services, Endpoints int
 }
 
 // Row is one figure with what was wanted.
@@ -38,6 +52,8 @@ type Row struct {
 	What     string `json:"what"`
 	Measured string `json:"measured"`
 	Goal     string `json:"goal,omitempty"`
+	// Examples are some of the failures that were counted, as the clients were told them.
+	Examples []string `json:"examples,omitempty"`
 	// Met is absent for what is told without a goal.
 	Met *bool `json:"met,omitempty"`
 }
@@ -63,6 +79,7 @@ var All = []Scenario{
 	{"first-light", "from a cluster without Weft to the first answer of a Gateway", firstLight},
 	{"edits", "how long edits of routes take to act, alone and among many", edits},
 	{"churn", "CPU and memory of controller and proxies, idle and while many routes are edited", churn},
+	{"scale", "a large cluster: until all routes serve, memory per endpoint, the price of changes", scale},
 	{"upgrades", "constant load of six kinds while weights, gateways, controllers and backends change", upgrades},
 	{"kill", "kill -9 of the process that serves, of a Gateway with one pod", kill},
 	{"absence", "no control plane, then no API server either", absence},
@@ -72,7 +89,7 @@ var All = []Scenario{
 
 // Judge notes a figure that has a goal.
 func (r *Run) Judge(what, measured, goal string, met bool) {
-	r.Rows = append(r.Rows, Row{what, measured, goal, &met})
+	r.Rows = append(r.Rows, Row{What: what, Measured: measured, Goal: goal, Met: &met})
 	verdict := "met"
 	if !met {
 		verdict = "MISSED"
@@ -88,7 +105,24 @@ func (r *Run) Tell(what, measured string) {
 
 // AtMost notes a duration that is to be at most another.
 func (r *Run) AtMost(what string, measured, goal time.Duration) {
+	if r.OnlyFailures {
+		r.Tell(what, show(measured))
+		return
+	}
 	r.Judge(what, show(measured), "≤ "+show(goal), measured <= goal)
+}
+
+// examplesPerClass is how many failures of one class are kept with a figure.
+const examplesPerClass = 3
+
+// Explain keeps some failures with the figure that was noted last, so that one can begin to look for
+// the cause.
+func (r *Run) Explain(samples []figures.Sample) {
+	row := &r.Rows[len(r.Rows)-1]
+	row.Examples = figures.Examples(samples, examplesPerClass)
+	for _, example := range row.Examples {
+		fmt.Printf("      %s\n", example)
+	}
 }
 
 // None notes a number that is to be zero.

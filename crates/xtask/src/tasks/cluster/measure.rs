@@ -12,6 +12,8 @@ use crate::command::workspace_root;
 
 /// Where results are kept.
 const REPORTS: &str = "tests/cluster/reports";
+/// Where those with a goal stand too.
+const RESULTS: &str = "tests/bench/RESULTS.md";
 /// Where `cargo x image` leaves the program that it has packed.
 const WEFT: &str = "target/image/weft";
 /// The kinds that first-light begins with.
@@ -29,6 +31,9 @@ pub(crate) struct Args {
     /// Keep the results in tests/cluster/reports/measure.md
     #[arg(long)]
     write: bool,
+    /// Also put what has a goal into tests/bench/RESULTS.md
+    #[arg(long, requires = "write")]
+    results: bool,
     /// Command line of the build under test, whose manifests are installed where Weft is not
     #[arg(long, value_name = "PATH", default_value = WEFT)]
     weft: PathBuf,
@@ -62,6 +67,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     measure.arg("-kinds").arg(root.join(KINDS));
     if args.write {
         measure.arg("-write").arg(root.join(REPORTS));
+    }
+    if args.results {
+        measure.arg("-results").arg(root.join(RESULTS));
     }
     measure.args(&args.flags).args(&args.scenarios);
     verdict(&mut measure)
