@@ -266,6 +266,14 @@ pub(crate) const STAGES: &[Stage] = &[
         ..CLUSTER
     },
     Stage {
+        name: "cluster-tour",
+        purpose: "README.md's tour of a cluster works as it is pasted, by `weft install` and by Helm",
+        args: "x cluster tour",
+        tools: &[LINUX_ROOT, GO, CURL, HELM],
+        cure: "correct README.md or what it shows; the line is named above",
+        ..CLUSTER
+    },
+    Stage {
         name: "conformance",
         purpose: "the official suite of the Gateway API passes, with every feature Weft claims",
         args: "x conformance --retry",
@@ -277,6 +285,14 @@ pub(crate) const STAGES: &[Stage] = &[
         purpose: "so does the suite with the kinds and fields of the experimental channel",
         args: "x conformance --channel experimental --retry",
         cure: "run the test alone: `cargo x conformance --channel experimental --run TEST`",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-upgrades",
+        purpose: "no client loses a request while weights, gateways, controllers and backends change",
+        args: "x cluster measure upgrades kill -- -only-failures -rate=20 -hold=5s -steps=6 -kills=2 \
+               -exchanges=1200",
+        cure: "what clients were told is above; tests/cluster/README.md says how to run it longer",
         ..CLUSTER
     },
     Stage {

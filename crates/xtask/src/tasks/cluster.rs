@@ -13,6 +13,7 @@ pub(super) mod builds;
 mod code;
 mod install;
 mod measure;
+mod tour;
 
 /// What one has to have been told to use the cluster with other programs.
 pub(super) const KUBECONFIG: &str = "/var/lib/weft-bed/kubeconfig/admin";
@@ -56,6 +57,8 @@ enum Action {
         #[arg(long, value_name = "DIR", default_value = "target/image")]
         images: PathBuf,
     },
+    /// Follow README.md's tour of a cluster, command by command, and compare what it prints
+    Tour(tour::Args),
     /// Run kubectl as the cluster's administrator
     Kubectl {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -111,6 +114,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             bed(&[vec!["load".into()], archives.collect()].concat())
         }
         Action::Install { images } => install::install(images),
+        Action::Tour(args) => tour::run(args),
         Action::Kubectl { args } => bed(&[vec!["kubectl".into()], args.clone()].concat()),
         Action::Kubeconfig => {
             println!("{KUBECONFIG}");
