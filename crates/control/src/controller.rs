@@ -159,8 +159,8 @@ impl Controller {
         finished((&mut self.main).await)
     }
 
-    /// Ends in order: no new connections, streams are told to go elsewhere, statuses on their way are
-    /// written, another replica may lead. Takes about ten seconds at most.
+    /// Ends in order: statuses on their way are written and another replica may lead; meanwhile no new
+    /// connections, and streams are told to go elsewhere. Takes about five seconds.
     ///
     /// # Errors
     /// What went wrong before.

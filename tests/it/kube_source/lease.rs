@@ -13,10 +13,19 @@ use super::{clock, connect};
 const PLACE: (&str, &str) = ("weft-system", "weft-controller");
 
 async fn replica(api: &FakeApi, identity: &str, seed: u64) -> (Lease, watch::Receiver<bool>) {
+    replica_every(Duration::from_millis(40), api, identity, seed).await
+}
+
+async fn replica_every(
+    interval: Duration,
+    api: &FakeApi,
+    identity: &str,
+    seed: u64,
+) -> (Lease, watch::Receiver<bool>) {
     let options = LeaseOptions {
         duration: Duration::from_secs(1),
         renew_deadline: Duration::from_millis(700),
-        interval: Duration::from_millis(40),
+        interval,
         ..LeaseOptions::new(PLACE, identity, clock(), Jitter::seeded(seed))
     };
     let lease = Lease::start(connect(api).await, options);
@@ -63,6 +72,19 @@ async fn one_of_two_leads_and_the_other_takes_over_at_once_when_it_is_released()
         api.lease(PLACE.0, PLACE.1).unwrap_or_default()["spec"]["leaseTransitions"],
         1
     );
+}
+
+#[tokio::test]
+async fn a_leader_that_ends_while_it_renews_releases_the_new_record() {
+    // It renews all the time, so that one of ten ends in the middle of it.
+    let always = Duration::from_micros(1);
+    for seed in 0..10 {
+        let api = FakeApi::start(&[]).await;
+        let (lease, mut leads) = replica_every(always, &api, "first", seed).await;
+        becomes(&mut leads, true, "the replica leads").await;
+        soon("released", lease.release()).await;
+        assert_eq!(holder(&api), "", "end {seed} leaves the record to nobody");
+    }
 }
 
 #[tokio::test]

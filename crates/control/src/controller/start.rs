@@ -88,8 +88,9 @@ impl Shared {
             // Ports end with their futures; a process that does not see the cluster serves nobody.
             ports.shutdown().await;
         }
-        while ports.join_next().await.is_some() {}
-        resign(&writer, lease).await;
+        // Draining takes seconds in which this replica writes nothing: another one may lead by then.
+        let drained = async { while ports.join_next().await.is_some() {} };
+        tokio::join!(drained, resign(&writer, lease));
         result
     }
 
