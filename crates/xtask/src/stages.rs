@@ -1,6 +1,6 @@
 //! The stages of `cargo x test`, in order, as data.
 //!
-//! The last six that run tests share one set of test binaries and split it by filter, so a test
+//! The last seven that run tests share one set of test binaries and split it by filter, so a test
 //! module nobody thought of lands in `integration` instead of being left out.
 
 use crate::tool::{Package, Tool};
@@ -81,6 +81,18 @@ const LINUX_ROOT: Tool = Tool {
     package: Package::Machine(
         "a cluster is made with namespaces, mounts and bridges; run as root on Linux",
     ),
+};
+const NAMESPACES: Tool = Tool {
+    probe: &["sh", "-c", "test $(uname -s) = Linux && test $(id -u) = 0"],
+    package: Package::Machine("network namespaces are made by root; run as root on Linux"),
+};
+const IP: Tool = Tool {
+    probe: &["ip", "-V"],
+    package: Package::Debian("iproute2"),
+};
+const NFT: Tool = Tool {
+    probe: &["nft", "--version"],
+    package: Package::Debian("nftables"),
 };
 const GRPCURL: Tool = Tool {
     probe: &["grpcurl", "-version"],
@@ -198,12 +210,20 @@ pub(crate) const STAGES: &[Stage] = &[
         ..TESTS
     },
     Stage {
+        name: "netns",
+        purpose: "pods are captured, and let go, without harm, in this kernel's network namespaces",
+        speed: Speed::Slow,
+        args: "test --locked --workspace --no-fail-fast --test * -- netns::",
+        tools: &[NAMESPACES, IP, NFT],
+        ..TESTS
+    },
+    Stage {
         name: "integration",
         purpose: "every other test of the integration binaries",
         kind: Kind::TestsIfAny,
         speed: Speed::Slow,
         args: "test --locked --workspace --no-fail-fast --test * -- \
-               --skip golden:: --skip tidy:: --skip standalone:: --skip helm::",
+               --skip golden:: --skip tidy:: --skip standalone:: --skip helm:: --skip netns::",
         ..TESTS
     },
     Stage {
