@@ -233,9 +233,28 @@ func (r *Run) Clear(ctx context.Context) error {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
-	// Streams are over; nobody has to wait for the drain.
-	now := int64(0)
-	err = errors.Join(err, r.API.CoreV1().Pods(namespace).DeleteCollection(ctx,
-		metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}))
-	return errors.Join(err, r.DeleteAll(ctx, objects))
+	// A namespace with pods that may take their time to end is looked at again as late as that.
+	return errors.Join(err, r.endPods(ctx), r.DeleteAll(ctx, objects))
+}
+
+// endPods ends all pods at once, after those who would put them back: streams are over, and nobody has
+// to wait for the drain.
+func (r *Run) endPods(ctx context.Context) error {
+	now, every := int64(0), metav1.ListOptions{}
+	err := r.Dynamic.Resource(gatewayKind).Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, every)
+	if apierrors.IsNotFound(err) {
+		err = nil // with its kind went every Gateway
+	}
+	err = errors.Join(err,
+		r.API.AppsV1().Deployments(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, every),
+		r.API.AppsV1().DaemonSets(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, every),
+	)
+	return errors.Join(err, kube.Eventually(ctx, time.Minute, func() error {
+		pods, err := r.API.CoreV1().Pods(namespace).List(ctx, every)
+		if err != nil || len(pods.Items) == 0 {
+			return err
+		}
+		return errors.Join(fmt.Errorf("%d pods are still there", len(pods.Items)),
+			r.API.CoreV1().Pods(namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, every))
+	}))
 }
