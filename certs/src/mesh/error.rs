@@ -88,6 +88,18 @@ impl IdentityError {
                 _ => Self::Io(error),
             };
         };
+        Self::of_tls(tls)
+    }
+
+    /// What a failed read on an established connection says about its handshake, if anything: in TLS 1.3
+    /// the client is done first, so that a server's refusal is an error of the client's first read.
+    #[must_use]
+    pub fn after_handshake(error: &io::Error) -> Option<Self> {
+        let tls = error.get_ref()?.downcast_ref::<TlsError>()?;
+        Some(Self::of_tls(tls))
+    }
+
+    fn of_tls(tls: &TlsError) -> Self {
         let text = tls.to_string();
         match tls {
             TlsError::InvalidCertificate(CertificateError::Other(other)) => {
