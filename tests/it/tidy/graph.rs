@@ -98,13 +98,13 @@ const CONFINED: &[Confined] = &[
     Confined {
         package: "rustls",
         feature: "",
-        rooms: &["weft-certs", "weft-tunnel", "weft-tests"],
+        rooms: &["weft-certs", "weft-tests"],
         cure: "take `certs::Acceptor` or `certs::Connector`",
     },
     Confined {
         package: "tokio-rustls",
         feature: "",
-        rooms: &["weft-certs", "weft-tunnel", "weft-tests"],
+        rooms: &["weft-certs", "weft-tests"],
         cure: "take `certs::Acceptor` or `certs::Connector`",
     },
     Confined {

@@ -1,0 +1,149 @@
+//! Who may share a connection: those for whom everything about it is the same.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use weft_certs::{Expected, Identity, IdentityConnector, IdentityError};
+use weft_spiffe::SpiffeId;
+
+/// In whose name, and from where, connections are made: one per pod. Cheap to clone.
+#[derive(Debug)]
+pub struct Source<D>(Arc<Own<D>>);
+
+#[derive(Debug)]
+struct Own<D> {
+    identity: Identity,
+    id: SpiffeId,
+    connector: IdentityConnector,
+    address: Option<IpAddr>,
+    dial: D,
+}
+
+/// Which endpoint, and who has to answer there. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Target {
+    endpoint: SocketAddr,
+    expected: Arc<Expected>,
+    whom: Whom,
+}
+
+/// The set of identities in one order, so that equal sets are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Whom {
+    OneOf(Arc<[SpiffeId]>),
+    AnyTrusted,
+}
+
+/// What a connection is kept under. Compared as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    source: SpiffeId,
+    source_address: Option<IpAddr>,
+    endpoint: SocketAddr,
+    whom: Whom,
+}
+
+impl<D> Source<D> {
+    /// Connects as `identity` through `dial`, whose sockets leave from `address` (`None` where the
+    /// system chooses).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Provider`] when the TLS library lacks TLS 1.3.
+    pub fn new(
+        identity: &Identity,
+        address: Option<IpAddr>,
+        dial: D,
+    ) -> Result<Self, IdentityError> {
+        Ok(Self(Arc::new(Own {
+            identity: identity.clone(),
+            id: identity.id(),
+            connector: IdentityConnector::new(identity)?,
+            address,
+            dial,
+        })))
+    }
+
+    /// In whose name.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    pub(crate) fn connector(&self) -> &IdentityConnector {
+        &self.0.connector
+    }
+
+    pub(crate) fn dial(&self) -> &D {
+        &self.0.dial
+    }
+}
+
+impl<D> Clone for Source<D> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Target {
+    /// `endpoint` is the pod's address with [`crate::wire::PORT`], `expected` what the control plane
+    /// says of this very pod.
+    #[must_use]
+    pub fn new(endpoint: SocketAddr, expected: Expected) -> Self {
+        let whom = match &expected {
+            Expected::AnyTrusted => Whom::AnyTrusted,
+            Expected::OneOf(ids) => {
+                let mut ids = ids.clone();
+                ids.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+                ids.dedup();
+                Whom::OneOf(ids.into())
+            }
+        };
+        Self {
+            endpoint,
+            expected: Arc::new(expected),
+            whom,
+        }
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
+    pub(crate) fn expected(&self) -> &Expected {
+        &self.expected
+    }
+}
+
+impl Key {
+    pub(crate) fn new<D>(source: &Source<D>, target: &Target) -> Self {
+        Self {
+            source: source.0.id.clone(),
+            source_address: source.0.address,
+            endpoint: target.endpoint,
+            whom: target.whom.clone(),
+        }
+    }
+
+    /// In whose name.
+    #[must_use]
+    pub fn source(&self) -> &SpiffeId {
+        &self.source
+    }
+
+    /// From which address; `None` where the system chooses.
+    #[must_use]
+    pub fn source_address(&self) -> Option<IpAddr> {
+        self.source_address
+    }
+
+    /// To which endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+}

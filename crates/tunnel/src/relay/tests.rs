@@ -1,0 +1,118 @@
+//! Relays between a local connection and a stream to another node.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    task::JoinHandle,
+};
+
+use super::{Ended, Relayed, buffer_bytes, relay};
+use crate::tests::node::{ECHO, NEVER_READS, RESETS, World};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A local client whose bytes are relayed to a port of the application.
+async fn relayed(world: &World, port: u16) -> (DuplexStream, JoinHandle<Relayed>) {
+    let mut stream = world.open(port).await.expect("served");
+    let (client, local) = duplex(64 * 1024);
+    let relaying =
+        tokio::spawn(async move { relay(tokio::io::split(local), &mut stream, HOUR).await });
+    (client, relaying)
+}
+
+#[test]
+fn buffers_grow_with_what_has_passed() {
+    const KIB: usize = 1024;
+    for (passed, bytes) in [
+        (0, KIB),
+        (128 * 1024 - 1, KIB),
+        (128 * 1024, 16 * KIB),
+        (10 * 1024 * 1024 - 1, 16 * KIB),
+        (10 * 1024 * 1024, 256 * KIB),
+        (u64::MAX, 256 * KIB),
+    ] {
+        assert_eq!(buffer_bytes(passed), bytes, "after {passed} bytes");
+    }
+}
+
+#[tokio::test]
+async fn twelve_megabytes_there_and_back() {
+    let world = World::new();
+    let (client, relaying) = relayed(&world, ECHO).await;
+    let sent: Vec<u8> = (0..12 << 20_u32).map(|at| (at / 251 % 256) as u8).collect();
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let copy = sent.clone();
+    let sending = tokio::spawn(async move {
+        writer.write_all(&copy).await.expect("open");
+        writer.shutdown().await.expect("open");
+    });
+    let mut back = Vec::new();
+    reader.read_to_end(&mut back).await.expect("an orderly end");
+    sending.await.expect("no panic");
+    assert!(back == sent, "all bytes come back in order");
+    let relayed = relaying.await.expect("no panic");
+    assert!(matches!(relayed.ended, Ended::Done), "{relayed:?}");
+    assert_eq!((relayed.sent, relayed.received), (12 << 20, 12 << 20));
+}
+
+#[tokio::test]
+async fn an_abort_of_the_other_side_ends_a_relay_as_one() {
+    let world = World::new();
+    let (mut client, relaying) = relayed(&world, RESETS).await;
+    client.write_all(b"x").await.expect("open");
+    let relayed = relaying.await.expect("no panic");
+    let Ended::Tunnel(error) = relayed.ended else {
+        panic!("{relayed:?}");
+    };
+    assert_eq!(error.reason(), "tunnel_reset");
+}
+
+/// A local connection that is reset.
+struct Aborted;
+
+impl AsyncRead for Aborted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+}
+
+#[tokio::test]
+async fn an_abort_of_the_local_side_resets_the_stream() {
+    let world = World::new();
+    let mut stream = world
+        .open(crate::tests::node::LISTENS)
+        .await
+        .expect("served");
+    let relayed = relay((Aborted, tokio::io::sink()), &mut stream, HOUR).await;
+    assert!(matches!(relayed.ended, Ended::Local(_)), "{relayed:?}");
+    world.app.heard_more.notified().await;
+    let heard = world.app.heard.lock().expect("no panic holds it").pop();
+    assert_eq!(
+        heard,
+        Some(Err("tunnel_reset")),
+        "the application sees an abort, no end"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_relay() {
+    let world = World::new();
+    let (mut client, relaying) = relayed(&world, NEVER_READS).await;
+    for _ in 0..3 {
+        tokio::time::sleep(HOUR - Duration::from_secs(600)).await;
+        client.write_all(b"x").await.expect("open");
+    }
+    assert!(!relaying.is_finished(), "a byte now and then keeps it");
+    let relayed = relaying.await.expect("no panic");
+    assert!(matches!(relayed.ended, Ended::Idle), "{relayed:?}");
+}

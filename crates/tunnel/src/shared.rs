@@ -1,0 +1,77 @@
+//! What the task of a connection, its streams and whoever keeps it know together.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
+};
+
+use tokio::sync::Notify;
+
+use crate::error::{Lost, StreamError};
+
+/// One connection, for as long as anything of it is left.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    streams: AtomicUsize,
+    /// Why it ended; set once, before its streams notice.
+    fate: OnceLock<Lost>,
+    cut: Notify,
+}
+
+/// A stream that counts on its connection while it lives.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Shared>);
+
+impl Shared {
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.load(Acquire)
+    }
+
+    /// Counts a stream, unless there are `most` already.
+    pub(crate) fn reserve(self: &Arc<Self>, most: usize) -> Option<Slot> {
+        let more = |streams| (streams < most).then_some(streams + 1);
+        let counted = self.streams.fetch_update(AcqRel, Acquire, more);
+        counted.is_ok().then(|| Slot(Arc::clone(self)))
+    }
+
+    pub(crate) fn fate(&self) -> Option<&Lost> {
+        self.fate.get()
+    }
+
+    /// It has ended so; what ended it first counts.
+    pub(crate) fn ended(&self, lost: Lost) {
+        drop(self.fate.set(lost));
+    }
+
+    /// Ends it, with all its streams.
+    pub(crate) fn cut(&self, lost: Lost) {
+        self.ended(lost);
+        self.cut.notify_one();
+    }
+
+    /// Completes when somebody cuts.
+    pub(crate) async fn is_cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// What an error of a stream means: the end of its connection, if that is known, says more.
+    pub(crate) fn sort(&self, error: &h2::Error) -> StreamError {
+        match (self.fate(), error.reason()) {
+            (Some(lost), _) => lost.clone().into(),
+            (None, Some(reason)) if error.is_reset() => StreamError::Reset(reason),
+            (None, _) => Lost::sort(error).into(),
+        }
+    }
+}
+
+impl Slot {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, AcqRel);
+    }
+}
