@@ -7,6 +7,7 @@
 
 mod confine;
 mod parsed;
+mod platform;
 mod serving;
 
 use std::{
@@ -97,7 +98,7 @@ pub fn run(settings: Settings) -> Result<(), WorkerError> {
     let platform = match CaRoots::system() {
         Ok(roots) => Some(Arc::new(roots)),
         Err(error) => {
-            // Worth a word only where a route needs them: `Serving` reports those.
+            // Worth a word only where a route needs them: `platform` names those.
             tracing::debug!(%error, "no authorities of the platform");
             None
         }

@@ -24,6 +24,8 @@ pub struct Proxy {
     admin: SocketAddr,
     directory: TempDir,
     arguments: Vec<String>,
+    /// The authorities of its platform; those of this machine if there is none.
+    platform: Option<PathBuf>,
 }
 
 impl Proxy {
@@ -33,6 +35,15 @@ impl Proxy {
     /// When it cannot be started.
     #[must_use]
     pub fn start(control_plane: &ControlPlane) -> Self {
+        Self::start_on(control_plane, None)
+    }
+
+    /// Starts a proxy of that control plane whose platform has the authorities of this file.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_on(control_plane: &ControlPlane, platform: Option<PathBuf>) -> Self {
         let directory = tempfile::tempdir().expected("a temporary directory");
         let file = |name: &str, content: &str| {
             let path = directory.path().join(name);
@@ -62,10 +73,11 @@ impl Proxy {
         let arguments = arguments.map(|(name, value)| format!("--{name}={value}"));
         let arguments = Vec::from(arguments);
         Self {
-            child: spawn(&arguments),
+            child: spawn(&arguments, platform.as_ref()),
             admin,
             directory,
             arguments,
+            platform,
         }
     }
 
@@ -76,7 +88,7 @@ impl Proxy {
     pub fn restart(&mut self) {
         self.child.kill().expected("the parent is killed");
         self.child.wait().expected("the parent ends");
-        self.child = spawn(&self.arguments);
+        self.child = spawn(&self.arguments, self.platform.as_ref());
     }
 
     /// The file of the saved configuration.
@@ -213,8 +225,14 @@ pub fn free_port() -> u16 {
     listener.local_addr().expected("its address").port()
 }
 
-fn spawn(arguments: &[String]) -> Child {
-    Command::new(binary::directory().join("weft-proxy"))
+fn spawn(arguments: &[String], platform: Option<&PathBuf>) -> Child {
+    let mut command = Command::new(binary::directory().join("weft-proxy"));
+    if let Some(file) = platform {
+        command
+            .env("SSL_CERT_FILE", file)
+            .env_remove("SSL_CERT_DIR");
+    }
+    command
         .arg("gateway")
         .args(arguments)
         .stdin(Stdio::null())

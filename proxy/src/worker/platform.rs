@@ -1,15 +1,12 @@
 //! Routes that need the certification authorities of a platform that has none, such as an image
 //! without `/etc/ssl/certs/ca-certificates.crt`. The control plane cannot know that.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 
 use weft_ir::{Authorities, RouteId, Tables};
 use weft_wire::{Kind, proto::config::ResourceError};
 
-/// What they are told, and what their requests are answered for.
+/// Why requests of such a route are refused.
 const LACKING: &str = "a BackendTLSPolicy asks for the authorities of the platform, and the image of this \
                        proxy has none; add /etc/ssl/certs/ca-certificates.crt to it, or name those to trust \
                        in caCertificateRefs";

@@ -17,7 +17,7 @@ use weft_wire::{
     proto::config::{ClientMessage, ResourceError, Role, ServerMessage},
 };
 
-use super::parsed::Parsed;
+use super::{parsed::Parsed, platform};
 use crate::{
     answer,
     listen::Bind,
@@ -168,6 +168,9 @@ impl Serving {
                 config_maps: self.ca_bundles.usable(),
                 platform: configuration.roots.platform.clone(),
             });
+        }
+        if configuration.roots.platform.is_none() {
+            problems.extend(platform::lacking(&configuration.tables));
         }
         let binds = self.binds();
         if binds != *self.update.binds {

@@ -10,7 +10,7 @@ use weft_tests::{
     control_plane::ControlPlane,
     pki::{Ca, Leaf},
     proxy::{Proxy, free_port},
-    wait::{PATIENCE, eventually},
+    wait::{Expected, PATIENCE, eventually},
     world::World,
 };
 use weft_wire::Assembler;
@@ -81,6 +81,37 @@ async fn authorities_are_followed_and_saved() {
         said("secure"),
         "a new parent has the authorities that were saved"
     );
+}
+
+#[tokio::test]
+async fn those_of_the_platform_are_those_of_the_image() {
+    let ca = Ca::new();
+    let backend = secure(&ca).await;
+    let directory = tempfile::tempdir().expected("a directory");
+    let bundle = directory.path().join("ca-certificates.crt");
+    fs::write(&bundle, &ca.pem).expected("a bundle");
+    let nothing = directory.path().join("none");
+    for (name, file, is_there) in [("a bundle", bundle, true), ("none", nothing, false)] {
+        let control_plane = ControlPlane::start().await;
+        let proxy = Proxy::start_on(&control_plane, Some(file));
+        let port = free_port();
+        let validation = format!("hostname: {NAME}, wellKnownCACertificates: System");
+        let world = world(port, &backend).backend_tls("shop/tls", "web", &validation);
+        let standing = control_plane.publish_and_wait(&world).await;
+        let problems = standing.problems.iter();
+        let named: Vec<_> = problems.map(|it| (&*it.kind, &*it.name)).collect();
+        let fate = ask(on(port)).await;
+        if is_there {
+            assert_eq!(named, [], "{name}: {:?}", standing.problems);
+            assert_eq!(fate, said("secure"), "{name}: whom it vouches for");
+        } else {
+            let route = ("HTTPRoute", "shop/web");
+            assert_eq!(named, [route], "{name}: {:?}", standing.problems);
+            let is_refused = matches!(fate, Fate::Answered(500..=599, _));
+            assert!(is_refused, "{name}: plaintext is no substitute: {fate:?}");
+        }
+        drop(proxy);
+    }
 }
 
 #[tokio::test]

@@ -87,6 +87,8 @@ impl Live {
             store.apply(object);
         }
         let mut scope = super::with_tls(scope, store);
+        // Those of this machine say nothing of a pod's.
+        scope.unusable_authorities.platform = None;
         let unusable = parameters::unusable(store, &scope.gateway_controller);
         scope.unusable_parameters = Some(unusable);
         limit(&mut scope);

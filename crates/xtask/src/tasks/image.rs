@@ -1,5 +1,7 @@
 //! `cargo x image`: OCI archives of the programs that are deployed, without a Docker daemon.
 
+mod authorities;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::cluster::builds;
 use crate::command::{self, workspace_root};
 
-/// Static, so that an image needs no file but the program.
+/// Static, so that an image needs no library beside the program.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Apart from what contributors build, because these flags would rebuild all of it.
 const TARGET_DIR: &str = "target/image";
@@ -17,12 +19,15 @@ const FLAGS: &str = "-C target-feature=+crt-static";
 const USER: &str = "65532:65532";
 const SOURCE: &str = "https://github.com/weft-mesh/weft";
 
-/// An image: one program and nothing else.
+/// An image: one program, and what it reads of a system.
 struct Image {
     /// Of the archive, of the reference and of the binary.
     name: &'static str,
     package: &'static str,
     title: &'static str,
+    /// Whether it has the certification authorities that `wellKnownCACertificates: System` of a
+    /// BackendTLSPolicy means.
+    authorities: bool,
 }
 
 const IMAGES: &[Image] = &[
@@ -30,11 +35,13 @@ const IMAGES: &[Image] = &[
         name: "weft",
         package: "weft-cli",
         title: "Weft: control plane and command line",
+        authorities: false,
     },
     Image {
         name: "weft-proxy",
         package: "weft-proxy",
         title: "Weft: proxy of a Gateway",
+        authorities: true,
     },
 ];
 
@@ -63,12 +70,22 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .filter(|image| args.only.is_empty() || args.only.iter().any(|name| name == image.name))
         .collect();
+    // What is missing is known before the programs are built.
+    let authorities = match chosen.iter().any(|image| image.authorities) {
+        true => Some(authorities::bundle()?),
+        false => None,
+    };
     compile(&chosen, &args.profile)?;
     let out = workspace_root().join(&args.out);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     for image in chosen {
         let archive = out.join(format!("{}.tar", image.name));
-        image.pack(args, &archive)?;
+        let authorities = authorities.as_ref().filter(|_| image.authorities);
+        let bundle = match authorities {
+            Some(pem) => Some(authorities::write(pem, &out)?),
+            None => None,
+        };
+        image.pack(args, &archive, bundle.as_deref())?;
         // Beside the archive for those who install what they have just packed.
         let program = image.binary(&args.profile);
         std::fs::copy(&program, out.join(image.name))
@@ -134,7 +151,7 @@ impl Image {
             .join(self.name)
     }
 
-    fn pack(&self, args: &Args, archive: &Path) -> Result<()> {
+    fn pack(&self, args: &Args, archive: &Path, bundle: Option<&Path>) -> Result<()> {
         let mut pack = builds::go("./pack");
         pack.arg("-out").arg(archive).args(["-user", USER]);
         for reference in args.references(self) {
@@ -148,6 +165,10 @@ impl Image {
         ] {
             let label = format!("org.opencontainers.image.{key}={value}");
             pack.args(["-label", &label]);
+        }
+        if let Some(bundle) = bundle {
+            let file = format!("{}={}", authorities::IN_IMAGE, bundle.display());
+            pack.args(["-file", &file]);
         }
         let status = pack.arg(self.binary(&args.profile)).status();
         let status =
