@@ -1,6 +1,6 @@
 //! The condition `weft.dev/Applied` of routes: whether the proxies of a Gateway have a generation of
 //! the route. Written once they all have, or after two seconds with those named that do not; a
-//! generation that has been applied stays so.
+//! generation that has been applied stays so, unless a proxy says that it cannot serve it as it says.
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +29,21 @@ const GATEWAY: &str = "Gateway";
 pub(crate) struct Spread {
     /// Those that have it.
     pub(crate) applied: usize,
+    /// Those that have it and cannot serve it as it says, with the reason.
+    pub(crate) refused: Vec<String>,
     /// The others, by name.
     pub(crate) laggards: Vec<String>,
+}
+
+impl Spread {
+    /// How many proxies there are.
+    pub(crate) fn proxies(&self) -> usize {
+        self.applied + self.refused.len() + self.laggards.len()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.applied == self.proxies()
+    }
 }
 
 /// What is known of all routes.
@@ -46,6 +59,8 @@ struct Route {
     generation: i64,
     /// Since when it is that generation.
     since: Duration,
+    /// Whether a proxy refuses it, whatever it said before.
+    is_doubted: bool,
     /// The Gateways that accept it, and what was found there.
     gateways: BTreeMap<Name, Option<Found>>,
 }
@@ -59,17 +74,27 @@ struct Found {
 
 impl Found {
     fn is_whole(&self, generation: i64) -> bool {
-        self.generation == generation && self.spread.laggards.is_empty()
+        self.generation == generation && self.spread.is_whole()
     }
 
     fn condition(&self) -> Condition {
-        let Spread { applied, laggards } = &self.spread;
-        let all = applied + laggards.len();
-        let (status, reason) = match laggards.is_empty() {
+        let Spread {
+            applied,
+            refused,
+            laggards,
+        } = &self.spread;
+        let all = self.spread.proxies();
+        let (status, reason) = match self.spread.is_whole() {
             true => (ConditionStatus::True, Reason::Applied),
             false => (ConditionStatus::False, Reason::PartiallyApplied),
         };
         let mut message = format!("applied on {applied} of {all} proxies");
+        if let Some(first) = refused.first() {
+            message = format!("{message}; refused by {first}");
+            if refused.len() > 1 {
+                message = format!("{message}; and by {} more", refused.len() - 1);
+            }
+        }
         if !laggards.is_empty() {
             let named: Vec<_> = laggards.iter().take(NAMED).map(String::as_str).collect();
             message = format!("{message}; waiting for {}", named.join(", "));
@@ -115,6 +140,16 @@ impl Applied {
     pub(crate) fn forget(&mut self, object: &ObjectRef) {
         self.routes.remove(object);
         self.pending.remove(object);
+    }
+
+    /// Some proxy refuses these routes: whatever was said of them is to be asked again.
+    pub(crate) fn doubt(&mut self, refused: &BTreeSet<ObjectRef>) {
+        for reference in refused {
+            if let Some(route) = self.routes.get_mut(reference) {
+                route.is_doubted = true;
+                self.pending.insert(reference.clone());
+            }
+        }
     }
 
     /// Asks how far the routes are of which something is to be said; returns those of which something
@@ -191,17 +226,19 @@ impl Route {
     /// Whether there is something else to say.
     fn judge(&mut self, spread: impl Fn(&Name, i64) -> Option<Spread>, now: Duration) -> bool {
         let (generation, is_overdue) = (self.generation, now >= self.since + PATIENCE);
+        let is_doubted = std::mem::take(&mut self.is_doubted);
         let mut has_changed = false;
         for (gateway, found) in &mut self.gateways {
-            if found.as_ref().is_some_and(|it| it.is_whole(generation)) {
+            if !is_doubted && found.as_ref().is_some_and(|it| it.is_whole(generation)) {
                 continue;
             }
             let Some(spread) = spread(gateway, generation) else {
                 continue;
             };
+            // A refusal is no lag: waiting does not mend it.
+            let is_final = spread.is_whole() || !spread.refused.is_empty();
             let next = Some(Found { generation, spread });
-            let is_whole = next.as_ref().is_some_and(|it| it.is_whole(generation));
-            if (is_whole || is_overdue) && *found != next {
+            if (is_final || is_overdue) && *found != next {
                 *found = next;
                 has_changed = true;
             }

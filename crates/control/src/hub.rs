@@ -11,7 +11,7 @@ mod standing;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -197,6 +197,11 @@ impl Hub {
         now: Duration,
     ) -> Option<Spread> {
         self.state().standing.spread(route, generation, now)
+    }
+
+    /// Routes that some proxy cannot serve as they say.
+    pub(crate) fn refused(&self) -> BTreeSet<ObjectRef> {
+        self.state().standing.refused()
     }
 
     /// When what is remembered of proxies that went stops to count, if anything is remembered.

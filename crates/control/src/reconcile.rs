@@ -215,6 +215,7 @@ impl Reconciler {
             .filter_map(|(_, it)| self.applied.see(it, began))
             .collect();
         hub.hold(&routes, &gone);
+        self.applied.doubt(&hub.refused());
         let spread =
             |route: &_, gateway: &_, generation| hub.spread((route, gateway), generation, began);
         let reached = self.applied.judge(spread, began);

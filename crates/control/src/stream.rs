@@ -11,12 +11,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use weft_api::{ObjectKey, ObjectRef};
 use weft_certs::{Clock, PeerIdentity, SignerRoots};
-use weft_ir::Name;
+use weft_ir::{Name, RouteKind};
 use weft_spiffe::{SpiffeId, TrustDomain, Workload};
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
-    Kind, Publisher, Session, SubscriberError,
+    Key, Kind, Problem, Publisher, Session, SubscriberError,
     proto::config::{ClientMessage, Hello, Role, ServerMessage, client_message::Message},
 };
 
@@ -294,8 +295,10 @@ impl Conversation {
 
     /// Tells the hub what the proxy has taken.
     fn report(&self) {
-        if let Some(generation) = self.publisher.standing().generation {
-            self.seat.took(generation);
+        let standing = self.publisher.standing();
+        if let Some(generation) = standing.generation {
+            let refused = standing.problems.into_iter().filter_map(refusal);
+            self.seat.took(generation, refused.collect());
         }
     }
 
@@ -336,4 +339,16 @@ async fn lost(serves: &mut watch::Receiver<bool>) -> Result<(), watch::error::Re
 
 fn said_wrong(error: SubscriberError) -> Status {
     Status::failed_precondition(error.to_string())
+}
+
+/// A route that a proxy cannot serve as it says; `None` of every other resource.
+fn refusal(problem: Problem) -> Option<(ObjectRef, String)> {
+    let key = Key::parse(&problem.kind, &problem.name).ok()?;
+    let kind = match key.kind {
+        Kind::Route(RouteKind::Http) => weft_api::Kind::HttpRoute,
+        Kind::Route(RouteKind::Grpc) => weft_api::Kind::GrpcRoute,
+        _ => return None,
+    };
+    let key = ObjectKey::new(key.name.namespace, key.name.name);
+    Some((ObjectRef::new(kind, key), problem.message))
 }

@@ -9,7 +9,10 @@ use weft_api::Kind;
 use weft_certs::Identity;
 use weft_ir::Name;
 use weft_tests::wait::{PATIENCE, eventually, soon};
-use weft_wire::Subscriber;
+use weft_wire::{
+    Subscriber,
+    proto::config::{Ack, ClientMessage, Nack, ResourceError, client_message::Message},
+};
 
 use super::client::{Proxy, resources, subscriber};
 use super::{ACCOUNT, AUDIENCE, NAMESPACE, TOKEN, World, identity_of, route};
@@ -205,4 +208,48 @@ async fn a_control_plane_that_restarts_sends_nothing_again() {
     world.api.apply(route("/shop"));
     let delta = after.next().await;
     assert_eq!(resources(&delta), ["HTTPRoute shop/web"], "edits go on");
+}
+
+/// The answer of a proxy that cannot serve the route as it says.
+fn refusing(answer: ClientMessage) -> ClientMessage {
+    let Some(Message::Ack(Ack { nonce, generation })) = answer.message else {
+        panic!("{answer:?} refuses something already");
+    };
+    let error = ResourceError {
+        r#type: "HTTPRoute".to_owned(),
+        name: "shop/web".to_owned(),
+        message: "no authorities".to_owned(),
+    };
+    let nack = Nack {
+        nonce,
+        generation,
+        errors: vec![error],
+        ..Nack::default()
+    };
+    ClientMessage {
+        message: Some(Message::Nack(nack)),
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_a_proxy_refuses_is_not_applied_and_says_why() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut first = proxy(&world, &identity, "pod-1").await;
+    let mut second = proxy(&world, &identity, "pod-2").await;
+    first.next().await;
+    second.next().await;
+    let becomes = async |wanted: &str| {
+        eventually(PATIENCE, wanted, || applied(&world) == wanted).await;
+    };
+    becomes("True 1: applied on 2 of 2 proxies").await;
+    world.api.apply(route("/shop"));
+    first.next().await;
+    let (_, answer) = second.take().await;
+    second.answer(refusing(answer)).await;
+    becomes("False 2: applied on 1 of 2 proxies; refused by pod-2: no authorities").await;
+    world.api.apply(route("/other"));
+    first.next().await;
+    second.next().await;
+    becomes("True 3: applied on 2 of 2 proxies").await;
 }

@@ -26,6 +26,7 @@ fn route(generation: i64, is_accepted: bool) -> AnyObject {
 fn spread(applied: usize, laggards: &[&str]) -> Spread {
     Spread {
         applied,
+        refused: Vec::new(),
         laggards: laggards.iter().map(ToString::to_string).collect(),
     }
 }
@@ -107,4 +108,29 @@ fn what_another_replica_said_stays_until_there_is_something_to_say() {
     let mut wanted = first.clone();
     after.add(&stored, &mut wanted);
     assert_eq!(status_of(&wanted), status_of(&stored), "the same again");
+}
+
+#[test]
+fn a_route_that_a_proxy_refuses_is_not_applied_whatever_was_said_before() {
+    let (mut applied, first) = (Applied::default(), route(1, true));
+    applied.see(&first, NOW);
+    let whole = |_: &ObjectRef, _: &Name, _: i64| Some(spread(2, &[]));
+    assert_eq!(applied.judge(whole, NOW).len(), 1);
+    let refusing = |_: &ObjectRef, _: &Name, _: i64| {
+        Some(Spread {
+            refused: vec!["pod-2: no authorities".to_owned()],
+            ..spread(1, &[])
+        })
+    };
+    assert!(applied.judge(refusing, NOW).is_empty(), "nobody doubts it");
+    let refused = BTreeSet::from([first.reference()]);
+    applied.doubt(&refused);
+    assert_eq!(applied.judge(refusing, NOW).len(), 1, "said at once");
+    let partly = "False 1: applied on 1 of 2 proxies; refused by pod-2: no authorities";
+    assert_eq!(says(&applied, &first), partly);
+    applied.doubt(&refused);
+    assert!(applied.judge(refusing, NOW).is_empty(), "nothing else");
+    applied.doubt(&BTreeSet::new());
+    assert_eq!(applied.judge(whole, NOW).len(), 1, "and it is mended");
+    assert_eq!(says(&applied, &first), "True 1: applied on 2 of 2 proxies");
 }

@@ -7,7 +7,7 @@ use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
 use weft_wire::proto::{
     config::Trusts,
-    replicas::{Object, Proxy as ProxyReport, ReportRequest},
+    replicas::{Object, Proxy as ProxyReport, Refused, ReportRequest},
 };
 
 /// Generations of an object that are told apart while nobody acknowledges any.
@@ -17,6 +17,19 @@ const GROUP: &str = "gateway.networking.k8s.io";
 
 /// From which configuration on it holds which generation of an object; both ascend.
 type Marks = VecDeque<(u64, i64)>;
+
+/// Routes that a proxy cannot serve as they say, with the reason.
+pub(super) type Refusals = BTreeMap<ObjectRef, String>;
+
+/// What a proxy has of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken<'a> {
+    pub(super) instance: &'a str,
+    /// `None`: a configuration from before the object.
+    pub(super) generation: Option<i64>,
+    /// Why the proxy cannot serve it as it says.
+    pub(super) refusal: Option<&'a str>,
+}
 
 /// The proxies of one replica. Configurations are counted by that replica.
 #[derive(Debug, Default)]
@@ -30,6 +43,7 @@ struct Proxy {
     session: u64,
     /// The configuration it has taken.
     took: Option<u64>,
+    refused: Refusals,
     /// Whom it trusts, once it has said so.
     trusts: Option<Trusts>,
 }
@@ -42,8 +56,13 @@ pub(crate) struct Told {
     own: Option<Trusts>,
 }
 
-/// What a proxy has said: the configuration it has taken, and whom it trusts.
-type Said = (Option<u64>, Option<Trusts>);
+/// What a proxy has said.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Said {
+    took: Option<u64>,
+    refused: Refusals,
+    trusts: Option<Trusts>,
+}
 
 impl Ledger {
     /// A configuration holds these Gateways, and no others.
@@ -147,6 +166,29 @@ impl Ledger {
         is_news
     }
 
+    /// Whether what of it a proxy refuses makes a difference.
+    pub(super) fn refuses(
+        &mut self,
+        (gateway, instance): (&Name, &str),
+        session: u64,
+        refused: Refusals,
+    ) -> bool {
+        let proxies = self.proxies.get_mut(gateway);
+        let proxy = proxies.and_then(|proxies| proxies.get_mut(instance));
+        let Some(proxy) = proxy.filter(|proxy| proxy.session == session) else {
+            return false;
+        };
+        let is_news = proxy.refused != refused;
+        proxy.refused = refused;
+        is_news
+    }
+
+    /// Every route that some proxy refuses.
+    pub(super) fn refused(&self) -> impl Iterator<Item = &ObjectRef> {
+        let proxies = self.proxies.values().flat_map(BTreeMap::values);
+        proxies.flat_map(|proxy| proxy.refused.keys())
+    }
+
     /// Whether whom a proxy trusts makes a difference.
     pub(super) fn trusts(
         &mut self,
@@ -183,15 +225,14 @@ impl Ledger {
         is_there
     }
 
-    /// The generation of an object that each proxy of a Gateway has taken, by instance; `None` is
-    /// one that has a configuration from before the object. A proxy that has taken nothing yet does
-    /// not count: it is not ready, so no request reaches it, and a rollout is no reason to say that
+    /// What each proxy of a Gateway has of an object. A proxy that has taken nothing yet does not
+    /// count: it is not ready, so no request reaches it, and a rollout is no reason to say that
     /// something is not in force.
     pub(super) fn taken<'a>(
         &'a self,
         gateway: &Name,
-        object: &ObjectRef,
-    ) -> impl Iterator<Item = (&'a str, Option<i64>)> {
+        object: &'a ObjectRef,
+    ) -> impl Iterator<Item = Taken<'a>> {
         let marks = self.marks.get(object);
         let held = move |took: u64| {
             let marks = marks?.iter().rev();
@@ -199,7 +240,13 @@ impl Ledger {
             until.next().map(|(_, generation)| *generation)
         };
         let proxies = self.proxies.get(gateway).into_iter().flatten();
-        proxies.filter_map(move |(instance, proxy)| Some((instance.as_str(), held(proxy.took?))))
+        proxies.filter_map(move |(instance, proxy)| {
+            Some(Taken {
+                instance,
+                generation: held(proxy.took?),
+                refusal: proxy.refused.get(object).map(String::as_str),
+            })
+        })
     }
 
     /// Forgets marks that nobody can be at any more.
@@ -244,7 +291,11 @@ impl Ledger {
         for (gateway, proxies) in &self.proxies {
             for (instance, proxy) in proxies {
                 let key = (gateway.clone(), instance.clone());
-                let said = (proxy.took, proxy.trusts.clone());
+                let said = Said {
+                    took: proxy.took,
+                    refused: proxy.refused.clone(),
+                    trusts: proxy.trusts.clone(),
+                };
                 if told.proxies.get(&key) != Some(&said) {
                     report.proxies.push(proxy_report(&key, Some(&said)));
                     told.proxies.insert(key, said);
@@ -286,6 +337,7 @@ impl Ledger {
             if proxy.gone {
                 proxies.remove(&proxy.instance);
             } else {
+                let refused = proxy.refused.into_iter().filter_map(refusal);
                 let trusts = Trusts {
                     bundle_version: proxy.bundle_version,
                     issuer: proxy.issuer,
@@ -293,6 +345,7 @@ impl Ledger {
                 let taken = Proxy {
                     session: 0,
                     took: (proxy.took > 0).then_some(proxy.took),
+                    refused: refused.collect(),
                     trusts: (proxy.bundle_version > 0).then_some(trusts),
                 };
                 proxies.insert(proxy.instance, taken);
@@ -315,8 +368,18 @@ fn object_report(object: &ObjectRef, (since, generation): (u64, i64)) -> Object 
 
 /// `None` of one that went.
 fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> ProxyReport {
-    let (took, trusts) = said.cloned().unwrap_or_default();
+    let Said {
+        took,
+        refused,
+        trusts,
+    } = said.cloned().unwrap_or_default();
     let trusts = trusts.unwrap_or_default();
+    let refused = refused.into_iter().map(|(object, message)| Refused {
+        kind: object.kind.as_str().to_owned(),
+        namespace: object.key.namespace().to_owned(),
+        name: object.key.name().to_owned(),
+        message,
+    });
     ProxyReport {
         namespace: gateway.namespace.to_string(),
         gateway: gateway.name.to_string(),
@@ -325,5 +388,13 @@ fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> Pr
         gone: said.is_none(),
         bundle_version: trusts.bundle_version,
         issuer: trusts.issuer,
+        refused: refused.collect(),
     }
+}
+
+/// A route that a proxy of another replica refuses; `None` of a kind that is not known here.
+fn refusal(refused: Refused) -> Option<(ObjectRef, String)> {
+    let kind = Kind::find(GROUP, &refused.kind)?;
+    let key = ObjectKey::new(refused.namespace, refused.name);
+    Some((ObjectRef::new(kind, key), refused.message))
 }

@@ -1,7 +1,12 @@
 //! A stream's place in the hub.
 
-use std::{collections::btree_map::Entry, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
+use weft_api::ObjectRef;
 use weft_ir::Name;
 use weft_wire::{Disassembler, Scope, Snapshot, proto::config::Trusts};
 
@@ -48,14 +53,17 @@ impl Seat {
         (*generation, Arc::clone(taken.disassembler.snapshot()))
     }
 
-    /// The proxy has taken a configuration, apart from what it did not understand.
-    pub(crate) fn took(&self, generation: u64) {
+    /// The proxy has taken a configuration, apart from what it did not understand: of routes, that
+    /// it refuses these.
+    pub(crate) fn took(&self, generation: u64, refused: BTreeMap<ObjectRef, String>) {
         let mut state = self.hub.state();
         let own = &mut state.standing.own;
-        let is_news = own.took((&self.gateway, &self.instance), self.session, generation);
+        let proxy = (&self.gateway, self.instance.as_str());
+        let mut is_news = own.took(proxy, self.session, generation);
         if is_news {
             own.prune();
         }
+        is_news |= own.refuses(proxy, self.session, refused);
         drop(state);
         if is_news {
             self.hub.reported();

@@ -4,13 +4,19 @@
 //! have proxies that it has not reported yet when this one begins to lead, and may have lost its link
 //! but not its proxies: in both cases the answer is the older one until that is over.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use weft_api::ObjectRef;
 use weft_ir::Name;
 use weft_wire::proto::{config::Trusts, replicas::ReportRequest};
 
-use super::{ledger::Ledger, object_of};
+use super::{
+    ledger::{Ledger, Taken},
+    object_of,
+};
 use crate::{applied::Spread, world::Gateways};
 
 /// So long the word of a Gateway's proxies holds after the last of them lost its stream: they serve
@@ -117,7 +123,7 @@ impl Standing {
     fn of_connected(&self, gateway: &Name, now: Duration) -> Option<Option<i64>> {
         let object = object_of(gateway);
         self.taken(gateway, &object, now)
-            .map(|(_, generation)| generation)
+            .map(|taken| taken.generation)
             .min()
     }
 
@@ -127,14 +133,14 @@ impl Standing {
         gateway: &'a Name,
         object: &'a ObjectRef,
         now: Duration,
-    ) -> impl Iterator<Item = (&'a str, Option<i64>)> {
+    ) -> impl Iterator<Item = Taken<'a>> {
         let own = self.own.taken(gateway, object);
         let counts = move |other: &&Other| other.until.is_none_or(|until| now < until);
         let others = self.others.values().filter(counts).flat_map(move |other| {
             let all = other.ledger.taken(gateway, object);
             // Those of a lost replica that have found another one speak for themselves.
-            all.filter(move |(instance, _)| {
-                other.until.is_none() || !self.is_connected(gateway, instance)
+            all.filter(move |taken| {
+                other.until.is_none() || !self.is_connected(gateway, taken.instance)
             })
         });
         own.chain(others)
@@ -153,15 +159,25 @@ impl Standing {
         }
         let mut spread = Spread {
             applied: 0,
+            refused: Vec::new(),
             laggards: Vec::new(),
         };
-        for (instance, taken) in self.taken(gateway, object, now) {
-            match taken {
-                Some(taken) if taken >= generation => spread.applied += 1,
-                _ => spread.laggards.push(instance.to_owned()),
+        for taken in self.taken(gateway, object, now) {
+            let has_it = taken.generation.is_some_and(|it| it >= generation);
+            match taken.refusal.filter(|_| has_it) {
+                Some(why) => spread.refused.push(format!("{}: {why}", taken.instance)),
+                None if has_it => spread.applied += 1,
+                None => spread.laggards.push(taken.instance.to_owned()),
             }
         }
-        (spread.applied > 0 || !spread.laggards.is_empty()).then_some(spread)
+        (spread.proxies() > 0).then_some(spread)
+    }
+
+    /// Every route that some proxy cannot serve as it says.
+    pub(super) fn refused(&self) -> BTreeSet<ObjectRef> {
+        let others = self.others.values().map(|other| &other.ledger);
+        let ledgers = others.chain([&self.own]);
+        ledgers.flat_map(Ledger::refused).cloned().collect()
     }
 
     /// Whether a proxy has a stream, at a replica that we hear of.

@@ -353,3 +353,37 @@ fn a_newer_stream_of_a_proxy_takes_over() {
     assert!(newer.is_valid(), "the older one leaves alone");
     assert_eq!(hub.connected(), 1);
 }
+
+#[test]
+fn what_proxies_refuse_is_known_wherever_they_are() {
+    let route = ObjectRef::new(Kind::HttpRoute, ObjectKey::new("shop", "web"));
+    let refusals = || BTreeMap::from([(route.clone(), "no authorities".to_owned())]);
+    let mut standing = leading();
+    standing.publish(9, &gateways(1, None), NOW);
+    standing.own.hold(&route, 9, 1);
+    standing.own.join(&edge(), "a", 1);
+    standing.own.took((&edge(), "a"), 1, 9);
+    let spread = |standing: &Standing| {
+        let spread = standing.spread((&route, &edge()), 1, NOW);
+        let spread = spread.expect("there are proxies");
+        (spread.applied, spread.refused, spread.laggards)
+    };
+    assert_eq!(spread(&standing), (1, vec![], vec![]));
+
+    let (mut ledger, mut told) = other(40, 1, "b");
+    ledger.hold(&route, 40, 1);
+    assert!(ledger.refuses((&edge(), "b"), 1, refusals()), "news");
+    assert!(!ledger.refuses((&edge(), "b"), 1, refusals()), "no news");
+    let report = ledger.report(&Trusts::default(), &mut told);
+    standing.link("other", 5);
+    assert!(standing.report(("other", 5), first(report.expect("news")), NOW));
+    let refused = vec!["b: no authorities".to_owned()];
+    assert_eq!(spread(&standing), (1, refused, vec![]));
+    assert_eq!(standing.refused(), BTreeSet::from([route.clone()]));
+
+    assert!(ledger.refuses((&edge(), "b"), 1, BTreeMap::new()), "news");
+    let report = ledger.report(&Trusts::default(), &mut told);
+    assert!(standing.report(("other", 5), report.expect("it is mended"), NOW));
+    assert_eq!(spread(&standing), (2, vec![], vec![]));
+    assert_eq!(standing.refused(), BTreeSet::new());
+}
