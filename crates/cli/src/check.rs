@@ -8,6 +8,7 @@ mod picture;
 mod prerequisites;
 mod report;
 mod rights;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -133,6 +134,7 @@ fn judge(picture: &Picture, extent: Extent) -> Report {
     }
     if extent != Extent::Gateway {
         prerequisites::judge(picture, &mut report);
+        surroundings::judge(picture, &mut report);
     }
     if extent == Extent::All {
         control_plane::judge(picture, &mut report);

@@ -1,5 +1,5 @@
 //! Every check in one slice. Codes are never reused; those between that are missing belong to what is
-//! not built yet: nodes, the mesh, telemetry.
+//! not built yet (nodes, the mesh, telemetry) or to what no object of the API server says.
 
 use weft_source::Severity;
 
@@ -45,11 +45,15 @@ codes! {
     SAFE_UPGRADES = "WC106", Warning, "admission policy against unsafe upgrades of the CRDs", "install the CRDs from the release's standard-install.yaml, which brings the policy";
     INSTALL_RIGHTS = "WC107", Error, "right to install", "install as somebody who may; cluster-admin may";
     POD_SECURITY = "WC108", Info, "Pod Security level of the namespace", "nothing: the pods are admitted at every level";
+    SOCKET_LB = "WC111", Info, "load balancing at sockets", "nothing for Gateways; for a mesh set socketLB.hostNamespaceOnly=true in Cilium";
+    OTHER_MESH = "WC112", Warning, "another mesh where Weft has pods", "take the namespace out of the other mesh, whose proxies would stand before Weft's";
     CLOCK = "WC114", Warning, "clocks of API server and of this machine", "let both machines keep time by NTP; certificates are good for hours";
+    FAMILIES = "WC115", Warning, "address families of nodes and Services", "give nodes and Services the same families, IPv4, IPv6 or both; else some Services have no endpoints that can be reached";
     REPLICAS = "WC201", Error, "replicas of the control plane", "kubectl describe pods -l app.kubernetes.io/name=weft-controller, in its namespace";
     LEADER = "WC202", Error, "one leader, by a fresh lease", "read the log of the control plane: it says why it cannot lead";
     SYNCED = "WC203", Error, "everything is read from the API server", "read the log of the control plane: it says which kinds it cannot read";
     UNREADABLE = "WC205", Warning, "objects that can be read", "correct the objects; until then the last version that could be read stays in force";
+    APPLIED = "WC207", Warning, "routes are in force on all proxies", "kubectl describe pods -l gateway.networking.k8s.io/gateway-name=NAME, in the namespace of the Gateway, and read the log of the proxies named";
     STATUSES = "WC208", Error, "statuses are up to date", "read the log of the control plane: it says which statuses cannot be written";
     PUBLISHED = "WC209", Error, "GatewayClass", "weft install | kubectl apply -f -";
     RBAC = "WC211", Warning, "rights of the control plane", "apply what `weft install` prints, and delete bindings that nobody needs";

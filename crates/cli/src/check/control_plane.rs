@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use weft_api::{AnyObject, Condition, ConditionStatus, ConditionType, route::RouteStatus};
 
 use super::{
-    codes::{LEADER, PUBLISHED, RBAC, REPLICAS, SKEW, STATUSES, SYNCED, UNREADABLE},
+    codes::{APPLIED, LEADER, PUBLISHED, RBAC, REPLICAS, SKEW, STATUSES, SYNCED, UNREADABLE},
     picture::{ControlPlane, Picture},
     report::Report,
     rights::Grants,
@@ -42,6 +43,7 @@ pub(super) fn judge(picture: &Picture, report: &mut Report) {
     leader(picture, control_plane, report);
     synced(control_plane, report);
     unreadable(control_plane, report);
+    applied(control_plane, report);
     statuses(picture, report);
     published(picture, report);
     rights(control_plane, report);
@@ -167,6 +169,45 @@ fn unreadable(control_plane: &ControlPlane, report: &mut Report) {
         let (object, field) = (object.unwrap_or_default(), &finding.field);
         let saw = format!("{object} {field}: {}", finding.message);
         report.bad(&UNREADABLE, saw);
+    }
+}
+
+/// What the control plane has heard of proxies about each route: `weft.dev/Applied`.
+fn applied(control_plane: &ControlPlane, report: &mut Report) {
+    let routes = match &control_plane.routes {
+        Ok(routes) => routes,
+        Err(error) => return report.skip(&APPLIED, error),
+    };
+    let mut told = 0;
+    let mut behind = Vec::new();
+    for route in routes {
+        let Some(status) = status_of(route) else {
+            continue;
+        };
+        let conditions = status.parents.iter().flat_map(|parent| &parent.conditions);
+        let said: Vec<&Condition> = conditions
+            .filter(|it| it.is(ConditionType::Applied))
+            .collect();
+        told += usize::from(!said.is_empty());
+        let late = said.iter().find(|it| it.status != ConditionStatus::True);
+        behind.extend(late.map(|it| format!("{} {}", route.reference(), it.message)));
+    }
+    match (told, behind.len()) {
+        (0, _) => report.good(&APPLIED, "no route is served by a Gateway"),
+        (_, 0) => report.good(&APPLIED, counted(told, "route")),
+        (_, late) => {
+            let named = behind.iter().take(NAMED).cloned().collect::<Vec<_>>();
+            let saw = format!("{late} of {}: {}", counted(told, "route"), named.join("; "));
+            report.bad(&APPLIED, saw);
+        }
+    }
+}
+
+fn status_of(route: &AnyObject) -> Option<&RouteStatus> {
+    match route {
+        AnyObject::HttpRoute(route) => Some(&route.status),
+        AnyObject::GrpcRoute(route) => Some(&route.status),
+        _ => None,
     }
 }
 

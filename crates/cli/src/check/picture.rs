@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use weft_api::Kind;
+use weft_api::{AnyObject, Kind};
 use weft_control::{SERVICE_ACCOUNT, deploy::deployed_name};
 use weft_ir::Name;
 use weft_source::{
@@ -28,11 +28,15 @@ use crate::{
 /// An answer, or why there is none.
 pub(super) type Asked<T> = Result<T, String>;
 
+const CONFIG_MAPS: Resource = resource("v1", "configmaps");
 const NAMESPACES: Resource = resource("v1", "namespaces");
+const NODES: Resource = resource("v1", "nodes");
 const PODS: Resource = resource("v1", "pods");
 const SECRETS: Resource = resource("v1", "secrets");
 const SERVICES: Resource = resource("v1", "services");
 const DEPLOYMENTS: Resource = resource("apps/v1", "deployments");
+/// Served since Kubernetes 1.33, the oldest that is supported.
+const SERVICE_CIDRS: Resource = resource("networking.k8s.io/v1", "servicecidrs");
 const LEASES: Resource = resource("coordination.k8s.io/v1", "leases");
 const CLASSES: Resource = resource("gateway.networking.k8s.io/v1", "gatewayclasses");
 const GATEWAYS: Resource = resource("gateway.networking.k8s.io/v1", "gateways");
@@ -46,6 +50,8 @@ const ADMISSION: Resource = resource(
 );
 /// Comes with the CRDs of the Gateway API.
 const SAFE_UPGRADES: &str = "safe-upgrades.gateway.networking.k8s.io";
+/// The settings of Cilium, where it is installed.
+const CILIUM: (&str, &str) = ("kube-system", "cilium-config");
 const CONTROLLERS: &str = "app.kubernetes.io/name=weft-controller";
 const PROXIES: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/managed-by=weft";
 
@@ -83,7 +89,18 @@ pub(super) struct ControlPlane {
     pub(super) lease: Asked<Option<Value>>,
     /// Objects that were refused, and kinds that cannot be listed.
     pub(super) unreadable: Asked<Vec<Finding>>,
+    /// HTTPRoutes and GRPCRoutes.
+    pub(super) routes: Asked<Vec<AnyObject>>,
     pub(super) grants: Asked<Grants>,
+}
+
+/// What a cluster has beside Weft.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub(super) namespaces: Asked<Vec<Value>>,
+    pub(super) nodes: Asked<Vec<Value>>,
+    pub(super) service_cidrs: Asked<Vec<Value>>,
+    pub(super) cilium: Asked<Option<Value>>,
 }
 
 /// Everything that was asked.
@@ -98,6 +115,7 @@ pub(super) struct Picture {
     pub(super) installed: Asked<Option<InstalledApi>>,
     pub(super) safe_upgrades: Asked<bool>,
     pub(super) home: Asked<Option<Value>>,
+    pub(super) surroundings: Surroundings,
     /// Rights to install, when they matter.
     pub(super) rights: Vec<(Resource, Asked<bool>)>,
     pub(super) control_plane: Option<ControlPlane>,
@@ -166,6 +184,12 @@ impl Picture {
             installed: Err(not_asked()),
             safe_upgrades: Err(not_asked()),
             home: Err(not_asked()),
+            surroundings: Surroundings {
+                namespaces: Err(not_asked()),
+                nodes: Err(not_asked()),
+                service_cidrs: Err(not_asked()),
+                cilium: Err(not_asked()),
+            },
             rights: Vec::new(),
             control_plane: None,
             classes: Ok(Vec::new()),
@@ -182,6 +206,13 @@ impl Picture {
         let policy = look(cluster, ADMISSION.place("", SAFE_UPGRADES)).await;
         self.safe_upgrades = policy.map(|policy| policy.is_some());
         self.home = look(cluster, NAMESPACES.place("", &self.namespace)).await;
+        let all = Selection::default();
+        self.surroundings = Surroundings {
+            namespaces: asked(cluster.find(NAMESPACES, all).await),
+            nodes: asked(cluster.find(NODES, all).await),
+            service_cidrs: asked(cluster.find(SERVICE_CIDRS, all).await),
+            cilium: look(cluster, CONFIG_MAPS.place(CILIUM.0, CILIUM.1)).await,
+        };
     }
 
     async fn take_rights(&mut self, cluster: &Cluster) {
@@ -256,14 +287,26 @@ async fn control_plane(cluster: &Cluster, namespace: &str, extent: Extent) -> Co
             pods: Err(not_asked()),
             lease: Err(not_asked()),
             unreadable: Err(not_asked()),
+            routes: Err(not_asked()),
             grants: Err(not_asked()),
         };
     }
+    let snapshot = asked(cluster.snapshot(WATCHED_KINDS).await);
+    let (unreadable, routes) = match snapshot {
+        Ok(mut snapshot) => {
+            let is_route =
+                |it: &AnyObject| matches!(it, AnyObject::HttpRoute(_) | AnyObject::GrpcRoute(_));
+            snapshot.objects.retain(is_route);
+            (Ok(snapshot.findings), Ok(snapshot.objects))
+        }
+        Err(error) => (Err(error.clone()), Err(error)),
+    };
     ControlPlane {
         deployment,
         pods: asked(cluster.find(PODS, here(CONTROLLERS)).await),
         lease: look(cluster, LEASES.place(namespace, SERVICE_ACCOUNT)).await,
-        unreadable: asked(cluster.snapshot(WATCHED_KINDS).await).map(|it| it.findings),
+        unreadable,
+        routes,
         grants: grants(cluster, namespace).await,
     }
 }

@@ -1,4 +1,5 @@
-//! WC1xx: what a cluster needs to have before Weft can work in it.
+//! WC1xx: what a cluster needs to have before Weft can work in it. What it has beside Weft is judged in
+//! `surroundings`.
 
 use std::time::Duration;
 

@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use weft_api::AnyObject;
 use weft_source::kube::{InstalledApi, ServerVersion, WATCHED_KINDS};
 
 use super::{
     Extent,
     control_plane::{version_of, why_not_ready},
     judge,
-    picture::{ControlPlane, Given, INSTALLED, Picture},
+    picture::{ControlPlane, Given, INSTALLED, Picture, Surroundings},
     report::Verdict,
     rights::Grants,
     time,
@@ -60,6 +61,47 @@ fn pod(is_ready: &str) -> Value {
             "status": { "conditions": [{ "type": "Ready", "status": is_ready }] } })
 }
 
+/// A route of a Gateway, with what is said of its proxies.
+fn route(status: &str, message: &str) -> AnyObject {
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "namespace": "shop", "name": "web" },
+        "status": { "parents": [{
+            "parentRef": { "name": "edge" },
+            "controllerName": "weft.dev/gateway-controller",
+            "conditions": [{
+                "type": "weft.dev/Applied", "status": status, "reason": "Applied",
+                "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        }] },
+    });
+    AnyObject::parse(route).expect("a route")
+}
+
+fn node(name: &str, cidrs: &[&str]) -> Value {
+    json!({ "metadata": { "name": name }, "spec": { "podCIDRs": cidrs } })
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        namespaces: Ok(vec![
+            namespace("weft-system", json!({})),
+            namespace("shop", json!({})),
+            namespace("far", json!({ "istio-injection": "enabled" })),
+        ]),
+        nodes: Ok(vec![
+            node("one", &["10.1.0.0/24"]),
+            node("two", &["10.1.1.0/24"]),
+        ]),
+        service_cidrs: Ok(vec![json!({ "spec": { "cidrs": ["10.96.0.0/16"] } })]),
+        cilium: Ok(None),
+    }
+}
+
+fn namespace(name: &str, labels: Value) -> Value {
+    json!({ "metadata": { "name": name, "labels": labels } })
+}
+
 fn control_plane() -> ControlPlane {
     let image = concat!("weft:", env!("CARGO_PKG_VERSION"));
     ControlPlane {
@@ -70,6 +112,7 @@ fn control_plane() -> ControlPlane {
             "renewTime": "2026-11-21T20:59:58.000000Z",
         } }))),
         unreadable: Ok(Vec::new()),
+        routes: Ok(vec![route("True", "applied on 2 of 2 proxies")]),
         grants: Ok(Grants::shipped().expect("the chart is filled")),
     }
 }
@@ -99,6 +142,8 @@ fn good() -> Picture {
         })),
         safe_upgrades: Ok(true),
         home: Ok(Some(json!({}))),
+        namespace: "weft-system".to_owned(),
+        surroundings: surroundings(),
         control_plane: Some(control_plane()),
         classes: Ok(vec![class()]),
         gateways: Ok(vec![gateway()]),
@@ -238,6 +283,98 @@ fn prerequisites_that_are_missing_are_named() {
     check(PREREQUISITES);
 }
 
+/// Cilium with these settings.
+fn cilium(picture: &mut Picture, settings: Value) {
+    picture.surroundings.cilium = Ok(Some(json!({ "data": settings })));
+}
+
+fn namespaces_of(picture: &mut Picture) -> &mut Vec<Value> {
+    picture.surroundings.namespaces.as_mut().expect("asked")
+}
+
+const SURROUNDINGS: &[Row] = &[
+    (
+        "load balancing at every socket",
+        |it| cilium(it, json!({ "kube-proxy-replacement": "true" })),
+        "WC111",
+        Verdict::Good,
+        "in the way of a mesh",
+    ),
+    (
+        "at those of nodes",
+        |it| {
+            cilium(
+                it,
+                json!({ "bpf-lb-sock": "true", "bpf-lb-sock-hostns-only": "true" }),
+            )
+        },
+        "WC111",
+        Verdict::Good,
+        "leaves pods alone",
+    ),
+    (
+        "a sidecar for a Gateway",
+        |it| namespaces_of(it)[1] = namespace("shop", json!({ "istio.io/rev": "1-31" })),
+        "WC112",
+        Verdict::Warning,
+        "shop is of Istio (istio.io/rev=1-31)",
+    ),
+    (
+        "two meshes",
+        |it| {
+            let mut both = namespace("pay", json!({ "weft.dev/mesh": "enabled" }));
+            both["metadata"]["annotations"] = json!({ "linkerd.io/inject": "enabled" });
+            namespaces_of(it).push(both);
+        },
+        "WC112",
+        Verdict::Warning,
+        "1 namespace: pay is of Linkerd",
+    ),
+    (
+        "a mesh elsewhere",
+        |_| {},
+        "WC112",
+        Verdict::Good,
+        "none in 2 namespaces",
+    ),
+    (
+        "Services of two families, pods of one",
+        |it| {
+            it.surroundings.service_cidrs = Ok(vec![
+                json!({ "spec": { "cidrs": ["10.96.0.0/16", "fd00::/112"] } }),
+            ])
+        },
+        "WC115",
+        Verdict::Warning,
+        "Services have IPv4 and IPv6, pods IPv4",
+    ),
+    (
+        "nodes that differ",
+        |it| {
+            it.surroundings
+                .nodes
+                .as_mut()
+                .expect("asked")
+                .push(node("six", &["fd01::/64"]))
+        },
+        "WC115",
+        Verdict::Warning,
+        "node six IPv6",
+    ),
+    (
+        "pods with addresses of the network's own",
+        |it| it.surroundings.nodes = Ok(vec![node("one", &[])]),
+        "WC115",
+        Verdict::Skipped,
+        "no node says",
+    ),
+];
+
+#[test]
+fn what_gets_in_the_way_is_named() {
+    check(SURROUNDINGS);
+}
+
 const CONTROL_PLANE: &[Row] = &[
     (
         "not installed",
@@ -287,6 +424,23 @@ const CONTROL_PLANE: &[Row] = &[
         "WC203",
         Verdict::Error,
         "no replica",
+    ),
+    (
+        "a proxy that lags",
+        |it| {
+            let message = "applied on 1 of 2 proxies; waiting for edge-1";
+            control_of(it).routes = Ok(vec![route("True", ""), route("False", message)]);
+        },
+        "WC207",
+        Verdict::Warning,
+        "1 of 2 routes: HTTPRoute shop/web applied on 1 of 2 proxies; waiting for edge-1",
+    ),
+    (
+        "nothing to serve",
+        |it| control_of(it).routes = Ok(Vec::new()),
+        "WC207",
+        Verdict::Good,
+        "no route",
     ),
     (
         "an old status",
