@@ -9,6 +9,7 @@
 //! calls [`remove`].
 
 mod nft;
+pub mod node;
 mod plan;
 pub(crate) mod route;
 mod setting;
@@ -18,12 +19,9 @@ mod tests;
 use std::io;
 
 pub use self::plan::{
-    Action, Chain, Family, Hook, Kind, Match, PROBE_V4, PROBE_V6, Plan, Rule, Settings,
+    Action, Chain, Family, Hook, Kind, Match, PROBE_V4, PROBE_V6, Plan, Rule, Set, Settings,
 };
-use crate::{
-    netlink::Refusal,
-    netns::{Netns, NetnsError},
-};
+use crate::netns::{Netns, NetnsError};
 
 /// The mark of the proxy's own sockets, which are never captured. It never leaves the pod.
 pub const MARK: u32 = 0x539;
@@ -133,9 +131,7 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
                 Fault::NoMigration => setting::migrate().map_err(of_setting)?,
                 Fault::NoRoutingRule(family) => route::add_rule(family).map_err(routing(family))?,
                 Fault::NoRoute(family) => route::add(family).map_err(routing(family))?,
-                Fault::NoTable | Fault::OtherRules | Fault::RulesTouched => {
-                    nft::replace(&plan).map_err(|refusal| refused(&plan, refusal))?;
-                }
+                Fault::NoTable | Fault::OtherRules | Fault::RulesTouched => replace(&plan)?,
             }
         }
         Ok(report)
@@ -174,11 +170,9 @@ pub fn stop(netns: &Netns, settings: &Settings) -> Result<(), CaptureError> {
 /// See [`CaptureError`]. What is not there is no error; the first failure does not keep the rest from
 /// being removed.
 pub fn remove(netns: &Netns) -> Result<(), CaptureError> {
+    let plan = Plan::of(&Settings::default());
     netns.within(|| {
-        let table = nft::remove().map_err(|refusal| CaptureError::Rules {
-            what: "removing the table".to_owned(),
-            source: refusal.error,
-        });
+        let table = delete(&plan);
         let routes = Family::ALL.map(|family| {
             let rule = route::delete_rule(family).map_err(routing(family));
             rule.and(route::delete(family).map_err(routing(family)))
@@ -209,17 +203,7 @@ fn look(plan: &Plan) -> Result<Report, CaptureError> {
             faults.push(Fault::NoRoute(family));
         }
     }
-    let found = nft::find().map_err(|source| CaptureError::Rules {
-        what: "asking what there is".to_owned(),
-        source,
-    })?;
-    let wanted = plan.found();
-    match found {
-        None => faults.push(Fault::NoTable),
-        Some(found) if found.comment != wanted.comment => faults.push(Fault::OtherRules),
-        Some(found) if found != wanted => faults.push(Fault::RulesTouched),
-        Some(_) => {}
-    }
+    faults.extend(judge(plan)?);
     Ok(Report { faults, has_v6 })
 }
 
@@ -231,17 +215,31 @@ fn routing(family: Family) -> impl FnOnce(io::Error) -> CaptureError {
     move |source| CaptureError::Routing { family, source }
 }
 
-/// Says which chain or rule the kernel refused.
-fn refused(plan: &Plan, refusal: Refusal) -> CaptureError {
-    let parts = plan.chains.iter().flat_map(|chain| {
-        let rules = chain.rules.iter();
-        let rules = rules.map(|rule| format!("rule `{}` of chain {}", rule.purpose, chain.name));
-        std::iter::once(format!("chain {}", chain.name)).chain(rules)
-    });
-    let what = refusal.at.checked_sub(nft::BEFORE_CHAINS);
-    let what = what.and_then(|at| parts.into_iter().nth(at));
-    CaptureError::Rules {
-        what: what.unwrap_or_else(|| "the table".to_owned()),
+/// What is wrong with the packet rules of the namespace of this thread.
+fn judge(plan: &Plan) -> Result<Option<Fault>, CaptureError> {
+    let found = nft::find(plan).map_err(|source| CaptureError::Rules {
+        what: "asking what there is".to_owned(),
+        source,
+    })?;
+    let wanted = plan.found();
+    Ok(match found {
+        None => Some(Fault::NoTable),
+        Some(found) if found.comment != wanted.comment => Some(Fault::OtherRules),
+        Some(found) if found != wanted => Some(Fault::RulesTouched),
+        Some(_) => None,
+    })
+}
+
+fn replace(plan: &Plan) -> Result<(), CaptureError> {
+    nft::replace(plan).map_err(|refusal| CaptureError::Rules {
+        what: plan.describe(refusal.at),
         source: refusal.error,
-    }
+    })
+}
+
+fn delete(plan: &Plan) -> Result<(), CaptureError> {
+    nft::remove(plan).map_err(|refusal| CaptureError::Rules {
+        what: format!("removing table {}", plan.table),
+        source: refusal.error,
+    })
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`capture`] redirects the connections of a pod to listeners of the proxy in the pod's own network
 //!   namespace; [`sockets`] makes those listeners, and the sockets of connections the proxy opens from
-//!   there; [`ports`] says which destinations would lead back into the mesh. Linux only.
+//!   there; [`ports`] says which destinations would lead back into the mesh, and [`pods`] finds the
+//!   namespaces of pods that run already. Linux only.
 //! - [`handoff`] is what the CNI plugin and the supervisor say to each other.
 //! - [`send`] and [`receive`] pass descriptors: a parent that parses nothing owns sockets and gives
 //!   duplicates to the worker that serves them, so that the sockets outlive every worker.
@@ -16,6 +17,8 @@ pub mod handoff;
 mod netlink;
 #[cfg(feature = "capture")]
 mod netns;
+#[cfg(feature = "capture")]
+pub mod pods;
 #[cfg(feature = "capture")]
 pub mod ports;
 #[cfg(feature = "capture")]

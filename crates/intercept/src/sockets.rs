@@ -2,14 +2,15 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
-    capture::{Family, MARK, route},
+    capture::{Family, MARK, PROBE_V4, PROBE_V6, route},
     netns::{Netns, NetnsError},
     ports, sys,
 };
@@ -174,6 +175,57 @@ fn stream(family: Family) -> io::Result<Socket> {
     };
     let kind = Type::STREAM.nonblocking();
     Socket::new(domain, kind, Some(Protocol::TCP))
+}
+
+/// Whether a pod is captured in truth, as an application finds it: what the pod dials arrives at the
+/// proxy's listener. Costs the worker one connection to [`PROBE_V4`] or [`PROBE_V6`], where nobody else
+/// ever dials to; it is reset at once. Blocks for `patience` at most.
+///
+/// # Errors
+/// See [`SocketError`].
+pub fn is_captured(
+    netns: &Netns,
+    family: Family,
+    patience: Duration,
+) -> Result<Captured, SocketError> {
+    let address = match family {
+        Family::V4 => IpAddr::from(PROBE_V4),
+        Family::V6 => IpAddr::from(PROBE_V6),
+    };
+    let dial = || {
+        let socket = stream(family)?;
+        socket.set_linger(Some(Duration::ZERO))?;
+        let to = SocketAddr::new(address, ports::OUTBOUND);
+        match socket.connect_timeout(&to.into(), patience) {
+            Ok(()) => Ok(Captured::Yes),
+            // Without a route a packet gets as far as no rule.
+            Err(error) if is_unroutable(&error) => Ok(Captured::NoRoute),
+            Err(_) => Ok(Captured::No),
+        }
+    };
+    let found = netns.within(dial)?;
+    match found {
+        Err(error) if is_absent(&error) => Ok(Captured::NoRoute),
+        other => other.map_err(|source| SocketError::Dial { family, source }),
+    }
+}
+
+/// What a probe through a pod's own rules found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// The listener took the connection.
+    Yes,
+    /// It did not: what the pod dials goes elsewhere, or nowhere.
+    No,
+    /// The pod can dial nobody of this family.
+    NoRoute,
+}
+
+fn is_unroutable(error: &io::Error) -> bool {
+    let unroutable = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EADDRNOTAVAIL];
+    error
+        .raw_os_error()
+        .is_some_and(|code| unroutable.contains(&code))
 }
 
 /// Where a captured connection wanted to go, of an accepted socket (`SO_ORIGINAL_DST`). A connection

@@ -1,9 +1,12 @@
-//! What the packet rules of a pod are, without saying how the kernel is told.
+//! What the packet rules of a pod are, and those of a node, without saying how the kernel is told.
 //!
-//! One table, four chains. Every rule has a purpose, which is its comment in the kernel: `nft list
+//! One table each; a pod has four chains. Every rule has a purpose, which is its comment in the kernel: `nft list
 //! table inet weft` explains itself, and an inspection knows what is missing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use super::{CONNECTION_MARK, MARK};
 use crate::ports;
@@ -33,11 +36,26 @@ impl Default for Settings {
     }
 }
 
-/// The chains of the table, in the order in which they are made.
+/// A table: its sets and chains, in the order in which they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Four of them.
+    /// Its name, in the family of nftables that sees IPv4 and IPv6.
+    pub table: &'static str,
+    /// What its rules look up.
+    pub sets: Vec<Set>,
+    /// Where its rules are.
     pub chains: Vec<Chain>,
+}
+
+/// Addresses with ports, all of one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// Of which family its members are.
+    pub family: Family,
+    /// What it holds.
+    pub members: BTreeSet<SocketAddr>,
 }
 
 /// A chain and where in the kernel it is hooked in.
@@ -73,12 +91,14 @@ pub enum Hook {
     Prerouting,
     /// Everything that is made here.
     Output,
+    /// Everything that leaves, made here or forwarded.
+    Postrouting,
 }
 
 /// Everything that must hold of a packet, and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Its comment; unique in its chain.
+    /// Its comment.
     pub purpose: &'static str,
     /// All of them hold.
     pub matches: Vec<Match>,
@@ -93,6 +113,10 @@ pub enum Match {
     From(IpAddr),
     /// It does not go to loopback of this family, which it is of.
     NotToLoopback(Family),
+    /// It belongs to a socket of this namespace, and is not forwarded.
+    OfLocalSocket,
+    /// It is TCP to a member of this set, and so is of its family.
+    TcpToMemberOf(Family, &'static str),
     /// It leaves through the interface `lo`.
     ThroughLoopback,
     /// It begins a TCP connection: of FIN, SYN, RST and ACK exactly SYN is set. Without this the
@@ -121,6 +145,8 @@ pub enum Action {
     Redirect(u16),
     /// Sets the bits of [`super::MASK`] in the mark of the connection and keeps the others.
     MarkConnection(u32),
+    /// The connection comes from this address, as far as its receiver sees.
+    Source(IpAddr),
     /// The packet gets the mark of its connection.
     CopyConnectionMark,
 }
@@ -159,18 +185,13 @@ impl Plan {
     /// The rules of a pod.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        let chain = |name, kind, hook, priority, rules| Chain {
-            name,
-            kind,
-            hook,
-            priority,
-            rules,
-        };
         // The priorities have names in nft: mangle, and dstnat for redirects.
         let (mangle, redirect) = (-150, -100);
         let inbound = inbound(settings);
         let outbound = outbound(settings);
         Self {
+            table: "weft",
+            sets: Vec::new(),
             chains: vec![
                 chain("marks", Kind::Filter, Hook::Prerouting, mangle, marks()),
                 chain("replies", Kind::Route, Hook::Output, mangle, replies()),
@@ -178,6 +199,48 @@ impl Plan {
                 chain("outbound", Kind::Nat, Hook::Output, redirect, outbound),
             ],
         }
+    }
+}
+
+impl Plan {
+    /// The rules of a node whose kubelet probes these addresses and ports. Its own connections to them
+    /// get a source by which pods know them: the address of the node is also that of traffic from
+    /// outside which the node masquerades, and belongs to no socket here.
+    #[must_use]
+    pub fn of_node(probes: &BTreeSet<SocketAddr>) -> Self {
+        let set = |family: Family| {
+            let members = probes.iter().filter(|it| Family::of(it.ip()) == family);
+            Set {
+                name: family.pick("probes", "probes_v6"),
+                family,
+                members: members.copied().collect(),
+            }
+        };
+        let rule = |family: Family| Rule {
+            purpose: family.pick("probes of this node", "probes of this node, IPv6"),
+            matches: vec![
+                Match::OfLocalSocket,
+                Match::TcpToMemberOf(family, family.pick("probes", "probes_v6")),
+            ],
+            action: Action::Source(family.pick(PROBE_V4.into(), PROBE_V6.into())),
+        };
+        // Just before those who masquerade, who have the priority that nft calls srcnat.
+        let (hook, priority, rules) = (Hook::Postrouting, 99, Family::ALL.map(rule).to_vec());
+        Self {
+            table: "weft_node",
+            sets: Family::ALL.map(set).to_vec(),
+            chains: vec![chain("sources", Kind::Nat, hook, priority, rules)],
+        }
+    }
+}
+
+fn chain(name: &'static str, kind: Kind, hook: Hook, priority: i32, rules: Vec<Rule>) -> Chain {
+    Chain {
+        name,
+        kind,
+        hook,
+        priority,
+        rules,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A packet with the connection mark is routed by table 100, where every address is local, so that it
 //! is delivered here although the proxy's socket has the address of somebody else.
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use rustix::io::Errno;
 
@@ -17,9 +17,10 @@ const TABLE: u8 = 100;
 /// Where the rule stands: before the tables `main` and `default`, after `local`.
 const PRIORITY: u32 = 32764;
 
-/// `RTM_NEWLINK`, `RTM_GETLINK`, `RTM_*ROUTE`, `RTM_*RULE`.
+/// `RTM_NEWLINK`, `RTM_GETLINK`, `RTM_GETADDR`, `RTM_*ROUTE`, `RTM_*RULE`.
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
+const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const DELETE_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
@@ -31,6 +32,11 @@ const GET_RULE: u16 = 34;
 const LOOPBACK: u32 = 1;
 /// `IFF_UP`.
 const UP: u32 = 1;
+/// `IFA_ADDRESS` and `IFA_LOCAL`: on a cable between two, the former is the other end's.
+const ADDRESS: u16 = 1;
+const OWN_ADDRESS: u16 = 2;
+/// `RT_SCOPE_LINK` and narrower scopes.
+const LINK: u8 = 253;
 /// `RTA_OIF`.
 const OUT_INTERFACE: u16 = 4;
 /// `FRA_PRIORITY`, `FRA_FWMARK`, `FRA_TABLE` (as `RTA_TABLE`), `FRA_FWMASK`.
@@ -69,6 +75,29 @@ pub(crate) fn raise_loopback() -> io::Result<()> {
         header.extend(field.to_ne_bytes());
     }
     change(NEW_LINK, 0, header, Attributes::default())
+}
+
+/// The addresses of the namespace of this thread that others can reach.
+pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
+    let all = Message {
+        kind: GET_ADDRESS,
+        flags: DUMP,
+        header: vec![0; 8],
+        attributes: Attributes::default(),
+    };
+    let found = Socket::open(None)?.dump(&all)?;
+    Ok(found.iter().filter_map(reachable).collect())
+}
+
+fn reachable(found: &Answer) -> Option<IpAddr> {
+    let scope = *found.body.get(3)?;
+    let attributes = found.body.get(8..)?;
+    let address = attribute(attributes, OWN_ADDRESS).or(attribute(attributes, ADDRESS))?;
+    let address = match address.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(address).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
+    };
+    (scope < LINK).then_some(address)
 }
 
 pub(super) fn has_rule(family: Family) -> io::Result<bool> {

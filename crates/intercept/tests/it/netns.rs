@@ -3,4 +3,6 @@
 mod connections;
 mod enrolment;
 mod pair;
+mod pods;
+mod probes;
 mod repair;

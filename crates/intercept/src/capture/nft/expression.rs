@@ -1,7 +1,7 @@
 //! Matches and actions as the expressions of nftables, each of which loads a value into the register,
 //! looks at it or uses it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::{
     capture::{
@@ -11,9 +11,13 @@ use crate::{
     netlink::Attributes,
 };
 
-/// `NFT_REG_VERDICT` and `NFT_REG_1`: one register is enough, as no rule needs two values at once.
+/// `NFT_REG_VERDICT` and `NFT_REG_1`: one register is enough, but where a set is looked up by two values
+/// that lie side by side. The first begins there too, the second four or sixteen bytes on: at
+/// `NFT_REG32_01` or `NFT_REG_2`.
 const VERDICT: u32 = 0;
 const REGISTER: u32 = 1;
+const BESIDE_V4: u32 = 9;
+const BESIDE_V6: u32 = 2;
 
 /// `NFTA_LIST_ELEM`, and the name and the attributes of an expression.
 const ELEMENT: u16 = 1;
@@ -26,13 +30,15 @@ const DATA_VERDICT: u16 = 2;
 const CODE: u16 = 1;
 const ACCEPT: u32 = 1;
 
-/// `NFT_CMP_EQ` and `NFT_CMP_NEQ`.
+/// `NFT_CMP_EQ`, `NFT_CMP_NEQ` and `NFT_CMP_GTE`.
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
+const AT_LEAST: u32 = 5;
 
-/// `NFT_META_MARK`, `_OIFNAME`, `_NFPROTO`, `_L4PROTO`.
+/// `NFT_META_MARK`, `_OIFNAME`, `_SKUID`, `_NFPROTO`, `_L4PROTO`.
 const META_MARK: u32 = 3;
 const META_OUT_INTERFACE: u32 = 7;
+const META_USER: u32 = 10;
 const META_FAMILY: u32 = 15;
 const META_TRANSPORT: u32 = 16;
 
@@ -61,27 +67,11 @@ pub(super) struct Expressions(pub(super) Attributes);
 impl Expressions {
     pub(super) fn matches(&mut self, it: &Match) {
         match *it {
-            Match::From(address) => {
-                self.family(Family::of(address));
-                match address {
-                    IpAddr::V4(address) => self.bytes(NETWORK, 12, 4).is(&address.octets()),
-                    IpAddr::V6(address) => self.bytes(NETWORK, 8, 16).is(&address.octets()),
-                }
-            }
-            Match::NotToLoopback(family) => {
-                self.family(family);
-                match family {
-                    Family::V4 => {
-                        self.bytes(NETWORK, 16, 4);
-                        self.only(&[0xff, 0, 0, 0], &[0; 4]);
-                        self.is_not(&[127, 0, 0, 0]);
-                    }
-                    Family::V6 => {
-                        let loopback = std::net::Ipv6Addr::LOCALHOST;
-                        self.bytes(NETWORK, 24, 16).is_not(&loopback.octets());
-                    }
-                }
-            }
+            Match::From(address) => self.from(address),
+            Match::NotToLoopback(family) => self.not_to_loopback(family),
+            // Only a packet of a socket here has a user, so that any will do.
+            Match::OfLocalSocket => self.meta(META_USER).compare(AT_LEAST, &[0; 4]),
+            Match::TcpToMemberOf(family, set) => self.member_of(family, set),
             Match::ThroughLoopback => {
                 let mut name = [0; INTERFACE_NAME];
                 name[..2].copy_from_slice(b"lo");
@@ -114,13 +104,11 @@ impl Expressions {
                 self.push("immediate", &data);
             }
             Action::Redirect(port) => {
-                let (mut value, mut load, mut redirect) = three();
-                value.put(VALUE, &port.to_be_bytes());
-                load.number(1, REGISTER).nest(2, &value);
-                self.push("immediate", &load);
+                let mut redirect = Attributes::default();
                 redirect.number(1, REGISTER);
-                self.push("redir", &redirect);
+                self.load(&port.to_be_bytes()).push("redir", &redirect);
             }
+            Action::Source(address) => self.source(address),
             Action::MarkConnection(mark) => {
                 self.connection_mark();
                 self.only(&(!MASK).to_ne_bytes(), &mark.to_ne_bytes());
@@ -134,11 +122,69 @@ impl Expressions {
     }
 
     fn family(&mut self, family: Family) {
-        let number = match family {
-            Family::V4 => 2,
-            Family::V6 => 10,
+        self.meta(META_FAMILY).is(&[number(family)]);
+    }
+
+    fn from(&mut self, address: IpAddr) {
+        self.family(Family::of(address));
+        match address {
+            IpAddr::V4(address) => self.bytes(NETWORK, 12, 4).is(&address.octets()),
+            IpAddr::V6(address) => self.bytes(NETWORK, 8, 16).is(&address.octets()),
+        }
+    }
+
+    fn not_to_loopback(&mut self, family: Family) {
+        self.family(family);
+        match family {
+            Family::V4 => {
+                self.bytes(NETWORK, 16, 4);
+                self.only(&[0xff, 0, 0, 0], &[0; 4]);
+                self.is_not(&[127, 0, 0, 0]);
+            }
+            Family::V6 => {
+                let loopback = Ipv6Addr::LOCALHOST;
+                self.bytes(NETWORK, 24, 16).is_not(&loopback.octets());
+            }
+        }
+    }
+
+    fn member_of(&mut self, family: Family, set: &str) {
+        self.family(family);
+        self.meta(META_TRANSPORT).is(&[TCP]);
+        let beside = match family {
+            Family::V4 => {
+                self.bytes(NETWORK, 16, 4);
+                BESIDE_V4
+            }
+            Family::V6 => {
+                self.bytes(NETWORK, 24, 16);
+                BESIDE_V6
+            }
         };
-        self.meta(META_FAMILY).is(&[number]);
+        self.bytes_at(beside, TRANSPORT, PORT, 2);
+        let mut data = Attributes::default();
+        data.text(1, set).number(2, REGISTER);
+        self.push("lookup", &data);
+    }
+
+    /// `NFT_NAT_SNAT` is 0.
+    fn source(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.load(&address.octets()),
+            IpAddr::V6(address) => self.load(&address.octets()),
+        };
+        let family = number(Family::of(address)).into();
+        let mut data = Attributes::default();
+        data.number(1, 0).number(2, family).number(3, REGISTER);
+        self.push("nat", &data);
+    }
+
+    /// Loads a value.
+    fn load(&mut self, value: &[u8]) -> &mut Self {
+        let (mut values, mut data) = (Attributes::default(), Attributes::default());
+        values.put(VALUE, value);
+        data.number(1, REGISTER).nest(2, &values);
+        self.push("immediate", &data)
     }
 
     /// Loads what is known about a packet beside its bytes.
@@ -156,8 +202,12 @@ impl Expressions {
 
     /// Loads bytes of a header.
     fn bytes(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
+        self.bytes_at(REGISTER, base, offset, length)
+    }
+
+    fn bytes_at(&mut self, register: u32, base: u32, offset: u32, length: u32) -> &mut Self {
         let mut data = Attributes::default();
-        data.number(1, REGISTER)
+        data.number(1, register)
             .number(2, base)
             .number(3, offset)
             .number(4, length);
@@ -216,4 +266,12 @@ impl Expressions {
 
 fn three() -> (Attributes, Attributes, Attributes) {
     Default::default()
+}
+
+/// `NFPROTO_IPV4` and `NFPROTO_IPV6`.
+fn number(family: Family) -> u8 {
+    match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    }
 }

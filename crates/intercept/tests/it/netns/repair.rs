@@ -1,11 +1,11 @@
 //! What is found wrong, and made right again without touching the rest.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use weft_intercept::{
     Netns, NetnsError,
     capture::{Family, Fault, Plan},
-    sockets::Purpose,
+    sockets::{self, Captured, Purpose},
 };
 
 use super::pair::{Pair, Stack, accept, can_make_namespaces, of, tool};
@@ -89,6 +89,33 @@ fn a_pod_whose_loopback_is_down_is_captured() {
     let faults = pair.apply().faults;
     assert_eq!(faults.first(), Some(&Fault::LoopbackDown), "{faults:?}");
     assert_eq!(pair.inspect().faults, []);
+}
+
+#[test]
+fn a_probe_through_its_own_rules_tells_whether_a_pod_is_captured() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let pair = Pair::new(Stack::Dual);
+    let check = |expected: [Captured; 2], when: &str| {
+        let patience = Duration::from_millis(300);
+        let ask = |family| sockets::is_captured(&pair.pod, family, patience);
+        let found = Family::ALL.map(|family| ask(family).expect("it can be asked"));
+        assert_eq!(found, expected, "{when}");
+    };
+    let listeners = pair.enrol();
+    check([Captured::Yes; 2], "captured");
+    drop(listeners);
+    check([Captured::No; 2], "nobody listens");
+    let _listeners = pair.enrol();
+    tool(&pair.pod, "nft", "flush chain inet weft outbound");
+    check([Captured::No; 2], "the rules are gone");
+    pair.apply();
+    tool(&pair.pod, "ip", "-6 route del default");
+    check(
+        [Captured::Yes, Captured::NoRoute],
+        "without a route of IPv6",
+    );
 }
 
 #[test]
