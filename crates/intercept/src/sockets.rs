@@ -178,8 +178,8 @@ fn stream(family: Family) -> io::Result<Socket> {
 }
 
 /// Whether a pod is captured in truth, as an application finds it: what the pod dials arrives at the
-/// proxy's listener. Costs the worker one connection to [`PROBE_V4`] or [`PROBE_V6`], where nobody else
-/// ever dials to; it is reset at once. Blocks for `patience` at most.
+/// proxy's listener. Costs the worker one connection, which is reset at once ([`is_own_probe`]). Blocks
+/// for `patience` at most.
 ///
 /// # Errors
 /// See [`SocketError`].
@@ -208,6 +208,13 @@ pub fn is_captured(
         Err(error) if is_absent(&error) => Ok(Captured::NoRoute),
         other => other.map_err(|source| SocketError::Dial { family, source }),
     }
+}
+
+/// Whether a captured connection is that of [`is_captured`]: to be closed, and not to be counted.
+#[must_use]
+pub fn is_own_probe(destination: SocketAddr) -> bool {
+    let ip = destination.ip();
+    destination.port() == ports::OUTBOUND && (ip == PROBE_V4 || ip == PROBE_V6)
 }
 
 /// What a probe through a pod's own rules found.
@@ -243,4 +250,22 @@ pub fn original_destination(socket: impl AsFd, family: Family) -> io::Result<Soc
     address
         .as_socket()
         .ok_or_else(|| io::Error::other("the kernel names no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own_probe;
+
+    #[test]
+    fn our_own_probe_is_known_by_where_it_goes() {
+        for (destination, expected) in [
+            ("169.254.7.127:15001", true),
+            ("[fd16:9254:7127:1337:ffff:ffff:ffff:ffff]:15001", true),
+            ("169.254.7.127:80", false),
+            ("10.0.0.1:15001", false),
+        ] {
+            let parsed = destination.parse().expect("address and port");
+            assert_eq!(is_own_probe(parsed), expected, "{destination}");
+        }
+    }
 }

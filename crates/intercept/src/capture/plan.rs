@@ -23,7 +23,7 @@ pub const PROBE_V6: Ipv6Addr = Ipv6Addr::new(
 pub struct Settings {
     /// Sources whose connections are not captured: probes, after the node has rewritten their source.
     pub probes: Vec<IpAddr>,
-    /// Whether DNS to anywhere but loopback goes to port 15053.
+    /// Whether DNS to anywhere but loopback goes to port 15053, where somebody then has to listen.
     pub captures_dns: bool,
 }
 

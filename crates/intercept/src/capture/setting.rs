@@ -64,17 +64,25 @@ fn own_proc(path: &str) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::Write;
 
-    use super::own_proc;
+    use super::{MIGRATE_PATH, migrates, own_proc};
+    use crate::netns::Netns;
 
-    /// Needs `CAP_SYS_ADMIN`, as the node agent has it.
+    /// Needs `CAP_SYS_ADMIN`, as the node agent has it; the tests of namespaces say when it is missing.
     #[test]
-    fn a_proc_of_our_own_can_be_written() {
-        if !rustix::process::geteuid().is_root() {
+    fn a_proc_of_our_own_sets_what_the_usual_one_shows() {
+        let Ok(netns) = Netns::scratch() else {
             return;
-        }
-        let file = own_proc("sys/net/ipv4/tcp_migrate_req").expect("a second /proc");
-        assert!((&file).read(&mut [0]).is_err(), "it is open for writing");
+        };
+        let (before, after) = netns
+            .within(|| {
+                let before = migrates().expect("it can be read");
+                let mut file = own_proc(MIGRATE_PATH).expect("a second /proc");
+                file.write_all(b"1").expect("it can be written");
+                (before, migrates().expect("it can be read"))
+            })
+            .expect("it can be entered");
+        assert_eq!((before, after), (false, true));
     }
 }

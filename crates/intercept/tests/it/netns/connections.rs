@@ -12,7 +12,7 @@ use socket2::Socket;
 use weft_intercept::{
     Netns,
     capture::{Family, PROBE_V4, PROBE_V6},
-    ports,
+    ports::{self, Illegal, Path, illegal},
     sockets::{self, Purpose, original_destination},
 };
 
@@ -74,6 +74,8 @@ fn what_comes_from_outside_arrives_at_the_proxy_with_its_source() {
             let wanted = original_destination(&accepted, family).expect("it is tracked");
             assert_eq!(wanted, to, "{family:?}: where the peer wanted to go");
             assert_eq!(from.ip(), pair.peer(family), "{family:?}: who dialled");
+            let refused = illegal(Path::Inbound, wanted, &[], |_| false);
+            assert_eq!(refused.is_some(), port != 80, "{family:?}: to port {port}");
             round_trip(&mut client, &mut accepted).expect("they are connected");
         }
         let tunnel = SocketAddr::new(pair.pod(family), ports::TUNNEL);
@@ -83,6 +85,24 @@ fn what_comes_from_outside_arrives_at_the_proxy_with_its_source() {
         let (accepted, _) = accept(of(&listeners, Purpose::Tunnel, family)).expect("directly");
         let wanted = original_destination(&accepted, family).expect("it is tracked");
         assert_eq!(wanted, tunnel, "{family:?}: a tunnel is not redirected");
+    }
+}
+
+#[test]
+fn a_direct_dial_of_the_proxy_is_told_apart() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let pair = Pair::new(Stack::Dual);
+    let listeners = pair.enrol();
+    for family in Family::ALL {
+        let to = Purpose::Outbound.address(family);
+        let _client = pair.connect(&pair.pod, to).expect("it listens");
+        let (accepted, _) = accept(of(&listeners, Purpose::Outbound, family)).expect("directly");
+        let wanted = original_destination(&accepted, family).expect("it is tracked");
+        assert_eq!(wanted, to, "{family:?}");
+        let refused = illegal(Path::Outbound, wanted, &[], |_| false);
+        assert_eq!(refused, Some(Illegal::OwnPort), "{family:?}");
     }
 }
 

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use weft_intercept::{
     Netns, NetnsError,
-    capture::{Family, Fault, Plan},
+    capture::{self, Family, Fault, Plan},
+    ports,
     sockets::{self, Captured, Purpose},
 };
 
@@ -130,6 +131,20 @@ fn a_pod_without_ipv6_is_captured_for_ipv4() {
     let to = SocketAddr::new(pair.peer(Family::V4), 80);
     let _client = pair.connect(&pair.pod, to).expect("the proxy is reached");
     accept(of(&listeners, Purpose::Outbound, Family::V4)).expect("captured");
+    capture::stop(&pair.pod, &pair.settings).expect("it is stopped");
+    capture::remove(&pair.pod).expect("it is removed");
+    assert_eq!(pair.inspect().faults.last(), Some(&Fault::NoTable));
+}
+
+#[test]
+fn a_port_that_an_application_has_is_named() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let pair = Pair::new(Stack::Dual);
+    let _application = pair.listener(&pair.pod, Family::V4, ports::INBOUND);
+    let taken = sockets::listen(&pair.pod).expect_err("the port is taken");
+    assert!(taken.to_string().contains("0.0.0.0:15006"), "{taken}");
 }
 
 #[test]
