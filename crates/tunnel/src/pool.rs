@@ -30,6 +30,10 @@ use crate::{
 /// Further connections that one `CONNECT` is tried on, when its connection goes away under it.
 const RETRIES: u32 = 2;
 
+/// Connections under one key. Enough for 25,600 streams; a node that takes few or none on each would
+/// otherwise be given one after the other.
+const MOST_LINES: usize = 256;
+
 /// What became of an attempt to connect; `None` while it is under way.
 type Outcome = Option<Result<Arc<Shared>, Arc<ConnectFailure>>>;
 
@@ -154,6 +158,9 @@ impl Pool {
                 let entry = state.entries.entry(key.clone()).or_default();
                 match entry.under_way() {
                     Some(outcome) => outcome,
+                    None if entry.lines.len() >= MOST_LINES => {
+                        return Err(OpenError::StreamRefused(h2::Reason::REFUSED_STREAM));
+                    }
                     None => entry.start(&self.0, key, source, target),
                 }
             };

@@ -33,6 +33,10 @@ pub use self::incoming::Incoming;
 /// For the last frames of a connection that is being cut.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// Streams of one connection that are being carried, those included that the client has reset and that
+/// are still being cleared away: whoever resets fast must not get more than its share by it.
+const MOST_CARRIED: usize = 2 * wire::SERVER_STREAMS as usize;
+
 /// A client lets go of an idle connection before the server does, so that none is closed under a new
 /// stream.
 const IDLE_FACTOR: u32 = 2;
@@ -198,6 +202,11 @@ where
         // The library keeps to its own limit on streams; this only counts.
         let slot = self.shared.reserve(usize::MAX);
         match slot.map(|slot| asked.judged(self.inbound, &self.peer, slot)) {
+            Some(Ok(incoming)) if self.streams.len() >= MOST_CARRIED => {
+                let refusal = Refusal::OverLimit(incoming.destination());
+                self.inbound.refused(&self.peer, &refusal);
+                incoming.refuse(&refusal);
+            }
             Some(Ok(incoming)) => {
                 self.served += 1;
                 self.streams.spawn(self.inbound.carry(incoming));
@@ -246,13 +255,13 @@ where
     async fn end(mut self, lost: Lost) -> Result<Served, ServeError> {
         self.shared.ended(lost);
         let lost = self.shared.fate().cloned().unwrap_or(Lost::Closed);
-        if matches!(lost, Lost::Cut | Lost::Expired) {
+        let is_cut = matches!(lost, Lost::Cut | Lost::Expired);
+        if is_cut {
             self.connection.abrupt_shutdown(h2::Reason::NO_ERROR);
             let closed = poll_fn(|cx| self.connection.poll_closed(cx));
             if timeout(FAREWELL, closed).await.is_err() {
                 tracing::debug!(peer = %self.peer.id, "a client was cut without a farewell");
             }
-            self.streams.shutdown().await;
         }
         let Self {
             inbound,
@@ -263,7 +272,14 @@ where
             served,
             ..
         } = self;
+        // Those who carry streams notice, and abort what they carry: to be aborted themselves would make
+        // an orderly end of it for the application.
         drop(connection);
+        let patience = if is_cut {
+            server.timing.connect
+        } else {
+            server.timing.drain
+        };
         let rest = async {
             while let Some(done) = streams.join_next().await {
                 if done.is_err_and(|error| error.is_panic()) {
@@ -271,7 +287,7 @@ where
                 }
             }
         };
-        if timeout(server.timing.drain, rest).await.is_err() {
+        if timeout(patience, rest).await.is_err() {
             tracing::debug!(peer = %peer.id, "streams were cut that had not ended in time");
         }
         match lost {

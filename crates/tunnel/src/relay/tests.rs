@@ -116,3 +116,17 @@ async fn silence_ends_a_relay() {
     let relayed = relaying.await.expect("no panic");
     assert!(matches!(relayed.ended, Ended::Idle), "{relayed:?}");
 }
+
+#[tokio::test]
+async fn a_relay_costs_little_while_it_waits() {
+    let world = World::new();
+    let mut stream = world.open(ECHO).await.expect("served");
+    let stream_bytes = size_of_val(&stream);
+    let (_client, local) = duplex(64);
+    let relaying = relay(tokio::io::split(local), &mut stream, HOUR);
+    let bytes = size_of_val(&relaying) + stream_bytes;
+    assert!(
+        bytes <= 1024,
+        "{bytes} bytes of state beside the buffer of 1 KiB"
+    );
+}

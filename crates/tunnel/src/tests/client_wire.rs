@@ -18,7 +18,7 @@ use super::{
     },
     node::{Arrivals, CART, Mesh, Net, WEB, caller, id, pod},
 };
-use crate::{Connect, OpenError, Opened, Pool, Source, Target, Timing, wire::PORT};
+use crate::{Connect, Dial, OpenError, Opened, Pool, Source, Target, Timing, wire::PORT};
 
 /// A pool, and the other end of its connections.
 struct Far {
@@ -375,4 +375,52 @@ async fn a_quiet_node_is_not_taken_for_dead() {
     });
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(opened.stream.lost(), None, "it answers every PING");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_one_stream_at_a_time() {
+    let mut far = Far::new();
+    let head = block(&[(":status", "200")]);
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let opening = far.open(plain());
+        let mut peer = Peer(far.accept().await);
+        let mut preface = [0; 24];
+        peer.0.read_exact(&mut preface).await.expect("open");
+        let one_stream = [0, 3, 0, 0, 0, 1];
+        peer.send(&Frame::new(SETTINGS, 0, 0, one_stream)).await;
+        let asked = peer.next_of(&[HEADERS]).await;
+        peer.send(&Frame::new(
+            HEADERS,
+            END_HEADERS,
+            asked.stream,
+            head.clone(),
+        ))
+        .await;
+        let opened = opening.await.expect("no panic").expect("answered");
+        kept.push((peer, opened));
+    }
+    let census = far.pool.census();
+    assert_eq!((census.connections, census.streams), (3, 3), "one each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_answer_tcp_or_tls() {
+    let mut far = Far::new();
+    let opening = far.open(plain());
+    let _silent = far.arrivals.recv().await.expect("the pool dials");
+    let error = opening.await.expect("no panic").expect_err("no TLS");
+    assert_eq!(error.reason(), "tunnel_tls_timeout");
+    // The network takes 64 connections that nobody accepts; the next one waits.
+    let (stuck, _arrivals) = Net::new();
+    for _ in 0..64 {
+        stuck.dial(pod(PORT)).await.expect("taken");
+    }
+    let web = far.source.identity().clone();
+    far.source = Source::new(&web, None, stuck).expect("TLS 1.3");
+    let error = far.open(plain()).await.expect("no panic");
+    assert_eq!(
+        error.expect_err("no TCP").reason(),
+        "tunnel_connect_timeout"
+    );
 }

@@ -177,21 +177,23 @@ impl Peer {
         }
     }
 
-    /// Every frame that arrives before the answer to a PING, which shows that the other side has seen
-    /// everything sent so far.
+    /// Every frame that arrives until the other side has dealt with everything sent so far: it answers
+    /// a PING as soon as it has read it, and a second one after it has acted on what it read.
     pub(super) async fn until_pong(&mut self) -> Vec<Frame> {
-        let token = *b"by hand!";
-        self.send(&Frame::new(PING, 0, 0, token)).await;
         let mut before = Vec::new();
-        loop {
-            let frame = self.frame().await.expect("a PING is answered");
-            if frame.kind == PING && frame.flags & ACK == ACK && frame.payload == token {
-                return before;
+        for token in [*b"it reads", *b"it acted"] {
+            self.send(&Frame::new(PING, 0, 0, token)).await;
+            loop {
+                let frame = self.frame().await.expect("a PING is answered");
+                if frame.kind == PING && frame.flags & ACK == ACK && frame.payload == token {
+                    break;
+                }
+                if frame.kind == SETTINGS && frame.flags & ACK == 0 {
+                    self.send(&Frame::new(SETTINGS, ACK, 0, [])).await;
+                }
+                before.push(frame);
             }
-            if frame.kind == SETTINGS && frame.flags & ACK == 0 {
-                self.send(&Frame::new(SETTINGS, ACK, 0, [])).await;
-            }
-            before.push(frame);
         }
+        before
     }
 }

@@ -182,3 +182,28 @@ async fn small_frames_nobody_reads_do_not_cut_the_neighbours() {
     let echo = hand.peer.next_of(&[DATA]).await;
     assert_eq!((echo.stream, &*echo.payload), (3, &b"neighbour"[..]));
 }
+
+/// Opening and resetting fast (CVE-2023-44487) buys no more than the limit on streams allows.
+#[tokio::test]
+async fn whoever_resets_fast_gets_no_more_than_its_share() {
+    let mut hand = ByHand::new().await;
+    let mut carried = 0;
+    let refused = loop {
+        let stream = 2 * carried + 1;
+        hand.peer.connect(stream, "10.0.0.1:85").await;
+        let frames = hand.peer.until_pong().await;
+        if let Some(answer) = frames.iter().find(|frame| frame.kind == HEADERS) {
+            break answer.status();
+        }
+        let reset = Frame::new(RST_STREAM, 0, stream, CANCEL.to_be_bytes());
+        hand.peer.send(&reset).await;
+        carried += 1;
+    };
+    assert_eq!(
+        (carried, refused),
+        (400, 503),
+        "twice the limit, while nobody clears away"
+    );
+    let counted = hand.app.refused.lock().expect("no panic holds it").pop();
+    assert_eq!(counted, Some("over_limit"));
+}

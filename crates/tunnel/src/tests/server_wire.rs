@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::{io::duplex, sync::mpsc};
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+};
 use weft_certs::{Expected, IdentityConnector};
 
 use super::{
@@ -24,6 +27,10 @@ pub(super) struct ByHand {
 
 impl ByHand {
     pub(super) async fn new() -> Self {
+        Self::new_with(Peer::greet).await
+    }
+
+    async fn new_with(greet: impl AsyncFnOnce(&mut Peer)) -> Self {
         let mesh = Mesh::new();
         let (web, cart) = (mesh.member(WEB), mesh.member(CART));
         let server = Server::new(&cart, mesh.clock.clone(), Timing::default()).expect("TLS 1.3");
@@ -44,7 +51,7 @@ impl ByHand {
         let expected = Expected::exactly(id(CART));
         let (tls, _) = connector.connect(near, &expected).await.expect("members");
         let mut peer = Peer(tls);
-        peer.greet().await;
+        greet(&mut peer).await;
         Self {
             peer,
             app,
@@ -283,5 +290,43 @@ async fn leaving_is_said_before_it_is_done() {
         hand.served.await.expect("no panic"),
         "ok",
         "and closed when all are over"
+    );
+}
+
+/// A client that stops at some point and says nothing more.
+async fn check_silent(name: &str, far: DuplexStream, reason: &str) {
+    let mesh = Mesh::new();
+    let server = Server::new(&mesh.member(CART), mesh.clock.clone(), Timing::default());
+    let pod = Pod::default();
+    let never = std::future::pending();
+    let served = server.expect("TLS 1.3").serve(far, &pod, never).await;
+    let error = served.expect_err("nothing was asked for");
+    assert_eq!(error.reason(), reason, "{name}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_say_nothing() {
+    let (_near, far) = duplex(1024);
+    check_silent("no TLS", far, "tunnel_tls_timeout").await;
+    let (near, far) = duplex(1024);
+    drop(near);
+    check_silent("gone", far, "tls_peer_closed").await;
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .await
+        .expect("open");
+    check_silent("plaintext", far, "tls_not_tls").await;
+    let hand = ByHand::new_with(async |_peer| {}).await;
+    assert_eq!(
+        hand.served.await.expect("no panic"),
+        "tunnel_preface_timeout"
+    );
+    let hand = ByHand::new().await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(hand.served.await.expect("no panic"), "tunnel_peer_silent");
+    assert_eq!(
+        start.elapsed().as_secs(),
+        30,
+        "a PING after 10 s, and 20 s for its answer"
     );
 }
