@@ -135,6 +135,7 @@ fn judge(picture: &Picture, extent: Extent) -> Report {
     if extent != Extent::Gateway {
         prerequisites::judge(picture, &mut report);
         surroundings::judge(picture, &mut report);
+        report.checks.sort_by_key(|check| check.code);
     }
     if extent == Extent::All {
         control_plane::judge(picture, &mut report);

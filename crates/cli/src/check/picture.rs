@@ -50,8 +50,10 @@ const ADMISSION: Resource = resource(
 );
 /// Comes with the CRDs of the Gateway API.
 const SAFE_UPGRADES: &str = "safe-upgrades.gateway.networking.k8s.io";
+/// Where a cluster has its own pods.
+const SYSTEM: &str = "kube-system";
 /// The settings of Cilium, where it is installed.
-const CILIUM: (&str, &str) = ("kube-system", "cilium-config");
+const CILIUM: &str = "cilium-config";
 const CONTROLLERS: &str = "app.kubernetes.io/name=weft-controller";
 const PROXIES: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/managed-by=weft";
 
@@ -100,6 +102,8 @@ pub(super) struct Surroundings {
     pub(super) namespaces: Asked<Vec<Value>>,
     pub(super) nodes: Asked<Vec<Value>>,
     pub(super) service_cidrs: Asked<Vec<Value>>,
+    /// Those of the cluster itself, of which some have addresses of their own.
+    pub(super) pods: Asked<Vec<Value>>,
     pub(super) cilium: Asked<Option<Value>>,
 }
 
@@ -188,6 +192,7 @@ impl Picture {
                 namespaces: Err(not_asked()),
                 nodes: Err(not_asked()),
                 service_cidrs: Err(not_asked()),
+                pods: Err(not_asked()),
                 cilium: Err(not_asked()),
             },
             rights: Vec::new(),
@@ -207,11 +212,16 @@ impl Picture {
         self.safe_upgrades = policy.map(|policy| policy.is_some());
         self.home = look(cluster, NAMESPACES.place("", &self.namespace)).await;
         let all = Selection::default();
+        let of_the_system = Selection {
+            namespace: SYSTEM,
+            ..all
+        };
         self.surroundings = Surroundings {
             namespaces: asked(cluster.find(NAMESPACES, all).await),
             nodes: asked(cluster.find(NODES, all).await),
             service_cidrs: asked(cluster.find(SERVICE_CIDRS, all).await),
-            cilium: look(cluster, CONFIG_MAPS.place(CILIUM.0, CILIUM.1)).await,
+            pods: asked(cluster.find(PODS, of_the_system).await),
+            cilium: look(cluster, CONFIG_MAPS.place(SYSTEM, CILIUM)).await,
         };
     }
 

@@ -118,12 +118,11 @@ struct Families {
 }
 
 impl Families {
-    /// Those of a list of CIDRs.
-    fn of(object: &Value, path: &str) -> Self {
+    /// Those of addresses or ranges.
+    fn of<'a>(addresses: impl Iterator<Item = &'a str>) -> Self {
         let mut families = Self::default();
-        let all = object.pointer(path).and_then(Value::as_array);
-        for cidr in all.into_iter().flatten().filter_map(Value::as_str) {
-            match cidr.contains(':') {
+        for address in addresses {
+            match address.contains(':') {
                 true => families.v6 = true,
                 false => families.v4 = true,
             }
@@ -148,37 +147,56 @@ impl fmt::Display for Families {
 }
 
 fn families(picture: &Picture, report: &mut Report) {
-    let (nodes, cidrs) = match (
-        &picture.surroundings.nodes,
-        &picture.surroundings.service_cidrs,
-    ) {
+    let seen = &picture.surroundings;
+    let (nodes, cidrs) = match (&seen.nodes, &seen.service_cidrs) {
         (Ok(nodes), Ok(cidrs)) => (nodes, cidrs),
         (Err(error), _) | (_, Err(error)) => return report.skip(&FAMILIES, error),
     };
-    let of_nodes = nodes
-        .iter()
-        .map(|node| (name(node), Families::of(node, "/spec/podCIDRs")));
-    let of_nodes: Vec<_> = of_nodes.filter(|(_, it)| !it.is_empty()).collect();
-    let of_services = cidrs.iter().map(|it| Families::of(it, "/spec/cidrs"));
-    let of_services = of_services.fold(Families::default(), |all, one| Families {
-        v4: all.v4 || one.v4,
-        v6: all.v6 || one.v6,
-    });
-    let Some((first, of_pods)) = of_nodes.first() else {
-        // Some networks give addresses to pods by themselves.
-        return report.skip(&FAMILIES, "no node says which addresses its pods get");
+    let of_nodes = nodes.iter().map(of_node);
+    let mut known: Vec<_> = of_nodes.filter(|(_, it)| !it.is_empty()).collect();
+    if known.is_empty() {
+        // The network gives addresses to pods by itself.
+        let of_pods = seen.pods.iter().flatten().map(of_pod);
+        known.extend(of_pods.filter(|(_, it)| !it.is_empty()));
+    }
+    let Some((first, of_pods)) = known.first() else {
+        return report.skip(
+            &FAMILIES,
+            "neither a node nor a pod says which addresses pods get",
+        );
     };
-    if let Some((other, differs)) = of_nodes.iter().find(|(_, it)| it != of_pods) {
-        let saw = format!("pods of node {first} have {of_pods}, of node {other} {differs}");
+    if let Some((other, differs)) = known.iter().find(|(_, it)| it != of_pods) {
+        let saw = format!("{first} has {of_pods}, {other} {differs}");
         return report.bad(&FAMILIES, saw);
     }
+    let ranges = cidrs.iter().flat_map(|it| texts(it, "/spec/cidrs", ""));
+    let of_services = Families::of(ranges);
     if of_services.is_empty() {
-        return report.skip(&FAMILIES, "the cluster says of no range of its Services");
-    }
-    if of_services == *of_pods {
+        report.skip(&FAMILIES, "no range of addresses of Services is known");
+    } else if of_services == *of_pods {
         report.good(&FAMILIES, of_pods);
     } else {
         let saw = format!("Services have {of_services}, pods {of_pods}");
         report.bad(&FAMILIES, saw);
     }
+}
+
+/// The families that pods of a node get.
+fn of_node(node: &Value) -> (String, Families) {
+    let ranges = texts(node, "/spec/podCIDRs", "");
+    (format!("node {}", name(node)), Families::of(ranges))
+}
+
+/// The families of a pod; none of one with the addresses of its node.
+fn of_pod(pod: &Value) -> (String, Families) {
+    let is_of_node = pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
+    let addresses = texts(pod, "/status/podIPs", "/ip").filter(|_| !is_of_node);
+    (format!("pod {}", name(pod)), Families::of(addresses))
+}
+
+/// The texts of a list, or in each of its members.
+fn texts<'a>(object: &'a Value, list: &str, member: &'a str) -> impl Iterator<Item = &'a str> {
+    let all = object.pointer(list).and_then(Value::as_array);
+    let all = all.into_iter().flatten();
+    all.filter_map(move |it| it.pointer(member)?.as_str())
 }

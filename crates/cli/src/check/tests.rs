@@ -94,6 +94,7 @@ fn surroundings() -> Surroundings {
             node("two", &["10.1.1.0/24"]),
         ]),
         service_cidrs: Ok(vec![json!({ "spec": { "cidrs": ["10.96.0.0/16"] } })]),
+        pods: Ok(Vec::new()),
         cilium: Ok(None),
     }
 }
@@ -363,10 +364,25 @@ const SURROUNDINGS: &[Row] = &[
     ),
     (
         "pods with addresses of the network's own",
+        |it| {
+            it.surroundings.nodes = Ok(vec![node("one", &[])]);
+            it.surroundings.pods = Ok(vec![
+                json!({ "metadata": { "name": "of-its-node" }, "spec": { "hostNetwork": true },
+                        "status": { "podIPs": [{ "ip": "192.0.2.1" }] } }),
+                json!({ "metadata": { "name": "dns" },
+                        "status": { "podIPs": [{ "ip": "fd01::5" }] } }),
+            ]);
+        },
+        "WC115",
+        Verdict::Warning,
+        "Services have IPv4, pods IPv6",
+    ),
+    (
+        "nobody who says",
         |it| it.surroundings.nodes = Ok(vec![node("one", &[])]),
         "WC115",
         Verdict::Skipped,
-        "no node says",
+        "neither a node nor a pod",
     ),
 ];
 
