@@ -169,12 +169,19 @@ fn dialling_here(family: Family) -> io::Result<OwnedFd> {
 }
 
 fn stream(family: Family) -> io::Result<Socket> {
-    let domain = match family {
+    let kind = Type::STREAM.nonblocking();
+    Socket::new(domain(family), kind, Some(Protocol::TCP))
+}
+
+fn datagram(family: Family) -> io::Result<Socket> {
+    Socket::new(domain(family), Type::DGRAM, Some(Protocol::UDP))
+}
+
+fn domain(family: Family) -> Domain {
+    match family {
         Family::V4 => Domain::IPV4,
         Family::V6 => Domain::IPV6,
-    };
-    let kind = Type::STREAM.nonblocking();
-    Socket::new(domain, kind, Some(Protocol::TCP))
+    }
 }
 
 /// Whether a pod is captured in truth, as an application finds it: what the pod dials arrives at the
@@ -192,16 +199,21 @@ pub fn is_captured(
         Family::V4 => IpAddr::from(PROBE_V4),
         Family::V6 => IpAddr::from(PROBE_V6),
     };
+    let to = SocketAddr::new(address, ports::OUTBOUND);
     let dial = || {
+        // Without a route a packet gets as far as no rule. Asking costs none, and cannot be confused
+        // with what a router answers to a connection that was not captured.
+        if let Err(error) = datagram(family)?.connect(&to.into()) {
+            return if is_unroutable(&error) {
+                Ok(Captured::NoRoute)
+            } else {
+                Err(error)
+            };
+        }
         let socket = stream(family)?;
         socket.set_linger(Some(Duration::ZERO))?;
-        let to = SocketAddr::new(address, ports::OUTBOUND);
-        match socket.connect_timeout(&to.into(), patience) {
-            Ok(()) => Ok(Captured::Yes),
-            // Without a route a packet gets as far as no rule.
-            Err(error) if is_unroutable(&error) => Ok(Captured::NoRoute),
-            Err(_) => Ok(Captured::No),
-        }
+        let arrived = socket.connect_timeout(&to.into(), patience);
+        Ok(arrived.map_or(Captured::No, |()| Captured::Yes))
     };
     let found = netns.within(dial)?;
     match found {

@@ -1,6 +1,7 @@
 //! Capture as applications, peers and the kubelet meet it.
 
 mod connections;
+mod datagrams;
 mod enrolment;
 mod pair;
 mod pods;

@@ -68,6 +68,11 @@ impl Pair {
                 std::fs::write(path, "1").expect("root switches IPv6 off");
             });
         }
+        // The strictest that distributions have: packets whose answers would leave elsewhere are dropped.
+        within(&pair.pod, || {
+            let path = "/proc/sys/net/ipv4/conf/all/rp_filter";
+            std::fs::write(path, "1").expect("root sets it");
+        });
         run(&pair.pod, &["link set eth0 up"]);
         for family in pair.families(stack) {
             let (pod, peer) = (pair.pod(family), pair.peer(family));
