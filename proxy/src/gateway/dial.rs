@@ -1,10 +1,10 @@
 //! Connections to the control plane: TCP, TLS, and HTTP/2 for gRPC on top.
 
+mod address;
 mod eyeballs;
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -15,10 +15,12 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{body::Body, codegen::Service};
 use weft_certs::{IdentityError, TlsStream};
+
+pub(super) use self::address::Address;
 
 /// Time to connect, for each of TCP and TLS.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -60,18 +62,19 @@ pub(super) enum DialError {
     },
 }
 
-/// Connects to `host:port` and runs the TLS handshake `secure` on the connection.
+/// Connects to `to` and runs the TLS handshake `secure` on the connection.
 pub(super) async fn dial<F>(
-    (host, port): (&str, u16),
+    to: &mut Address,
     secure: impl FnOnce(TcpStream) -> F,
 ) -> Result<Http2, DialError>
 where
     F: Future<Output = Result<TlsStream<TcpStream>, IdentityError>>,
 {
-    let address = || format!("{host}:{port}");
+    let address = to.to_string();
+    let connected = tokio::time::timeout(CONNECT, to.connect()).await;
+    let address = || address.clone();
     let late = |_| DialError::Timeout { address: address() };
-    let connected = tokio::time::timeout(CONNECT, connect(host, port));
-    let connected = connected.await.map_err(late)?;
+    let connected = connected.map_err(late)?;
     let connected = connected.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
     let tcp = connected.map_err(|source| DialError::Connect {
         address: address(),
@@ -102,12 +105,6 @@ where
         requests,
         _running: AbortOnDropHandle::new(running),
     })
-}
-
-/// A TCP connection to whichever address of the host answers first.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = lookup_host((host, port)).await?.collect();
-    eyeballs::first(addresses, |address: SocketAddr| TcpStream::connect(address)).await
 }
 
 /// One HTTP/2 connection. Dropping it ends it.

@@ -16,15 +16,15 @@ use weft_wire::{
 use super::{
     Event,
     backoff::Backoff,
-    dial::{DialError, dial},
+    dial::{Address, DialError, dial},
     trust::Trusting,
 };
 use crate::{chance::Chance, stubs::config::config_client::ConfigClient};
 
 /// Delays between two attempts. The limit is short, because an edit waits for it after the control
-/// plane was away: the way back of an edit is two seconds, and this is half of it at most.
+/// plane was away: the way back of an edit is two seconds, and this is a quarter of it at most.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
 /// Messages on their way to the control plane: a Hello, and one answer per message that came.
 const OUTBOX: usize = 8;
 
@@ -78,8 +78,16 @@ pub(super) async fn follow(
     mut chance: Chance,
 ) {
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut address = Address::new(&target.host, target.port);
     loop {
-        let why = match stream(&target, &mut trusting, &events, &mut backoff).await {
+        let why = match stream(
+            (&target, &mut address),
+            &mut trusting,
+            &events,
+            &mut backoff,
+        )
+        .await
+        {
             Ok(()) => return,
             Err(error) => error,
         };
@@ -97,14 +105,14 @@ pub(super) async fn follow(
 
 /// One stream, to its end; `Ok` when nobody listens any more.
 async fn stream(
-    target: &ControlPlane,
+    (target, address): (&ControlPlane, &mut Address),
     trusting: &mut Trusting,
     events: &mpsc::Sender<Event>,
     backoff: &mut Backoff,
 ) -> Result<(), LinkError> {
     let connector = IdentityConnector::new(&trusting.identity)?;
     let expected = Expected::exactly(target.controller.clone());
-    let connection = dial((&target.host, target.port), |tcp| async move {
+    let connection = dial(address, |tcp| async move {
         let (tls, _peer) = connector.connect(tcp, &expected).await?;
         Ok(tls)
     });

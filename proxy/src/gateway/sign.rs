@@ -10,7 +10,7 @@ use weft_certs::{
 use weft_spiffe::{SpiffeId, TrustDomain};
 use weft_wire::proto::identity::SignRequest;
 
-use super::dial::dial;
+use super::dial::{Address, dial};
 use crate::stubs::identity::identity_client::IdentityClient;
 
 /// The identity service, and what is needed to talk to it.
@@ -68,7 +68,8 @@ impl Issuance for IdentityService {
         let retry = |error: &dyn std::fmt::Display| SignError::Retry(error.to_string());
         let connector = BootstrapConnector::new(&trust).map_err(|error| retry(&error))?;
         let expected = Expected::exactly(self.controller.clone());
-        let connection = dial((&self.host, self.port), |tcp| async move {
+        let mut address = Address::new(&self.host, self.port);
+        let connection = dial(&mut address, |tcp| async move {
             let (tls, _peer) = connector.connect(tcp, &expected).await?;
             Ok(tls)
         });
