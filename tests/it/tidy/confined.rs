@@ -194,7 +194,8 @@ fn private_key_findings(files: &[SourceFile]) -> Vec<Finding> {
 }
 
 fn unsafe_findings(files: &[SourceFile]) -> Vec<Finding> {
-    let cure = "use a safe wrapper such as rustix; only `intercept/src/sys.rs` may argue for a block";
+    let cure =
+        "use a safe wrapper such as rustix; only `intercept/src/sys.rs` may argue for a block";
     let outside = |file: &SourceFile| file.path != UNSAFE_FILE;
     words(
         files,
