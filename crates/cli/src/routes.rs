@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use serde::Serialize;
 use weft_ir::{Name, RouteSet, Rule, Tables, Target};
@@ -44,6 +47,9 @@ struct Row {
     rule_name: Option<String>,
     /// Backends with their shares, or what answers instead.
     to: String,
+    /// Timeouts, retries and what may be repeated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<String>,
     /// Why the rule never wins, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadowed: Option<String>,
@@ -97,19 +103,18 @@ fn text(section: &Section, paint: Paint) -> String {
         paint.bold(&section.of),
         table::whole(head, rows)
     );
-    let mut told: Vec<String> = section
-        .rows
-        .iter()
-        .filter_map(|row| {
-            Some(format!(
-                "{} rule {}: {}",
-                row.route,
-                row.rule,
-                row.shadowed.as_ref()?
-            ))
+    let says = |row: &Row, what: &str| format!("{} rule {}: {what}", row.route, row.rule);
+    let rows = section.rows.iter();
+    let mut told: Vec<String> = rows
+        .flat_map(|row| {
+            let limits = (!row.limits.is_empty()).then(|| says(row, &row.limits.join(" · ")));
+            let shadow = row.shadowed.as_ref().map(|why| says(row, why));
+            limits.into_iter().chain(shadow)
         })
         .collect();
-    told.dedup();
+    // Matches of one rule do not stand together.
+    let mut seen = HashSet::new();
+    told.retain(|line| seen.insert(line.clone()));
     for line in told {
         text.push_str(&paint.dim(format!("  {line}\n")));
     }
@@ -208,6 +213,7 @@ fn rows(routes: &RouteSet, shadowed: &HashMap<(String, String), String>) -> Vec<
                 rule: rule.index,
                 rule_name: rule.name.as_ref().map(ToString::to_string),
                 to: destination(rule),
+                limits: describe::limits(rule),
             })
         })
         .collect()

@@ -2,7 +2,8 @@
 
 use weft_translate::translate;
 
-use super::{Row, sections};
+use super::{Row, Section, sections, text};
+use crate::output::Paint;
 
 fn rows(rules: &str) -> Vec<Row> {
     let yaml = format!(
@@ -57,4 +58,25 @@ fn rules_that_never_win_are_marked() {
         .map(|row| (row.rule, row.shadowed.is_some()))
         .collect();
     assert_eq!(shadowed, [(0, false), (1, true)]);
+}
+
+#[test]
+fn a_rule_is_shown_with_its_limits() {
+    let table = [
+        (r#"[{"backendRefs": []}]"#, &[][..]),
+        (
+            r#"[{"timeouts": {"request": "2s"}, "retry": {"attempts": 3}, "backendRefs": []}]"#,
+            &["request 2s", "3 retries on connection errors"],
+        ),
+    ];
+    for (rules, limits) in table {
+        assert_eq!(rows(rules)[0].limits, limits, "{rules}");
+        let section = Section {
+            of: "Service default/web:80 producer".to_owned(),
+            rows: rows(rules),
+        };
+        let line = format!("HTTPRoute default/web rule 0: {}", limits.join(" · "));
+        let is_told = text(&section, Paint(false)).contains(&line);
+        assert_eq!(is_told, !limits.is_empty(), "{rules}: {line}");
+    }
 }
