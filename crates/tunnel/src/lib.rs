@@ -14,7 +14,7 @@
 //! **Both**
 //! - A [`Stream`] reads and writes like a TCP connection: the end of one direction is `END_STREAM`, an
 //!   abort is `RST_STREAM` (RFC 9113 section 8.5), and neither is ever mistaken for the other.
-//! - [`relay`] passes bytes between a local connection and a stream.
+//! - [`relay()`] passes bytes between a local connection and a stream.
 //! - [`wire`] holds every figure of the wire.
 //!
 //! Whoever calls is known by a certificate. What a peer *says* in headers is [`Metadata`], for logs and

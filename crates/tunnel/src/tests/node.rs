@@ -38,6 +38,7 @@ pub(crate) const RESETS: u16 = 83;
 pub(crate) const PANICS: u16 = 84;
 pub(crate) const WAITS: u16 = 85;
 pub(crate) const LISTENS: u16 = 86;
+pub(crate) const READS_ONCE: u16 = 87;
 pub(crate) const DENIED: u16 = 90;
 
 /// The day of the tests.
@@ -174,6 +175,10 @@ async fn serve(app: Arc<App>, incoming: Incoming) {
         RESETS => {
             drop(stream.read_u8().await);
             stream.reset();
+        }
+        READS_ONCE => {
+            stream.read(&mut [0; 64 * 1024]).await.ok();
+            std::future::pending().await
         }
         LISTENS => {
             let mut bytes = Vec::new();

@@ -167,6 +167,20 @@ async fn a_window_opens_only_for_bytes_that_went_on() {
     );
 }
 
+#[tokio::test]
+async fn a_window_stays_shut_for_bytes_that_were_only_read() {
+    let mut hand = ByHand::connected(super::node::READS_ONCE).await;
+    for _ in 0..4 {
+        hand.send(0, 1, &[7; 64 * 1024]).await;
+    }
+    let frames = hand.peer.until_pong().await;
+    let opened = |frame: &Frame| frame.kind == WINDOW_UPDATE && frame.stream == 1;
+    assert!(
+        !frames.iter().any(opened),
+        "whoever reads again has passed on what it read before, and it has not read again"
+    );
+}
+
 /// As an application that is behind with many small messages makes it (ztunnel#2100).
 #[tokio::test]
 async fn small_frames_nobody_reads_do_not_cut_the_neighbours() {
