@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::meta::ObjectMeta;
+use crate::meta::{IntOrString, ObjectMeta};
 use crate::object::kind_struct;
 use crate::schema::{open_enum, schema};
 use crate::service::Transport;
@@ -45,6 +45,8 @@ schema! {
         pub host_network: Option<bool>,
         /// Containers.
         pub containers: Vec<Container>,
+        /// Containers that run before these, or beside them (`restartPolicy: Always`).
+        pub init_containers: Vec<Container>,
     }
 
     /// A container of a Pod.
@@ -53,6 +55,41 @@ schema! {
         pub name: String,
         /// Declared ports.
         pub ports: Vec<ContainerPort>,
+        /// Asked by the node until the container has started.
+        pub startup_probe: Option<Box<Handler>>,
+        /// Asked by the node whether the container takes requests.
+        pub readiness_probe: Option<Box<Handler>>,
+        /// Asked by the node whether the container lives.
+        pub liveness_probe: Option<Box<Handler>>,
+        /// What the node does when the container has started and before it ends.
+        pub lifecycle: Option<Box<Lifecycle>>,
+    }
+
+    /// Hooks of a container.
+    pub struct Lifecycle {
+        /// Once it has started.
+        pub post_start: Option<Handler>,
+        /// Before it is ended.
+        pub pre_stop: Option<Handler>,
+    }
+
+    /// How the node asks a container something, as far as that is a connection: of probes and hooks
+    /// only where they lead is kept. What runs a command has none of these.
+    pub struct Handler {
+        /// An HTTP request.
+        pub http_get: Option<HandlerTarget>,
+        /// A connection.
+        pub tcp_socket: Option<HandlerTarget>,
+        /// A gRPC health check.
+        pub grpc: Option<HandlerTarget>,
+    }
+
+    /// Where a probe or hook leads.
+    pub struct HandlerTarget {
+        /// Number, or name of a port of the container.
+        pub port: Option<IntOrString>,
+        /// Host instead of the address of the Pod.
+        pub host: Option<String>,
     }
 
     /// A declared port of a container.
@@ -84,6 +121,41 @@ schema! {
     }
 }
 
+/// Label of Namespaces and Pods: `enabled` or `disabled`; that of a Pod overrides that of its
+/// Namespace. The only thing that enrols.
+pub const MESH: &str = "weft.dev/mesh";
+/// Label of Namespaces: `strict` (the default) or `permissive`, which takes plaintext from strangers.
+pub const POLICY: &str = "weft.dev/policy";
+/// Annotation of Pods and Namespaces: ports, separated by commas, whose incoming connections are not
+/// captured.
+pub const EXCLUDE_INBOUND_PORTS: &str = "weft.dev/exclude-inbound-ports";
+/// Annotation of Pods and Namespaces: ports to which connections are not captured.
+pub const EXCLUDE_OUTBOUND_PORTS: &str = "weft.dev/exclude-outbound-ports";
+/// Annotation of Pods and Namespaces: networks (CIDR), separated by commas, to which connections are
+/// not captured.
+pub const EXCLUDE_OUTBOUND_CIDRS: &str = "weft.dev/exclude-outbound-cidrs";
+/// Annotation of Pods and Namespaces: ports of the Pod whose bytes are never parsed.
+pub const OPAQUE_PORTS: &str = "weft.dev/opaque-ports";
+/// Annotation of Pods: how long connections may take to end when the Pod leaves, in seconds.
+pub const DRAIN_SECONDS: &str = "weft.dev/drain-seconds";
+
+impl Pod {
+    /// Whether it has ended for good: its address may be another's, and no container runs again.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(
+            self.status.phase,
+            Some(PodPhase::Succeeded | PodPhase::Failed)
+        )
+    }
+
+    /// Whether it shares the network of its node.
+    #[must_use]
+    pub fn is_on_host_network(&self) -> bool {
+        self.spec.host_network == Some(true)
+    }
+}
+
 impl PodSpec {
     /// The service account with its default applied.
     #[must_use]
@@ -92,6 +164,38 @@ impl PodSpec {
             None | Some("") => "default",
             Some(name) => name,
         }
+    }
+}
+
+impl Container {
+    /// The ports of the Pod that the node connects to itself, by probes and by hooks. What leads to
+    /// another host, or to a name that no port of the container has, is left out.
+    pub fn asked_ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let probes = [
+            &self.startup_probe,
+            &self.readiness_probe,
+            &self.liveness_probe,
+        ];
+        let probes = probes.into_iter().flatten().map(AsRef::as_ref);
+        let hooks = self.lifecycle.iter();
+        let hooks = hooks.flat_map(|it| [&it.post_start, &it.pre_stop]);
+        let handlers = probes.chain(hooks.flatten());
+        let targets = handlers.flat_map(|it| [&it.http_get, &it.tcp_socket, &it.grpc]);
+        targets.flatten().filter_map(|target| self.port_of(target))
+    }
+
+    fn port_of(&self, target: &HandlerTarget) -> Option<u16> {
+        if target.host.as_deref().is_some_and(|host| !host.is_empty()) {
+            return None;
+        }
+        let number = match target.port.as_ref()? {
+            IntOrString::Int(number) => *number,
+            IntOrString::String(name) => {
+                let is_it = |port: &&ContainerPort| port.name.as_deref() == Some(name.as_str());
+                self.ports.iter().find(is_it)?.container_port
+            }
+        };
+        u16::try_from(number).ok().filter(|port| *port != 0)
     }
 }
 

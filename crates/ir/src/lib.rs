@@ -24,6 +24,7 @@ mod rule;
 mod serde_http;
 mod service;
 mod tables;
+mod workload;
 
 pub use crate::backend::{
     Authorities, Backend, BackendFault, BackendTls, SubjectAltName, Target, UpstreamProtocol,
@@ -49,3 +50,4 @@ pub use crate::route::{RouteEntry, RouteSet, Step, Winner};
 pub use crate::rule::{Matches, Rule};
 pub use crate::service::{Frontend, FrontendProtocol, Group, Service};
 pub use crate::tables::Tables;
+pub use crate::workload::{Cidr, NodeWorkloads, Workload, Workloads};

@@ -107,7 +107,7 @@ fn object(line: &str) -> AnyObject {
     }
     let without_spec = matches!(
         kind,
-        Kind::Secret | Kind::ConfigMap | Kind::EndpointSlice | Kind::Namespace
+        Kind::Secret | Kind::ConfigMap | Kind::EndpointSlice | Kind::Namespace | Kind::Pod
     );
     let mut object = match without_spec {
         true => Value::Object(body),
@@ -292,7 +292,18 @@ pub(crate) fn check(name: &str, world: &str, object: &str, expected: &str) {
 }
 
 /// Worlds that between them hold every kind of object and every sort of problem.
-pub(crate) const WORLDS: &[&str] = &[GATEWAYS, MESH, TROUBLE];
+pub(crate) const WORLDS: &[&str] = &[GATEWAYS, MESH, TROUBLE, PODS];
+
+/// Pods that come, go, move and end; namespaces that change their mind.
+const PODS: &str = "
+Namespace shop {metadata: {labels: {weft.dev/mesh: enabled}, annotations: {weft.dev/opaque-ports: '5432'}}}
+Namespace shop {metadata: {labels: {weft.dev/mesh: disabled, weft.dev/policy: permissive}}}
+Pod shop/a @{uid: u-1} {spec: {nodeName: n1}, status: {phase: Running, podIP: 10.3.0.1}}
+Pod shop/a @{uid: u-2} {spec: {nodeName: n2}, status: {phase: Pending}}
+Pod shop/a @{uid: u-1} {spec: {nodeName: n1}, status: {phase: Succeeded}}
+Pod shop/b @{uid: u-3} {metadata: {labels: {weft.dev/mesh: maybe}, annotations: {weft.dev/drain-seconds: x}}, spec: {nodeName: n1}}
+Pod pay/c @{uid: u-4} {metadata: {labels: {weft.dev/mesh: enabled}}, spec: {nodeName: n2}}
+";
 
 /// Gateways with routes of both kinds, certificates and grants.
 const GATEWAYS: &str = "

@@ -37,6 +37,7 @@ mod stated;
 mod status;
 mod translator;
 mod verdict;
+mod workload;
 
 use weft_store::Store;
 

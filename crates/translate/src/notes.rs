@@ -174,6 +174,9 @@ codes! {
     // WA5xx: mesh enrolment.
     PROTOCOL_UNDECLARED = "WA501", Info, "routed Service port without appProtocol", "declare appProtocol so that no detection is needed";
     OPAQUE_ROUTED = "WA502", Warning, "route on a Service port that is declared opaque", "correct appProtocol of the Service port";
+    MESH_LABEL = "WA503", Error, "mesh label with a value that means nothing", "write enabled or disabled for weft.dev/mesh, strict or permissive for weft.dev/policy; it counts as absent until then";
+    MESH_ANNOTATION = "WA504", Error, "mesh annotation with a value that means nothing", "write ports as numbers and networks as CIDRs, separated by commas; what cannot be read counts as absent until then";
+    NEVER_ENROLLED = "WA505", Warning, "pod that cannot be of the mesh", "remove the label, or what keeps the pod out";
     // WA6xx: roll-outs.
     ALL_WEIGHTS_ZERO = "WA601", Warning, "every weight of the rule is 0", "give one backend a weight";
     NO_BACKENDS = "WA602", Warning, "rule without backends", "add backendRefs or a redirect";

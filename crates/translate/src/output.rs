@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use weft_api::{Kind, ObjectKey, ObjectRef};
-use weft_ir::Tables;
+use weft_ir::{Tables, Workloads};
 
 use crate::{notes::Note, status::Status};
 
@@ -13,6 +13,8 @@ use crate::{notes::Note, status::Status};
 pub struct Output {
     /// What the data path reads.
     pub tables: Arc<Tables>,
+    /// What the proxies of nodes have to know of their pods; empty where there is no mesh.
+    pub workloads: Arc<Workloads>,
     /// The whole status of every object that Weft judges. Objects of others have no entry.
     pub statuses: Arc<BTreeMap<ObjectRef, Arc<Status>>>,
     /// Findings by object, sorted by field; objects without one have no entry.

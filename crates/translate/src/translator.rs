@@ -31,6 +31,7 @@ use crate::{
     },
     scope::Scope,
     status::Status,
+    workload::Pods,
 };
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub struct Translator {
     http: Book<HttpRoute>,
     grpc: Book<GrpcRoute>,
     groups: Groups,
+    pods: Pods,
     output: Output,
 }
 
@@ -99,6 +101,9 @@ impl Translator {
             (&settled, grpc),
         );
         self.state_others(input);
+        if scope.has_mesh {
+            self.pods.update(store, &mut self.output);
+        }
         self.output.clone()
     }
 
