@@ -31,6 +31,10 @@ pub struct Endpoint {
     /// Zone of the endpoint.
     #[serde(default)]
     pub zone: Option<Arc<str>>,
+    /// SPIFFE ID of a member of the mesh. Such an endpoint is reached through the tunnel, where this
+    /// identity has to answer, and never in plaintext; a text that is no SPIFFE ID is never reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Arc<str>>,
 }
 
 /// All endpoints of one Service port, sorted by address, without repeats.
@@ -40,12 +44,24 @@ pub struct EndpointSet {
 }
 
 impl EndpointSet {
-    /// A set from endpoints in any order. Of several entries for one address a ready one wins.
+    /// A set from endpoints in any order. Of several entries for one address a ready one wins; it is a
+    /// member of the mesh if any of them is.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
         endpoints.sort();
-        endpoints.dedup_by_key(|endpoint| endpoint.address);
+        endpoints.dedup_by(|other, kept| {
+            let is_same = other.address == kept.address;
+            if is_same && kept.member.is_none() {
+                kept.member = other.member.take();
+            }
+            is_same
+        });
         endpoints.shrink_to_fit();
         Self { endpoints }
+    }
+
+    /// Whether any endpoint is a member of the mesh.
+    pub fn has_members(&self) -> bool {
+        self.endpoints.iter().any(|it| it.member.is_some())
     }
 
     /// Every endpoint, ready or terminating.

@@ -11,6 +11,7 @@ mod backend;
 mod conflict;
 mod context;
 mod endpoints;
+mod enrolment;
 pub mod features;
 mod field;
 mod filter;
@@ -43,6 +44,7 @@ use weft_store::Store;
 
 pub use crate::{
     endpoints::{EndpointTable, endpoints},
+    enrolment::Enrolment,
     notes::{Code, Note, Severity},
     output::Output,
     referents::referents,

@@ -8,7 +8,7 @@ use weft_api::{
 };
 use weft_ir::Name;
 
-use crate::features::Channel;
+use crate::{enrolment::Enrolment, features::Channel};
 
 /// The surroundings of a translation. Equal scopes and equal stores give equal outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Scope {
     /// Whether there is a mesh, so that routes attach to Services. Where there is none, routes of
     /// Services are nobody's, and no status says otherwise.
     pub has_mesh: bool,
+    /// Who is a member of the mesh; [`EndpointTable`](crate::EndpointTable)s are made with it.
+    pub enrolment: Enrolment,
     /// Channel of the CRDs in use; decides which features are claimed.
     pub channel: Channel,
     /// `bundle-version` annotation of the installed Gateway API CRDs, where there are some. `None`
@@ -127,6 +129,7 @@ impl Scope {
             mesh_name: Self::MESH_NAME.to_owned(),
             classes: ClassPolicy::Every,
             has_mesh: true,
+            enrolment: Enrolment::Nobody,
             channel: Channel::Experimental,
             bundle_version: None,
             programming: Programming::Immediate,

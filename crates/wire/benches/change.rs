@@ -82,6 +82,7 @@ fn configuration(entries: &[RouteEntry]) -> Configuration {
         state: EndpointState::Ready,
         pod: Some(format!("service-{at}-{number}").into()),
         zone: None,
+        member: None,
     };
     let endpoints = (0..ROUTES).map(|at| {
         let set = EndpointSet::new((0..10).map(|number| endpoint(at, number)).collect());

@@ -4,18 +4,17 @@
 //! wrote fails alone: it is replaced by one that refuses what reaches it, and named. A body that
 //! cannot be read at all is an error; whoever decodes keeps what they have.
 
+mod endpoints;
 mod gateway;
 mod part;
 mod route;
 mod service;
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use ciborium::Value;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use weft_ir::EndpointSet;
+use serde::de::DeserializeOwned;
 
 pub(crate) use self::{
+    endpoints::{Ports, decode_endpoints, encode_endpoints},
     gateway::{decode_gateway, encode_gateway},
     route::{Attached, Parent, RouteParts, decode_route, encode_route},
     service::{decode_service, encode_service},
@@ -36,25 +35,6 @@ impl<T> Decoded<T> {
             problems: Vec::new(),
         }
     }
-}
-
-/// The endpoints of a Service, by port.
-pub(crate) type Ports = BTreeMap<u16, Arc<EndpointSet>>;
-
-#[derive(Serialize, Deserialize)]
-struct Endpoints<P> {
-    ports: P,
-}
-
-pub(crate) fn encode_endpoints(
-    key: Key,
-    ports: &BTreeMap<u16, &Arc<EndpointSet>>,
-) -> Result<Resource, ResourceError> {
-    Resource::encode(key, &Endpoints { ports })
-}
-
-pub(crate) fn decode_endpoints(body: &[u8]) -> Result<Decoded<Ports>, String> {
-    read::<Endpoints<Ports>>(body).map(|body| Decoded::whole(body.ports))
 }
 
 pub(crate) fn encode_certificate(

@@ -6,7 +6,10 @@ use weft_api::AnyObject;
 use weft_ir::{EndpointState, Name, ServicePort};
 
 use super::{EndpointTable, endpoints};
-use crate::fixture::{lines, objects, reference, rows, store, store_of};
+use crate::{
+    enrolment::Enrolment,
+    fixture::{lines, objects, reference, rows, store, store_of},
+};
 
 const SERVICE: &str = "Service shop/web {clusterIP: 10.0.0.1, ports: [{name: http, port: 80, targetPort: 8080}, {name: named, port: 81, targetPort: api}, {name: dns, port: 53, protocol: UDP}]}
 Service shop/single {clusterIP: None, ports: [{port: 80}]}\n";
@@ -27,7 +30,7 @@ fn port(service: &str, port: u16) -> ServicePort {
 
 /// The endpoints of a port as `address state`.
 fn found(world: &str, key: &ServicePort) -> Vec<String> {
-    let set = endpoints(&store(world), key);
+    let set = endpoints(&store(world), key, &Enrolment::Nobody);
     let line = |endpoint: &weft_ir::Endpoint| match endpoint.state {
         EndpointState::Ready => endpoint.address.to_string(),
         EndpointState::Terminating => format!("{} terminating", endpoint.address),
@@ -127,7 +130,7 @@ fn pods_and_zones_are_kept() {
         "{SERVICE}{}",
         slice("s", "web", "IPv4", "{name: http, port: 8080}", list)
     );
-    let set = endpoints(&store(&world), &port("web", 80));
+    let set = endpoints(&store(&world), &port("web", 80), &Enrolment::Nobody);
     let seen: Vec<_> = set
         .all()
         .iter()

@@ -358,3 +358,34 @@ fn a_resource_that_cannot_be_read_keeps_its_last_good_version() {
         "what is held can be removed"
     );
 }
+
+/// What a reader without a mesh makes of the endpoints of a Service.
+#[derive(serde::Deserialize)]
+struct OlderEndpoints {
+    ports: std::collections::BTreeMap<u16, weft_ir::EndpointSet>,
+}
+
+#[test]
+fn members_of_the_mesh_are_no_endpoints_for_those_who_know_no_mesh() {
+    let endpoint = |at: u8, member: Option<&str>| weft_ir::Endpoint {
+        address: ([10, 1, 0, at], 8080).into(),
+        state: weft_ir::EndpointState::Ready,
+        pod: None,
+        zone: None,
+        member: member.map(Arc::from),
+    };
+    let web = Some("spiffe://test/ns/shop/sa/web");
+    let mixed = [endpoint(1, web), endpoint(2, None), endpoint(3, web)];
+    let plain = [endpoint(4, None)];
+    let sets = [(80, mixed.to_vec()), (81, plain.to_vec())];
+    let sets = sets.map(|(port, list)| (port, Arc::new(weft_ir::EndpointSet::new(list))));
+    let ports = sets.iter().map(|(port, set)| (*port, set)).collect();
+    let key = crate::Key::new(crate::Kind::Endpoints, gateway_name(0));
+    let sent = crate::body::encode_endpoints(key, &ports).expect("a small body");
+
+    let older: OlderEndpoints = ciborium::from_reader(&**sent.body()).expect("the older form");
+    assert_eq!(older.ports[&80].all(), &mixed[1..2], "no member is seen");
+    assert_eq!(older.ports[&81].all(), plain, "others are");
+    let ours = crate::body::decode_endpoints(sent.body()).expect("our own form");
+    assert_eq!(ours.value, sets.into(), "everybody is seen, as sent");
+}

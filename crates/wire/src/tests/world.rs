@@ -274,6 +274,7 @@ fn endpoint(service: u8, at: u8) -> Endpoint {
         state: [EndpointState::Ready, EndpointState::Terminating][usize::from(at % 3 == 2)],
         pod: (at.is_multiple_of(2)).then(|| format!("pod-{at}").into()),
         zone: (at.is_multiple_of(3)).then(|| "zone-a".into()),
+        member: (at % 5 == 4).then(|| "spiffe://cluster.local/ns/shop/sa/web".into()),
     }
 }
 

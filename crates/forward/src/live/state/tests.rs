@@ -144,6 +144,7 @@ fn endpoints(ports: &[u16]) -> Arc<EndpointSet> {
         state: EndpointState::Ready,
         pod: None,
         zone: None,
+        member: None,
     };
     Arc::new(EndpointSet::new(ports.iter().map(endpoint).collect()))
 }
