@@ -5,6 +5,7 @@
 //! what changed), never while anything is waited for.
 
 mod ledger;
+mod marks;
 mod seat;
 mod standing;
 #[cfg(test)]
@@ -249,8 +250,11 @@ impl Hub {
 
     /// What is different from what another replica was told, if anything is.
     pub(crate) fn report(&self, told: &mut Told) -> Option<ReportRequest> {
-        let state = self.state();
-        state.standing.own.report(&state.trusts, told)
+        let mut state = self.state();
+        let State {
+            standing, trusts, ..
+        } = &mut *state;
+        standing.own.report(trusts, told)
     }
 
     /// This replica trusts others, or has another certificate.

@@ -163,7 +163,8 @@ impl Reconciler {
         let given_up = self.waiting_since.map(|since| since + READING_PATIENCE);
         // What is given up already has been acted upon.
         let given_up = given_up.filter(|at| *at > now);
-        let due = self.applied.due_at(now);
+        let leads = *self.parts.leads.borrow();
+        let due = leads.then(|| self.applied.due_at(now)).flatten();
         let moments = [self.parts.hub.forgets_at(now), given_up, due];
         let alarm = async {
             match moments.into_iter().flatten().min() {
@@ -218,11 +219,13 @@ impl Reconciler {
         self.applied.doubt(&hub.refused());
         let spread =
             |route: &_, gateway: &_, generation| hub.spread((route, gateway), generation, began);
-        let reached = self.applied.judge(spread, began);
+        // Others write nothing, and for them every route stays open.
+        let leads = *self.parts.leads.borrow();
+        let reached = leads.then(|| self.applied.judge(spread, began));
         for (seen, wanted) in statuses {
             self.state(&seen, wanted);
         }
-        for route in reached {
+        for route in reached.into_iter().flatten() {
             if let Some((seen, wanted)) = self.world.stated(&route) {
                 self.state(&seen, wanted);
             }

@@ -1,7 +1,7 @@
 //! What the proxies of one replica have taken, in terms of objects. Ours is kept by the streams, that
 //! of another replica by its reports.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
@@ -10,13 +10,10 @@ use weft_wire::proto::{
     replicas::{Object, Proxy as ProxyReport, Refused, ReportRequest},
 };
 
-/// Generations of an object that are told apart while nobody acknowledges any.
-const MARKS_MAX: usize = 64;
+use super::marks::Marks;
+
 /// The group of all objects that proxies are configured by.
 const GROUP: &str = "gateway.networking.k8s.io";
-
-/// From which configuration on it holds which generation of an object; both ascend.
-type Marks = VecDeque<(u64, i64)>;
 
 /// Routes that a proxy cannot serve as they say, with the reason.
 pub(super) type Refusals = BTreeMap<ObjectRef, String>;
@@ -34,7 +31,7 @@ pub(super) struct Taken<'a> {
 /// The proxies of one replica. Configurations are counted by that replica.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    marks: BTreeMap<ObjectRef, Marks>,
+    marks: Marks,
     proxies: BTreeMap<Name, BTreeMap<String, Proxy>>,
 }
 
@@ -51,6 +48,8 @@ struct Proxy {
 /// What another replica was told of a ledger so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
+    /// As whom the marks know it.
+    reader: u64,
     objects: BTreeMap<ObjectRef, (u64, i64)>,
     proxies: BTreeMap<(Name, String), Said>,
     own: Option<Trusts>,
@@ -68,20 +67,20 @@ impl Ledger {
     /// A configuration holds these Gateways, and no others.
     pub(super) fn publish(&mut self, configuration: u64, objects: &BTreeMap<ObjectRef, i64>) {
         self.marks
-            .retain(|object, _| object.kind != Kind::Gateway || objects.contains_key(object));
+            .keep(Kind::Gateway, |object| objects.contains_key(object));
         for (object, generation) in objects {
-            self.mark(object, configuration, *generation);
+            self.marks.mark(object, configuration, *generation);
         }
     }
 
     /// The configuration holds this generation of an object.
     pub(super) fn hold(&mut self, object: &ObjectRef, configuration: u64, generation: i64) {
-        self.mark(object, configuration, generation);
+        self.marks.mark(object, configuration, generation);
     }
 
     /// An object is in no configuration any more.
     pub(super) fn forget(&mut self, object: &ObjectRef) {
-        self.marks.remove(object);
+        self.marks.forget(object);
     }
 
     /// The Gateways that are there; proxies of others do not count any more.
@@ -89,22 +88,9 @@ impl Ledger {
         self.proxies.retain(|gateway, _| is_there(gateway));
     }
 
-    fn mark(&mut self, object: &ObjectRef, configuration: u64, generation: i64) {
-        let marks = match self.marks.get_mut(object) {
-            Some(marks) => marks,
-            None => self.marks.entry(object.clone()).or_default(),
-        };
-        if marks.back().is_none_or(|(_, last)| *last != generation) {
-            marks.push_back((configuration, generation));
-            if marks.len() > MARKS_MAX {
-                marks.pop_front();
-            }
-        }
-    }
-
     /// Whether the configuration holds an object.
     pub(super) fn holds(&self, object: &ObjectRef) -> bool {
-        self.marks.contains_key(object)
+        self.marks.holds(object)
     }
 
     /// How many proxies of a Gateway are connected.
@@ -233,17 +219,11 @@ impl Ledger {
         gateway: &Name,
         object: &'a ObjectRef,
     ) -> impl Iterator<Item = Taken<'a>> {
-        let marks = self.marks.get(object);
-        let held = move |took: u64| {
-            let marks = marks?.iter().rev();
-            let mut until = marks.skip_while(|(configuration, _)| *configuration > took);
-            until.next().map(|(_, generation)| *generation)
-        };
         let proxies = self.proxies.get(gateway).into_iter().flatten();
         proxies.filter_map(move |(instance, proxy)| {
             Some(Taken {
                 instance,
-                generation: held(proxy.took?),
+                generation: self.marks.generation(object, proxy.took?),
                 refusal: proxy.refused.get(object).map(String::as_str),
             })
         })
@@ -252,13 +232,8 @@ impl Ledger {
     /// Forgets marks that nobody can be at any more.
     pub(super) fn prune(&mut self) {
         let proxies = self.proxies.values().flat_map(BTreeMap::values);
-        let Some(least) = proxies.filter_map(|proxy| proxy.took).min() else {
-            return;
-        };
-        for marks in self.marks.values_mut() {
-            while marks.get(1).is_some_and(|(next, _)| *next <= least) {
-                marks.pop_front();
-            }
+        if let Some(least) = proxies.filter_map(|proxy| proxy.took).min() {
+            self.marks.prune(least);
         }
     }
 }
@@ -266,28 +241,13 @@ impl Ledger {
 /// Reports from replica to replica.
 impl Ledger {
     /// What is different from what was told, which is told with it; `None` when nothing is.
-    pub(super) fn report(&self, own: &Trusts, told: &mut Told) -> Option<ReportRequest> {
+    pub(super) fn report(&mut self, own: &Trusts, told: &mut Told) -> Option<ReportRequest> {
         let mut report = ReportRequest {
             bundle_version: own.bundle_version,
             issuer: own.issuer.clone(),
             ..ReportRequest::default()
         };
-        for (object, marks) in &self.marks {
-            let Some(last) = marks.back() else {
-                continue;
-            };
-            if told.objects.get(object) != Some(last) {
-                told.objects.insert(object.clone(), *last);
-                report.objects.push(object_report(object, *last));
-            }
-        }
-        told.objects.retain(|object, _| {
-            let is_there = self.marks.contains_key(object);
-            if !is_there {
-                report.objects.push(object_report(object, (0, 0)));
-            }
-            is_there
-        });
+        self.report_objects(told, &mut report.objects);
         for (gateway, proxies) in &self.proxies {
             for (instance, proxy) in proxies {
                 let key = (gateway.clone(), instance.clone());
@@ -316,6 +276,24 @@ impl Ledger {
         is_news.then_some(report)
     }
 
+    fn report_objects(&mut self, told: &mut Told, report: &mut Vec<Object>) {
+        let changed = self.marks.unread(&mut told.reader).unwrap_or_else(|| {
+            let all = self.marks.objects().chain(told.objects.keys());
+            BTreeSet::from_iter(all.cloned())
+        });
+        for object in changed {
+            let last = self.marks.last(&object);
+            if told.objects.get(&object) == last.as_ref() {
+                continue;
+            }
+            report.push(object_report(&object, last.unwrap_or_default()));
+            match last {
+                Some(last) => told.objects.insert(object, last),
+                None => told.objects.remove(&object),
+            };
+        }
+    }
+
     /// Takes over a report.
     pub(super) fn take(&mut self, report: ReportRequest) {
         for object in report.objects {
@@ -326,9 +304,10 @@ impl Ledger {
             let key = ObjectKey::new(object.namespace, object.name);
             let object_ref = ObjectRef::new(kind, key);
             if object.generation == 0 {
-                self.marks.remove(&object_ref);
+                self.marks.forget(&object_ref);
             } else {
-                self.mark(&object_ref, object.since, object.generation);
+                self.marks
+                    .mark(&object_ref, object.since, object.generation);
             }
         }
         for proxy in report.proxies {

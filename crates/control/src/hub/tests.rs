@@ -269,7 +269,7 @@ fn proxies_of_a_lost_replica_count_until_they_have_found_another_one() {
     standing.publish(9, &gateways(2, None), NOW);
     standing.own.join(&edge(), "a", 1);
     standing.own.took((&edge(), "a"), 1, 9);
-    let (ledger, mut told) = other(40, 1, "b");
+    let (mut ledger, mut told) = other(40, 1, "b");
     let report = ledger
         .report(&Trusts::default(), &mut told)
         .expect("everything is news");
