@@ -246,12 +246,14 @@ impl World {
             endpoints: Arc::clone(self.endpoints.table()),
             certificates: Arc::clone(self.certificates.usable()),
             ca_bundles: Arc::clone(self.certificates.usable_authorities()),
+            workloads: Arc::clone(&self.output.workloads),
         };
         let now = &self.configuration;
         let is_same = Arc::ptr_eq(&next.tables, &now.tables)
             && Arc::ptr_eq(&next.endpoints, &now.endpoints)
             && Arc::ptr_eq(&next.certificates, &now.certificates)
-            && Arc::ptr_eq(&next.ca_bundles, &now.ca_bundles);
+            && Arc::ptr_eq(&next.ca_bundles, &now.ca_bundles)
+            && Arc::ptr_eq(&next.workloads, &now.workloads);
         self.configuration = next;
         !is_same
     }

@@ -1,6 +1,7 @@
 //! From differences back to a configuration.
 
 mod groups;
+mod pods;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -177,6 +178,11 @@ impl Assembler {
                 }
                 Ok(problems)
             }
+            Kind::Workload => {
+                let Decoded { value, problems } = body::decode_workload(name, body)?;
+                pods::replace(&mut self.current.workloads, name, Some(value));
+                Ok(problems)
+            }
         }
     }
 
@@ -201,6 +207,7 @@ impl Assembler {
             Kind::CaBundle => {
                 self.ca_bundles().remove(name);
             }
+            Kind::Workload => pods::replace(&mut self.current.workloads, name, None),
         }
     }
 }

@@ -9,6 +9,7 @@ mod gateway;
 mod part;
 mod route;
 mod service;
+mod workload;
 
 use ciborium::Value;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     gateway::{decode_gateway, encode_gateway},
     route::{Attached, Parent, RouteParts, decode_route, encode_route},
     service::{decode_service, encode_service},
+    workload::{decode_workload, encode_workload},
 };
 use crate::{CaBundle, Certificate, Key, Resource, ResourceError, limits};
 

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use weft_ir::{Endpoints, Name, Tables};
+use weft_ir::{Endpoints, Name, Tables, Workloads};
 
-/// What goes in at the sender and comes out at the receiver. Cloning costs four reference counts.
+/// What goes in at the sender and comes out at the receiver. Cloning costs five reference counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configuration {
     /// Gateways, Services and their routes.
@@ -17,6 +17,8 @@ pub struct Configuration {
     pub certificates: Arc<Certificates>,
     /// Who may vouch for backends, by ConfigMap.
     pub ca_bundles: Arc<CaBundles>,
+    /// Pods, by their nodes. A Gateway's proxies have none, a node's have those of that node.
+    pub workloads: Arc<Workloads>,
 }
 
 /// Certificates of listeners, by Secret.

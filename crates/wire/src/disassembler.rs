@@ -1,5 +1,6 @@
 //! From configurations to snapshots, one after the other.
 
+mod node;
 mod places;
 mod uses;
 
@@ -8,9 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use weft_ir::{EndpointSet, Gateway, Name, RouteId, Service, ServicePort};
+use weft_ir::{EndpointSet, Gateway, Name, NodeWorkloads, RouteId, Service, ServicePort};
 
 use self::{
+    node::NodeView,
     places::{Places, sets_of_gateway, sets_of_service},
     uses::{Referred, Uses},
 };
@@ -27,6 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Disassembler {
     scope: Scope,
+    node: NodeView,
     seen: Configuration,
     places: Places,
     uses: Uses,
@@ -49,6 +52,7 @@ impl Disassembler {
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
+            node: NodeView::default(),
             seen: Configuration::default(),
             places: Places::default(),
             uses: Uses::default(),
@@ -70,6 +74,14 @@ impl Disassembler {
     /// nothing of the scope changed. What cannot be encoded is in [`Snapshot::refused`], and stays as
     /// it last was.
     pub fn update(&mut self, now: &Configuration) -> &Arc<Snapshot> {
+        let viewed;
+        let now = match &self.scope {
+            Scope::Node(node) => {
+                viewed = self.node.of(node, now);
+                &viewed
+            }
+            Scope::Everything | Scope::Gateway(_) => now,
+        };
         let mut next = Snapshot::clone(&self.snapshot);
         let mut touched = Touched::default();
         let mut routes = BTreeSet::new();
@@ -81,6 +93,7 @@ impl Disassembler {
         self.endpoints(now, &mut next, touched.services);
         self.certificates(now, &mut next, touched.secrets);
         self.ca_bundles(now, &mut next, touched.config_maps);
+        self.workloads(now, &mut next);
         self.seen = now.clone();
         if !next.shares_all(&self.snapshot) {
             self.snapshot = Arc::new(next);
@@ -136,7 +149,7 @@ impl Disassembler {
         next: &mut Snapshot,
         (routes, touched): (&mut BTreeSet<Arc<RouteId>>, &mut Touched),
     ) {
-        if !self.scope.has_services() {
+        if !self.scope.has_mesh() {
             return;
         }
         let (old, new) = (&self.seen.tables.services, &now.tables.services);
@@ -152,8 +165,11 @@ impl Disassembler {
                 names.cloned().collect()
             };
             let (old, new) = (config_maps(before), config_maps(after));
-            let touched = &mut touched.config_maps;
-            self.uses.replace_config_maps(&old, &new, touched);
+            self.uses
+                .replace_config_maps(&old, &new, &mut touched.config_maps);
+            // What no route takes goes to the Service's own endpoints.
+            let (old, new) = (ports_of(before), ports_of(after));
+            self.uses.replace_ports(&old, &new, &mut touched.services);
             match after {
                 Some(service) => next.put(body::encode_service(service)),
                 None => next.remove(&Key::new(Kind::Service, name.clone())),
@@ -221,6 +237,28 @@ impl Disassembler {
         }
     }
 
+    fn workloads(&self, now: &Configuration, next: &mut Snapshot) {
+        if !self.scope.has_mesh() {
+            return;
+        }
+        let none = NodeWorkloads::default();
+        let (old, new) = (&self.seen.workloads, &now.workloads);
+        let mut here = Vec::new();
+        for (_, before, after) in changed(old, new) {
+            let (before, after) = (before.map_or(&none, |it| it), after.map_or(&none, |it| it));
+            for (name, _, workload) in changed(before, after) {
+                match workload {
+                    Some(workload) => here.push(workload),
+                    None => next.remove(&Key::new(Kind::Workload, name.clone())),
+                }
+            }
+        }
+        // Afterwards: one that has moved is gone where it was.
+        for workload in here {
+            next.put(body::encode_workload(workload));
+        }
+    }
+
     fn ca_bundles(&self, now: &Configuration, next: &mut Snapshot, mut maps: BTreeSet<Name>) {
         let everything = self.scope.has_unreferenced();
         for (name, ..) in changed(&self.seen.ca_bundles, &now.ca_bundles) {
@@ -236,6 +274,18 @@ impl Disassembler {
             }
         }
     }
+}
+
+/// The ports of a Service that mesh clients see.
+fn ports_of(service: Option<&Arc<Service>>) -> Vec<ServicePort> {
+    let ports = service.into_iter().flat_map(|service| {
+        let port = |port: u16| ServicePort {
+            service: service.name.clone(),
+            port,
+        };
+        service.ports.iter().map(move |it| port(it.port))
+    });
+    ports.collect()
 }
 
 /// A key, and its values in the old and the new map.

@@ -20,6 +20,8 @@ pub enum Kind {
     Certificate,
     /// Certification authorities that backends are verified by (a ConfigMap).
     CaBundle,
+    /// A pod, as the proxy of its node has to know it.
+    Workload,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Self::Endpoints => "Endpoints",
             Self::Certificate => "Certificate",
             Self::CaBundle => "CaBundle",
+            Self::Workload => "Workload",
         }
     }
 
@@ -44,6 +47,7 @@ impl Kind {
             Self::Endpoints,
             Self::Certificate,
             Self::CaBundle,
+            Self::Workload,
         ]
         .into_iter()
         .chain(routes)

@@ -11,8 +11,8 @@
 //! # Rules of the encoding
 //!
 //! - A resource is what a user would call an object: a Gateway, a route, a Service, the endpoints of a
-//!   Service, a certificate, the authorities of a ConfigMap. Children point up to their parents, so that one edited route is one
-//!   resource, and a pod that comes or goes resends no route.
+//!   Service, a certificate, the authorities of a ConfigMap, a pod of a node. Children point up to their
+//!   parents, so that one edited route is one resource, and a pod that comes or goes resends no route.
 //! - A body is the `ir` value in CBOR. Fields are added with `#[serde(default)]`; they are never
 //!   renamed and never change their meaning. Readers ignore fields they do not know, so **an addition
 //!   that must not be ignored** (a condition, a policy, a protection) is a new enum variant, or is

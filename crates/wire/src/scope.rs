@@ -1,5 +1,7 @@
 //! Which part of the configuration a subscriber is sent.
 
+use std::sync::Arc;
+
 use weft_ir::Name;
 
 /// What one subscriber needs of everything there is.
@@ -10,6 +12,10 @@ pub enum Scope {
     Everything,
     /// One Gateway, its routes, and the endpoints, certificates and authorities these refer to.
     Gateway(Name),
+    /// What the pods of one node need: these pods; and if any of them is of the mesh, Services as mesh
+    /// clients of the namespaces of those see them, with routes, endpoints and authorities. Never the
+    /// pods of other nodes, consumer routes of other namespaces, Gateways or certificates.
+    Node(Arc<str>),
 }
 
 impl Scope {
@@ -18,12 +24,13 @@ impl Scope {
         match self {
             Self::Everything => true,
             Self::Gateway(wanted) => wanted == name,
+            Self::Node(_) => false,
         }
     }
 
-    /// Whether Services as mesh clients see them belong to it.
-    pub(crate) fn has_services(&self) -> bool {
-        *self == Self::Everything
+    /// Whether pods, and Services as mesh clients see them, belong to it.
+    pub(crate) fn has_mesh(&self) -> bool {
+        matches!(self, Self::Everything | Self::Node(_))
     }
 
     /// Whether endpoints, certificates and authorities belong to it that nothing refers to.

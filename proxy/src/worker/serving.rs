@@ -150,6 +150,8 @@ impl Serving {
             endpoints,
             certificates,
             ca_bundles,
+            // A Gateway has none.
+            workloads: _,
         } = applied.configuration;
         self.update.generation = self.subscriber.generation().unwrap_or_default();
         let mut problems = Vec::new();

@@ -45,7 +45,7 @@ impl Referred {
 }
 
 impl Uses {
-    /// Whether a route sends to the port.
+    /// Whether a route or a Service that mesh clients see sends to the port.
     pub(super) fn has_port(&self, port: &ServicePort) -> bool {
         self.ports.contains_key(port)
     }
@@ -70,20 +70,26 @@ impl Uses {
     ) {
         let before = self.of_route.remove(route).unwrap_or_default();
         if before != referred {
-            let mut touch = |port: &ServicePort| {
-                touched.services.insert(port.service.clone());
-            };
-            replace(
-                &mut self.ports,
-                (&before.ports, &referred.ports),
-                &mut touch,
-            );
+            self.replace_ports(&before.ports, &referred.ports, &mut touched.services);
             let (before, after) = (&before.config_maps, &referred.config_maps);
             self.replace_config_maps(before, after, &mut touched.config_maps);
         }
         if !referred.is_empty() {
             self.of_route.insert(route.clone(), referred);
         }
+    }
+
+    /// Takes over the ports of a Service, as [`Uses::replace_secrets`] does.
+    pub(super) fn replace_ports(
+        &mut self,
+        before: &[ServicePort],
+        after: &[ServicePort],
+        touched: &mut BTreeSet<Name>,
+    ) {
+        let mut touch = |port: &ServicePort| {
+            touched.insert(port.service.clone());
+        };
+        replace(&mut self.ports, (before, after), &mut touch);
     }
 
     /// Takes over the Secrets of a Gateway; repeats count. Adds those that came into use or went out

@@ -10,7 +10,7 @@ use weft_ir::{Name, ServicePort, Tables};
 
 use super::{
     snapshot,
-    world::{Builder, gateway_name, worlds},
+    world::{Builder, gateway_name, node_name, worlds},
 };
 use crate::{Assembler, Configuration, Disassembler, Scope, Snapshot, diff};
 
@@ -47,13 +47,68 @@ fn restricted(all: &Configuration, name: &Name) -> Configuration {
         tables: Arc::new(tables),
         endpoints: Arc::new(endpoints),
         certificates: Arc::new(certificates),
+        ..Configuration::default()
+    }
+}
+
+/// What a node's scope has of a configuration, by looking at all of it.
+fn restricted_to_node(all: &Configuration, node: &str) -> Configuration {
+    let mut workloads = (*all.workloads).clone();
+    workloads.retain(|name, _| **name == *node);
+    let pods = workloads.values().flat_map(|pods| pods.values());
+    let members = pods.filter(|pod| pod.is_member);
+    let namespaces: BTreeSet<_> = members.map(|pod| pod.name.namespace.clone()).collect();
+    let mut services = all.tables.services.clone();
+    services.retain(|_, _| !namespaces.is_empty());
+    for service in services.values_mut() {
+        for port in &mut Arc::make_mut(service).ports {
+            Arc::make_mut(port)
+                .consumers
+                .retain(|it, _| namespaces.contains(it));
+        }
+    }
+    let frontends: Vec<_> = services
+        .values()
+        .flat_map(|service| &service.ports)
+        .collect();
+    let sets = frontends
+        .iter()
+        .flat_map(|it| it.producer.iter().chain(it.consumers.values()));
+    let rules: Vec<_> = sets.flat_map(|set| set.rules()).collect();
+    let own = services.values().flat_map(|service| {
+        let port = |it: &Arc<weft_ir::Frontend>| ServicePort {
+            service: service.name.clone(),
+            port: it.port,
+        };
+        service.ports.iter().map(port).collect::<Vec<_>>()
+    });
+    let referred = rules.iter().flat_map(|rule| rule.service_ports()).cloned();
+    let ports: BTreeSet<ServicePort> = own.chain(referred).collect();
+    let settings = rules.iter().flat_map(|rule| rule.backend_tls());
+    let settings = settings.chain(frontends.iter().filter_map(|it| it.tls.as_ref()));
+    let config_maps: BTreeSet<Name> = settings
+        .flat_map(|tls| tls.config_maps().iter().cloned())
+        .collect();
+    let mut endpoints = (*all.endpoints).clone();
+    endpoints.retain(|port, _| ports.contains(port));
+    let mut ca_bundles = (*all.ca_bundles).clone();
+    ca_bundles.retain(|name, _| config_maps.contains(name));
+    Configuration {
+        tables: Arc::new(Tables {
+            services,
+            ..Tables::default()
+        }),
+        endpoints: Arc::new(endpoints),
+        ca_bundles: Arc::new(ca_bundles),
+        workloads: Arc::new(workloads),
+        ..Configuration::default()
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// `apply(a, diff(a, b)) == b`, step by step, for everything and for each Gateway, with parts
+    /// `apply(a, diff(a, b)) == b`, step by step, for everything, each Gateway and each node, with parts
     /// shared from one state to the next and without.
     #[test]
     fn what_is_taken_apart_and_sent_in_differences_is_put_together_again(
@@ -63,6 +118,8 @@ proptest! {
             Scope::Everything,
             Scope::Gateway(gateway_name(0)),
             Scope::Gateway(gateway_name(1)),
+            Scope::Node(node_name(0)),
+            Scope::Node(node_name(1)),
         ];
         let mut sides: Vec<_> = scopes
             .iter()
@@ -84,6 +141,7 @@ proptest! {
                 let expected = match disassembler.scope() {
                     Scope::Everything => all.clone(),
                     Scope::Gateway(name) => restricted(&all, name),
+                    Scope::Node(name) => restricted_to_node(&all, name),
                 };
                 prop_assert_eq!(&applied.configuration, &expected);
                 let versions = new.iter().map(|it| (it.key().clone(), it.version())).collect();

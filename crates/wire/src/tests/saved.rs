@@ -12,6 +12,7 @@ fn what_is_saved_is_read_again_without_keys() {
     world.certificates = vec![(0, 1)];
     world.endpoints = vec![(0, 80, 3)];
     world.ca_bundles = vec![(1, 1)];
+    world.workloads = vec![(0, true, 0, true), (1, false, 1, false)];
     let configuration = Builder::default().build(&world);
     let full = snapshot(&configuration);
     let bytes = save(&full);
@@ -42,6 +43,11 @@ fn what_is_saved_is_read_again_without_keys() {
         assembler.configuration().ca_bundles,
         configuration.ca_bundles,
         "authorities are public and are saved"
+    );
+    assert_eq!(
+        assembler.configuration().workloads,
+        configuration.workloads,
+        "a node knows its pods without the control plane"
     );
 }
 

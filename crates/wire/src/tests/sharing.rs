@@ -6,7 +6,7 @@ use weft_ir::{Listener, Name};
 
 use super::{
     assembler,
-    world::{Builder, World, config_map_name, gateway_name, routes},
+    world::{Builder, World, config_map_name, gateway_name, node_name, routes},
 };
 use crate::{Configuration, Disassembler, Key, Kind, Scope, diff};
 
@@ -180,4 +180,72 @@ fn a_parent_that_comes_back_finds_its_routes() {
         ..crate::Difference::default()
     };
     assert_eq!(receiver.apply(&back).configuration, full);
+}
+
+/// What leads from what a node held to what it is to hold, as `upserts; removed`.
+fn told(disassembler: &mut Disassembler, now: &Configuration) -> String {
+    let before = disassembler.snapshot().clone();
+    let difference = diff(&before, disassembler.update(now));
+    let mut upserts: Vec<_> = difference
+        .upserts
+        .iter()
+        .map(|it| it.key().to_string())
+        .collect();
+    let mut removed: Vec<_> = difference.removed.iter().map(ToString::to_string).collect();
+    upserts.sort();
+    removed.sort();
+    format!("{}; {}", upserts.join(", "), removed.join(", "))
+}
+
+#[test]
+fn a_node_is_told_what_its_own_pods_need() {
+    let mut builder = Builder::default();
+    let mut node = Disassembler::new(Scope::Node(node_name(0)));
+    // Of the routes of Service `s0`, r0 is its own and r1 is of consumers in `client`.
+    let mut world = world([0, 1, 2, 3]);
+    world.services = vec![vec![(80, true, true)]];
+    world.routes[0].frontends = vec![(0, 80, false)];
+    world.routes[1].frontends = vec![(0, 80, true)];
+    world.certificates = vec![(0, 0), (1, 0)];
+    let mut step = |name: &str, pods: &[(u8, bool, u8, bool)], expected: &str| {
+        world.workloads = pods.to_vec();
+        let seen = told(&mut node, &builder.build(&world));
+        assert_eq!(seen, expected, "{name}");
+    };
+    step("pods of another node", &[(0, true, 1, true)], "; ");
+    step(
+        "a pod outside of the mesh",
+        &[(0, false, 0, false)],
+        "Workload shop/pod0; ",
+    );
+    step(
+        "the first member, not of consumers",
+        &[(0, false, 0, true)],
+        "Endpoints shop/s0, HTTPRoute ns0/r0, Service shop/s0, Workload shop/pod0; ",
+    );
+    step(
+        "one more of the namespace",
+        &[(0, false, 0, true), (1, false, 0, true)],
+        "Workload shop/pod1; ",
+    );
+    step(
+        "a consumer",
+        &[(0, false, 0, true), (0, true, 0, true), (1, false, 0, true)],
+        "Endpoints shop/s1, HTTPRoute ns0/r1, Service shop/s0, Workload client/pod0; ",
+    );
+    step(
+        "the consumer moves away, and one more pod goes",
+        &[(0, false, 0, true), (0, true, 1, true)],
+        "Service shop/s0; Endpoints shop/s1, HTTPRoute ns0/r1, Workload client/pod0, Workload shop/pod1",
+    );
+    step(
+        "the last member leaves the mesh",
+        &[(0, false, 0, false), (0, true, 1, true)],
+        "Workload shop/pod0; Endpoints shop/s0, HTTPRoute ns0/r0, Service shop/s0",
+    );
+    step(
+        "the last pod goes",
+        &[(0, true, 1, true)],
+        "; Workload shop/pod0",
+    );
 }

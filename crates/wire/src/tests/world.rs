@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use proptest::{collection::vec, prelude::*, sample::select};
 use weft_ir::{
-    AllowList, Authorities, Backend, BackendFault, BackendTls, Cors, Endpoint, EndpointSet,
+    AllowList, Authorities, Backend, BackendFault, BackendTls, Cidr, Cors, Endpoint, EndpointSet,
     EndpointState, Fail, Filter, Filters, Fraction, Frontend, FrontendProtocol, Gateway, GrpcMatch,
     GrpcMethodMatch, HeaderMatch, HeaderModifier, Hostname, HttpMatch, Listener, Matches, Mirror,
-    Name, OriginPattern, PathMatch, PathModifier, Port, PortProtocol, QueryMatch, Redirect, Regex,
-    Retry, Rewrite, RouteEntry, RouteId, RouteKind, RouteSet, Rule, Scheme, Service, ServicePort,
-    StringMatch, SubjectAltName, Tables, Target, Timeouts, UpstreamProtocol,
+    Name, NodeWorkloads, OriginPattern, PathMatch, PathModifier, Port, PortProtocol, QueryMatch,
+    Redirect, Regex, Retry, Rewrite, RouteEntry, RouteId, RouteKind, RouteSet, Rule, Scheme,
+    Service, ServicePort, StringMatch, SubjectAltName, Tables, Target, Timeouts, UpstreamProtocol,
+    Workload, Workloads,
 };
 
 use crate::{CaBundle, Certificate, Configuration};
@@ -28,6 +29,8 @@ pub(super) struct World {
     pub(super) certificates: Vec<(u8, u8)>,
     /// ConfigMap and the content.
     pub(super) ca_bundles: Vec<(u8, u8)>,
+    /// Name of a pod, whether its namespace has consumers, its node, and whether it is a member.
+    pub(super) workloads: Vec<(u8, bool, u8, bool)>,
 }
 
 /// A listener: number, port, whether it has hostname and certificate.
@@ -59,6 +62,8 @@ pub(super) struct Builder {
     services: BTreeMap<String, Arc<Service>>,
     endpoints: BTreeMap<String, Arc<EndpointSet>>,
     ca_bundles: BTreeMap<String, Arc<CaBundle>>,
+    workloads: BTreeMap<String, Arc<Workload>>,
+    nodes: BTreeMap<String, Arc<NodeWorkloads>>,
 }
 
 fn memo<T>(known: &mut BTreeMap<String, Arc<T>>, key: String, make: impl FnOnce() -> T) -> Arc<T> {
@@ -68,6 +73,7 @@ fn memo<T>(known: &mut BTreeMap<String, Arc<T>>, key: String, make: impl FnOnce(
 impl Builder {
     pub(super) fn build(&mut self, world: &World) -> Configuration {
         let mut tables = Tables::default();
+        let workloads = self.workloads(world);
         for (at, listeners) in (0..).zip(&world.gateways) {
             if let Some(gateway) = self.gateway(at, listeners, world) {
                 tables.gateways.insert(gateway.name.clone(), gateway);
@@ -98,11 +104,31 @@ impl Builder {
             (config_map_name(*config_map), bundle)
         });
         Configuration {
+            workloads: Arc::new(workloads),
             ca_bundles: Arc::new(ca_bundles.collect()),
             tables: Arc::new(tables),
             endpoints: Arc::new(endpoints),
             certificates: Arc::new(world.certificates.iter().map(certificate).collect()),
         }
+    }
+
+    fn workloads(&mut self, world: &World) -> Workloads {
+        let mut nodes: BTreeMap<u8, (String, NodeWorkloads)> = BTreeMap::new();
+        for pod in &world.workloads {
+            let key = format!("{pod:?}");
+            let pod = (
+                memo(&mut self.workloads, key.clone(), || workload(*pod)),
+                pod.2,
+            );
+            let (pod, node) = pod;
+            let (keys, pods) = nodes.entry(node).or_default();
+            keys.push_str(&key);
+            pods.insert(pod.name.clone(), pod);
+        }
+        let share = |(node, (key, pods)): (u8, (String, NodeWorkloads))| {
+            (node_name(node), memo(&mut self.nodes, key, || pods))
+        };
+        nodes.into_iter().map(share).collect()
     }
 
     fn gateway(&mut self, at: u8, listeners: &[Listening], world: &World) -> Option<Arc<Gateway>> {
@@ -231,6 +257,42 @@ pub(super) fn service_name(at: u8) -> Name {
 
 fn secret_name(at: u8) -> Name {
     Name::new("infra", format!("tls{at}"))
+}
+
+pub(super) fn node_name(at: u8) -> Arc<str> {
+    format!("node{at}").into()
+}
+
+/// A pod with something in every field, if it is a member.
+fn workload((name, consumes, node, is_member): (u8, bool, u8, bool)) -> Workload {
+    let ports = |port: u16| {
+        if is_member {
+            vec![port, port + 1]
+        } else {
+            Vec::new()
+        }
+    };
+    Workload {
+        name: Name::new(
+            if consumes { "client" } else { "shop" },
+            format!("pod{name}"),
+        ),
+        uid: format!("uid-{name}-{node}").into(),
+        node: node_name(node),
+        service_account: "web".into(),
+        addresses: vec![[10, 2, node, name].into()],
+        is_member,
+        is_permissive: is_member,
+        probe_ports: ports(1),
+        exclude_inbound_ports: ports(10),
+        exclude_outbound_ports: ports(20),
+        exclude_outbound_cidrs: Cidr::parse("fd00::/8")
+            .filter(|_| is_member)
+            .into_iter()
+            .collect(),
+        opaque_ports: ports(30),
+        drain_seconds: is_member.then_some(900),
+    }
 }
 
 pub(super) fn config_map_name(at: u8) -> Name {
@@ -424,6 +486,15 @@ fn filter(sample: u8) -> Filter {
     }
 }
 
+/// Pods, each on one node at a time.
+fn pods() -> impl Strategy<Value = Vec<(u8, bool, u8, bool)>> {
+    vec((0..3_u8, any::<bool>(), 0..2_u8, any::<bool>()), 0..5).prop_map(|mut pods| {
+        pods.sort_unstable();
+        pods.dedup_by_key(|pod| (pod.0, pod.1));
+        pods
+    })
+}
+
 /// Worlds of few names, so that what changes meets what stays.
 pub(super) fn worlds() -> impl Strategy<Value = World> {
     let port = || select(vec![80_u16, 443, 8080]);
@@ -470,15 +541,17 @@ pub(super) fn worlds() -> impl Strategy<Value = World> {
         vec((0..5_u8, port(), 0..4_u8), 0..6),
         vec((0..3_u8, 0..2_u8), 0..3),
         vec((0..3_u8, 0..2_u8), 0..4),
+        pods(),
     )
         .prop_map(
-            |(gateways, services, routes, endpoints, certificates, ca_bundles)| World {
+            |(gateways, services, routes, endpoints, certificates, ca_bundles, workloads)| World {
                 gateways,
                 services,
                 routes,
                 endpoints,
                 certificates,
                 ca_bundles,
+                workloads,
             },
         )
 }
