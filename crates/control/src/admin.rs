@@ -21,6 +21,11 @@ const CONNECTIONS: usize = 32;
 /// After a failure to accept.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// So long an early question for readiness waits for a good answer: kubelet gives it a second, asks as
+/// soon as the process runs, and then only every second, which whoever waits for the controller would
+/// wait with it.
+const EARLY: Duration = Duration::from_millis(800);
+
 /// How far the controller is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -50,13 +55,31 @@ impl Shown {
         }
     }
 
+    /// Waits a little for what is about to be true.
+    async fn ready_soon(&self) -> Result<(), String> {
+        let (mut progress, mut generations) = (self.progress.clone(), self.hub.generations());
+        let ready = async {
+            while self.ready().is_err() && *progress.borrow_and_update() != Progress::Stopping {
+                let has_changed = tokio::select! {
+                    changed = progress.changed() => changed,
+                    changed = generations.changed() => changed,
+                };
+                if has_changed.is_err() {
+                    return;
+                }
+            }
+        };
+        let _late = tokio::time::timeout(EARLY, ready).await;
+        self.ready()
+    }
+
     async fn answer(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "read-only\n");
         }
         match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => match self.ready() {
+            "/readyz" => match self.ready_soon().await {
                 Ok(()) => {
                     let proxies = self.hub.connected();
                     text(StatusCode::OK, format!("ok, {proxies} proxies connected\n"))
@@ -126,4 +149,55 @@ fn typed(content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<By
     let value = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, value);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+    use weft_telemetry::metrics::{BuildInfo, LabelGroups};
+    use weft_wire::Configuration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_early_probe_waits_for_what_is_about_to_be_true() {
+        let progress = watch::Sender::new(Progress::NoAuthority("soon".to_owned()));
+        let build = BuildInfo {
+            version: "0.0.0",
+            commit: "",
+        };
+        let shown = Shown {
+            hub: Hub::new(),
+            registry: Registry::new(build, LabelGroups::default()),
+            progress: progress.subscribe(),
+        };
+        let moment = Duration::from_millis(1);
+        let probe = |shown: &Shown| {
+            let shown = shown.clone();
+            tokio::spawn(async move { shown.ready_soon().await })
+        };
+
+        let early = probe(&shown);
+        tokio::time::sleep(EARLY / 2).await;
+        progress.send_replace(Progress::Serving);
+        tokio::time::sleep(moment).await;
+        assert!(!early.is_finished(), "the cluster has not been read");
+        let configuration = (1, Configuration::default());
+        shown
+            .hub
+            .publish(configuration, &Arc::default(), Duration::ZERO);
+        assert_eq!(early.await.unwrap(), Ok(()), "answered when it is so");
+
+        progress.send_replace(Progress::NoAuthority("never".to_owned()));
+        let mut late = probe(&shown);
+        let waits = timeout(EARLY - moment, &mut late).await;
+        assert!(waits.is_err(), "it waits");
+        let told = timeout(2 * moment, late).await.expect("not for ever");
+        let missing = "no certification authority: never".to_owned();
+        assert_eq!(told.unwrap(), Err(missing));
+
+        progress.send_replace(Progress::Stopping);
+        let told = timeout(moment, probe(&shown)).await.expect("at once");
+        assert_eq!(told.unwrap(), Err("stopping".to_owned()));
+    }
 }
