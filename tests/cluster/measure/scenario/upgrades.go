@@ -160,10 +160,12 @@ func (r *Run) judgeShares(what string, samples []figures.Sample, steps []figures
 	r.Tell(what+": last request to a backend without weight, after the write", show(figures.LastStray(samples, steps, "blue")))
 }
 
-// rollGateway replaces the pods of the Gateway and then waits, for streams to be seen living on.
+// rollGateway replaces the pods of the Gateway and then waits, for streams to be seen living on, but not
+// beyond the end of their drain.
 func (r *Run) rollGateway(ctx context.Context, e edge) error {
+	begin := time.Now()
 	err := r.Restart(ctx, namespace, e.Deployment, 3*time.Minute)
-	time.Sleep(r.Hold)
+	time.Sleep(min(r.Hold, drainLimit-time.Since(begin)))
 	return err
 }
 
@@ -182,6 +184,9 @@ func (r *Run) rollBackends(ctx context.Context) error {
 	rolling.Wait()
 	return failed
 }
+
+// drainLimit is how long a pod of a Gateway goes on after it was told to end (-drain-limit of its proxy).
+const drainLimit = 300 * time.Second
 
 // allAtOnce goes on with weights and updates of everything until so many exchanges are over.
 func (r *Run) allAtOnce(ctx context.Context, e edge) error {
