@@ -10,7 +10,10 @@ pub const BODY_IDLE: Duration = Duration::from_secs(60);
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time a client connection may stay without a request.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(300);
-/// Time to establish an upstream connection.
+/// Time for an endpoint to accept a connection. A packet that got lost is sent again after a second and
+/// can be answered; an address that a pod has just left is given up while the client is still patient.
+pub const DIAL: Duration = Duration::from_millis(1500);
+/// Time for a handshake on an upstream connection.
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// Time an upstream connection is kept without a request. Shorter than the keep-alive of common
 /// servers (Node 5 s is the exception: its early close is caught by the safe retry).

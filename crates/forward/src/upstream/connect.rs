@@ -27,7 +27,7 @@ pub(crate) enum ConnectError {
         source: io::Error,
     },
     /// The endpoint did not answer in time.
-    #[error("{address} did not accept a connection within {} s", limits::CONNECT.as_secs())]
+    #[error("{address} did not accept a connection in time")]
     Timeout {
         /// The endpoint.
         address: SocketAddr,
@@ -72,7 +72,7 @@ impl ConnectError {
 
 /// Opens a TCP connection without delay for small writes.
 pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
-    let stream = match timeout(limits::CONNECT, TcpStream::connect(address)).await {
+    let stream = match timeout(limits::DIAL, TcpStream::connect(address)).await {
         Err(_elapsed) => return Err(ConnectError::Timeout { address }),
         Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(ConnectError::Refused { address, source });
