@@ -59,7 +59,12 @@ impl World {
     async fn with(objects: Vec<Value>) -> Self {
         let kinds = [
             WATCHED_KINDS,
-            &[Kind::Secret, Kind::ConfigMap, Kind::ServiceAccount],
+            &[
+                Kind::Secret,
+                Kind::ConfigMap,
+                Kind::ServiceAccount,
+                Kind::Pod,
+            ],
         ]
         .concat();
         let api = FakeApi::start(&kinds).await;
@@ -146,6 +151,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         admin: anywhere,
         life: LeafLife::default(),
         rotation_dwell: Duration::ZERO,
+        mesh: false,
         deploy: deploys::settings(),
         watch: WatchOptions::new(Settings::jitter(replica)),
     };

@@ -106,6 +106,9 @@ pub(crate) struct Options {
     /// After that, their requests and connections may take so long to end
     #[arg(long, env = "WEFT_DRAIN_LIMIT", default_value = "300s", value_parser = duration, value_name = "TIME")]
     drain_limit: Duration,
+    /// Serve the proxies of nodes as well: watch pods, attach routes to Services
+    #[arg(long, env = "WEFT_MESH")]
+    mesh: bool,
     /// Life of the certificates of proxies, 10m to 90 days
     #[arg(
         long,
@@ -165,6 +168,7 @@ impl Options {
             admin: self.admin,
             life: self.certificate_life,
             rotation_dwell: self.rotation_dwell,
+            mesh: self.mesh,
             deploy: self.proxy_image.as_ref().map(|image| deploy::Settings {
                 image: image.clone(),
                 // The Service beside this process.

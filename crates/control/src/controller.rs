@@ -14,7 +14,9 @@ use weft_certs::{Clock, RenewalStatus};
 use weft_source::kube::{Cluster, ConnectError, Lease, StatusWriter};
 use weft_telemetry::metrics::Registry;
 
-pub use self::settings::{CONFIG_PORT, IDENTITY_PORT, SERVICE_ACCOUNT, Settings};
+pub use self::settings::{
+    CONFIG_PORT, IDENTITY_PORT, NODE_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Settings,
+};
 use crate::{
     admin::{self, Progress, Shown},
     authority::CaError,

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::watch;
 use weft_api::{Kind, ObjectKey, ObjectRef};
-use weft_ir::Name;
+use weft_ir::{Name, Workload};
 use weft_wire::{
     Configuration,
     proto::{config::Trusts, replicas::ReportRequest},
@@ -103,6 +103,12 @@ impl Hub {
     pub(crate) fn workload_of(&self, gateway: &Name) -> Option<String> {
         let state = self.state();
         state.gateways.get(gateway).map(|it| it.workload.clone())
+    }
+
+    /// The pod of a UID on a node, as of the newest configuration.
+    pub(crate) fn workload(&self, node: &str, uid: &str) -> Option<Arc<Workload>> {
+        let pods = self.state().configuration.workloads.get(node).cloned()?;
+        pods.values().find(|pod| *pod.uid == *uid).cloned()
     }
 
     /// The Gateways of the newest configuration.

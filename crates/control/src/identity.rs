@@ -4,43 +4,56 @@
 //! The caller learns little: refused, not now, too often. Why stands in the log, and every certificate
 //! that is signed stands in the audit log (log target `audit`).
 
+mod authorise;
 mod limits;
 mod own;
 mod reviews;
+mod strangers;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
-use http::header::AUTHORIZATION;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
-use weft_certs::{CheckedRequest, Clock, LeafLife, SignError, Signer, SignerRoots};
-use weft_source::kube::{Cluster, TokenOwner};
-use weft_spiffe::{SpiffeId, TrustDomain, Workload};
+use weft_certs::{CheckedRequest, Clock, CsrError, LeafLife, SignError, Signer, SignerRoots};
+use weft_source::kube::TokenOwner;
+use weft_spiffe::TrustDomain;
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 
-pub(crate) use self::own::OwnTrust;
+pub(crate) use self::{
+    authorise::node_of,
+    own::OwnTrust,
+    tokens::{Tokens, bearer},
+};
 use self::{
+    authorise::{Asked, Granted, NotGranted, Rules, authorise},
     limits::{Caller, Limits},
-    reviews::Reviews,
+    strangers::Strangers,
 };
-use crate::{
-    deploy::TOKEN_AUDIENCE, door::PeerAddress, proto::identity::identity_server::Identity,
-};
+use crate::{door::PeerAddress, hub::Hub, proto::identity::identity_server::Identity};
 
-/// Longest token that is reviewed; those of Kubernetes have about 1 KiB.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Reviews and signatures under way at once.
 const IN_FLIGHT: usize = 64;
 
+/// What the service is made of.
+pub(crate) struct IdentityParts {
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) domain: TrustDomain,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) life: LeafLife,
+    pub(crate) clock: Clock,
+    /// Knows the pods of nodes.
+    pub(crate) hub: Arc<Hub>,
+    /// Namespace and name of the service account of the proxies of nodes; `None` where there is no
+    /// mesh.
+    pub(crate) nodes: Option<(String, String)>,
+}
+
 /// The service.
 pub(crate) struct IdentityService {
-    cluster: Cluster,
-    domain: TrustDomain,
-    signer: Arc<dyn Signer>,
-    life: LeafLife,
-    clock: Clock,
+    parts: IdentityParts,
     limits: Limits,
-    reviews: Reviews,
+    strangers: Strangers,
     in_flight: Semaphore,
 }
 
@@ -48,7 +61,13 @@ pub(crate) struct IdentityService {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("{0}")]
-    Unauthenticated(String),
+    Unauthenticated(&'static str),
+    #[error("{0}")]
+    NotGranted(NotGranted),
+    #[error("{0}; it may be new")]
+    NotYet(NotGranted),
+    #[error("{0}: {1}")]
+    Csr(String, CsrError),
     #[error("{0}")]
     Denied(String),
     #[error("{0}")]
@@ -57,22 +76,26 @@ enum Refusal {
     TooOften(String),
 }
 
+impl Refusal {
+    /// For the audit log, the same for ever.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(_) => "token_not_valid",
+            Self::NotGranted(why) | Self::NotYet(why) => why.reason(),
+            Self::Csr(_, why) => why.reason(),
+            Self::Denied(_) => "signer_denied",
+            Self::Later(_) => "not_now",
+            Self::TooOften(_) => "too_often",
+        }
+    }
+}
+
 impl IdentityService {
-    pub(crate) fn new(
-        cluster: Cluster,
-        domain: TrustDomain,
-        signer: Arc<dyn Signer>,
-        life: LeafLife,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(parts: IdentityParts) -> Self {
         Self {
-            cluster,
-            domain,
-            signer,
-            life,
-            clock,
+            parts,
             limits: Limits::default(),
-            reviews: Reviews::default(),
+            strangers: Strangers::default(),
             in_flight: Semaphore::new(IN_FLIGHT),
         }
     }
@@ -86,10 +109,29 @@ impl IdentityService {
             .in_flight
             .try_acquire()
             .map_err(|_| Refusal::TooOften("too many requests are under way".to_owned()))?;
-        let token = bearer(metadata)?;
-        // Before anybody is asked who that is, so that the API server is not asked too often. One
-        // address first: whoever floods takes nothing from others.
+        let token = bearer(metadata).ok_or(Refusal::Unauthenticated("there is no bearer token"))?;
         let now = self.now();
+        let owner = self.review(token, address, now).await?;
+        self.limit(&owner, now)?;
+        let Granted { id, pod } = self.authorise(&owner, request, now)?;
+        let checked = CheckedRequest::parse(&request.csr_der, &id);
+        let checked = checked.map_err(|error| Refusal::Csr(id.to_string(), error))?;
+        self.sign(&owner, &Granted { id, pod }, &checked).await
+    }
+
+    /// Whose the token is.
+    async fn review(
+        &self,
+        token: &str,
+        address: Option<PeerAddress>,
+        now: Duration,
+    ) -> Result<Arc<TokenOwner>, Refusal> {
+        let IdentityParts { tokens, .. } = &self.parts;
+        if let Some(owner) = tokens.known(token) {
+            return Ok(owner);
+        }
+        // The API server must not be asked too often. One address first: whoever floods takes nothing
+        // from others.
         if let Some(PeerAddress(address)) = address
             && !self.limits.admits(Caller::Address(address), now)
         {
@@ -98,67 +140,81 @@ impl IdentityService {
         if !self.limits.admits(Caller::Anybody, now) {
             return Err(Refusal::TooOften("requests of all callers".to_owned()));
         }
-        let owner = self.review(token).await?;
-        let account = Caller::Account(&owner.namespace, &owner.service_account);
-        if !self.limits.admits(account, now) {
-            let who = format!("{}/{}", owner.namespace, owner.service_account);
-            return Err(Refusal::TooOften(who));
-        }
-        let id = self.authorise(&owner, &request.identity)?;
-        let checked = CheckedRequest::parse(&request.csr_der, &id);
-        let checked = checked.map_err(|error| Refusal::Denied(format!("{id}: {error}")))?;
-        self.sign(&owner, &id, &checked).await
+        let owner = tokens.review(token).await;
+        let owner = owner.map_err(|error| Refusal::Later(error.to_string()))?;
+        owner.ok_or(Refusal::Unauthenticated("the token is not valid here"))
     }
 
-    /// Whose the token is.
-    async fn review(&self, token: &str) -> Result<Arc<TokenOwner>, Refusal> {
-        if let Some(owner) = self.reviews.find(token, self.clock.read()) {
-            return Ok(owner);
-        }
-        let review = self.cluster.review_token(token, TOKEN_AUDIENCE).await;
-        let owner = review.map_err(|error| Refusal::Later(error.to_string()))?;
-        let invalid = || Refusal::Unauthenticated("the token is not valid here".to_owned());
-        let owner = Arc::new(owner.ok_or_else(invalid)?);
-        self.reviews.keep(token, &owner, self.clock.read());
-        Ok(owner)
-    }
-
-    /// The identity, if it is that of the token's service account, and the token is held by a pod.
-    fn authorise(&self, owner: &TokenOwner, wanted: &str) -> Result<SpiffeId, Refusal> {
+    /// Proxies of nodes have one account, and are told apart by their nodes.
+    fn limit(&self, owner: &TokenOwner, now: Duration) -> Result<(), Refusal> {
         let TokenOwner {
             namespace,
             service_account,
             pod,
             ..
         } = owner;
-        let who = format!("service account {namespace}/{service_account}");
-        if pod.is_none() {
-            let why = format!("the token of {who} is bound to no pod");
-            return Err(Refusal::Denied(why));
-        }
-        let workload = Workload {
-            namespace,
-            service_account,
+        let is_node = self.nodes() == Some((namespace, service_account));
+        let node = pod.as_ref().and_then(node_of).filter(|_| is_node);
+        let caller = match node {
+            Some(node) => Caller::Node(node),
+            None => Caller::Account(namespace, service_account),
         };
-        let own = SpiffeId::for_workload(&self.domain, workload);
-        let own = own.map_err(|error| Refusal::Denied(format!("{who}: {error}")))?;
-        if own.as_str() == wanted {
-            Ok(own)
-        } else {
-            let wanted: String = wanted.chars().take(256).collect();
-            Err(Refusal::Denied(format!("{who} asks for {wanted:?}")))
+        if self.limits.admits(caller, now) {
+            return Ok(());
         }
+        let who = match node {
+            Some(node) => format!("node {node}"),
+            None => format!("{namespace}/{service_account}"),
+        };
+        Err(Refusal::TooOften(who))
+    }
+
+    /// Whether the caller may have it, by what its token proves and what pods there are.
+    fn authorise(
+        &self,
+        owner: &TokenOwner,
+        request: &SignRequest,
+        now: Duration,
+    ) -> Result<Granted, Refusal> {
+        let rules = Rules {
+            domain: &self.parts.domain,
+            nodes: self.nodes(),
+        };
+        let asked = Asked {
+            owner,
+            identity: &request.identity,
+            pod_uid: &request.pod_uid,
+        };
+        let find = |node: &str, uid: &str| self.parts.hub.workload(node, uid);
+        authorise(rules, asked, find).map_err(|refused| match &refused {
+            NotGranted::NotThere { node, uid } if self.strangers.may_come(node, uid, now) => {
+                Refusal::NotYet(refused)
+            }
+            _ => Refusal::NotGranted(refused),
+        })
+    }
+
+    fn nodes(&self) -> Option<(&str, &str)> {
+        let (namespace, name) = self.parts.nodes.as_ref()?;
+        Some((namespace, name))
     }
 
     async fn sign(
         &self,
         owner: &TokenOwner,
-        id: &SpiffeId,
+        granted: &Granted,
         checked: &CheckedRequest,
     ) -> Result<SignResponse, Refusal> {
+        let IdentityParts {
+            signer,
+            life,
+            clock,
+            ..
+        } = &self.parts;
+        let id = &granted.id;
         // Before signing: a chain to a root that is only announced afterwards is asked for again.
-        let SignerRoots { roots, version, .. } = self.signer.roots().borrow().clone();
-        let signed = self.signer.sign(checked, self.life, self.clock.now()).await;
+        let SignerRoots { roots, version, .. } = signer.roots().borrow().clone();
+        let signed = signer.sign(checked, *life, clock.now()).await;
         let signed = signed.map_err(|error| {
             let why = format!("{id}: {error}");
             match error {
@@ -166,15 +222,22 @@ impl IdentityService {
                 SignError::Retry(_) | SignError::Misconfigured(_) => Refusal::Later(why),
             }
         })?;
-        let pod = owner.pod.as_ref();
+        let caller = owner.pod.as_ref();
+        let (name, uid) = match &granted.pod {
+            Some(pod) => (Some(pod.name.to_string()), Some(&*pod.uid)),
+            None => (
+                caller.map(|pod| pod.name.clone()),
+                caller.map(|pod| &*pod.uid),
+            ),
+        };
         tracing::info!(
             target: "audit",
             identity = %id,
             serial = signed.serial,
             not_after = signed.not_after_unix_s,
-            pod = pod.map(|pod| pod.name.as_str()),
-            pod_uid = pod.map(|pod| pod.uid.as_str()),
-            node = pod.and_then(|pod| pod.node.as_deref()),
+            pod = name.as_deref(),
+            pod_uid = uid,
+            node = caller.and_then(node_of),
             credential_id = owner.credential_id.as_deref(),
             "signed a certificate"
         );
@@ -187,7 +250,7 @@ impl IdentityService {
     }
 
     fn now(&self) -> Duration {
-        self.clock.read().monotonic
+        self.parts.clock.read().monotonic
     }
 }
 
@@ -198,7 +261,8 @@ impl Identity for IdentityService {
         let address = request.extensions().get::<PeerAddress>().copied();
         let decided = self.decide((&metadata, address), request.get_ref()).await;
         decided.map(Response::new).map_err(|refusal| {
-            tracing::warn!("no certificate is signed: {refusal}");
+            let reason = refusal.reason();
+            tracing::warn!(target: "audit", reason, "no certificate is signed: {refusal}");
             refusal.into()
         })
     }
@@ -208,21 +272,11 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unauthenticated(_) => Self::unauthenticated("not allowed"),
-            Refusal::Denied(_) => Self::permission_denied("not allowed"),
-            Refusal::Later(_) => Self::unavailable("not now"),
+            Refusal::NotGranted(_) | Refusal::Csr(..) | Refusal::Denied(_) => {
+                Self::permission_denied("not allowed")
+            }
+            Refusal::NotYet(_) | Refusal::Later(_) => Self::unavailable("not now"),
             Refusal::TooOften(_) => Self::resource_exhausted("too often"),
         }
     }
-}
-
-/// The token that a request carries.
-fn bearer(metadata: &MetadataMap) -> Result<&str, Refusal> {
-    let none = || Refusal::Unauthenticated("there is no bearer token".to_owned());
-    let value = metadata.get(AUTHORIZATION.as_str()).ok_or_else(none)?;
-    let text = value.to_str().map_err(|_| none())?;
-    let (scheme, token) = text.split_once(' ').ok_or_else(none)?;
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_BYTES_MAX {
-        return Err(none());
-    }
-    Ok(token)
 }

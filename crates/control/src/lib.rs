@@ -27,6 +27,7 @@ mod world;
 pub use crate::{
     authority::CaError,
     controller::{
-        Addresses, CONFIG_PORT, ControlError, Controller, IDENTITY_PORT, SERVICE_ACCOUNT, Settings,
+        Addresses, CONFIG_PORT, ControlError, Controller, IDENTITY_PORT, NODE_SERVICE_ACCOUNT,
+        SERVICE_ACCOUNT, Settings,
     },
 };

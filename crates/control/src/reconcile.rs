@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use weft_api::AnyObject;
 use weft_certs::Clock;
 use weft_source::kube::{StatusWriter, Update, Watches};
+use weft_spiffe::TrustDomain;
 use weft_telemetry::metrics::ConfigMetrics;
 
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<ConfigMetrics>,
     /// `None` where somebody else deploys Gateways.
     pub(crate) deploys: Option<Deploys>,
+    /// The trust domain of the mesh; `None` where there is no mesh.
+    pub(crate) domain: Option<TrustDomain>,
 }
 
 /// How Gateways are deployed, who is told what they are to be given, and what became of it.
@@ -88,7 +91,7 @@ impl Reconciler {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             applied: Applied::default(),
-            world: World::new(parts.deploys.is_some()),
+            world: World::new(parts.deploys.is_some(), parts.domain.clone()),
             parts,
             changes: Changes::default(),
             is_synced: false,

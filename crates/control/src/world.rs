@@ -19,9 +19,10 @@ use weft_api::{
 };
 use weft_ir::Name;
 use weft_source::Event;
+use weft_spiffe::TrustDomain;
 use weft_store::Store;
 use weft_translate::{
-    EndpointTable, GatewayFacts, Output, Scope, Status, Translator, UnusableParameters,
+    EndpointTable, Enrolment, GatewayFacts, Output, Scope, Status, Translator, UnusableParameters,
     features::Channel, referents,
 };
 use weft_wire::Configuration;
@@ -94,8 +95,14 @@ pub(crate) struct World {
 impl World {
     /// An empty one. `deploys` says whether what [`World::deployments`] returns is heeded; parameters
     /// of Gateways are refused otherwise.
-    pub(crate) fn new(deploys: bool) -> Self {
+    /// `mesh` is the trust domain of the mesh, where there is one.
+    pub(crate) fn new(deploys: bool, mesh: Option<TrustDomain>) -> Self {
+        let has_mesh = mesh.is_some();
+        // Before its node says that it is captured, nothing answers for a pod.
+        let enrolment = mesh.map_or(Enrolment::Nobody, Enrolment::Captured);
         let mut scope = Scope {
+            has_mesh,
+            enrolment: enrolment.clone(),
             bundle_version: None,
             unusable_parameters: deploys.then(UnusableParameters::default),
             ..Scope::cluster(Channel::Standard, "")
@@ -104,7 +111,7 @@ impl World {
         Self {
             store: Store::default(),
             translator: Translator::default(),
-            endpoints: EndpointTable::default(),
+            endpoints: EndpointTable::new(enrolment),
             certificates: Certificates::default(),
             undeployed: Failures::default(),
             parameters: BTreeMap::new(),

@@ -77,6 +77,7 @@ impl Issuance for IdentityService {
         let mut asking = Request::new(SignRequest {
             identity: request.id().to_string(),
             csr_der: request.der().to_vec().into(),
+            pod_uid: String::new(),
         });
         // Read only now that the service has proved who it is.
         let token = self.authorization()?;

@@ -73,6 +73,7 @@ impl Anchor {
         let mut request = Request::new(SignRequest {
             identity: id.to_string(),
             csr_der: asked.der().to_vec().into(),
+            pod_uid: String::new(),
         });
         if let Some(token) = token {
             let value = format!("Bearer {token}").parse().expected("a header value");

@@ -20,6 +20,9 @@ pub const IDENTITY_PORT: u16 = 15012;
 /// `spiffe://<trust domain>/ns/<its namespace>/sa/weft-controller`.
 pub const SERVICE_ACCOUNT: &str = "weft-controller";
 
+/// Service account of the proxies of nodes, in the namespace of the control plane.
+pub const NODE_SERVICE_ACCOUNT: &str = "weft-node";
+
 /// What a controller is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,6 +47,9 @@ pub struct Settings {
     /// Shortest time in a phase of a rotation of the authority: longer than nodes take to show pods
     /// another ConfigMap, which is a minute or two.
     pub rotation_dwell: Duration,
+    /// Whether there is a mesh: pods are watched, routes attach to Services, and proxies of nodes are
+    /// served.
+    pub mesh: bool,
     /// How Gateways are deployed; `None` leaves that to somebody else.
     pub deploy: Option<deploy::Settings>,
     /// How patiently the cluster is watched.
@@ -51,6 +57,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Namespace and service account of the proxies of nodes, where there is a mesh.
+    pub(super) fn nodes(&self) -> Option<(String, String)> {
+        let nodes = (self.namespace.clone(), NODE_SERVICE_ACCOUNT.to_owned());
+        self.mesh.then_some(nodes)
+    }
+
     /// The jitter of a replica. Replicas do not need to be unpredictable, only different.
     #[must_use]
     pub fn jitter(replica: &str) -> Jitter {

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
+use weft_api::Kind;
 use weft_certs::{
     BootstrapAcceptor, BuiltIn, Identity, IdentityAcceptor, InProcess, Renewer, Signer,
 };
@@ -19,7 +20,7 @@ use crate::{
     authority::{self, Found, Keeper, KeeperParts},
     deployer::Deployer,
     door::{Beside, Door, Port, ended},
-    identity::{IdentityService, OwnTrust},
+    identity::{IdentityParts, IdentityService, OwnTrust, Tokens},
     proto::{
         config::config_server::ConfigServer,
         identity::identity_server::IdentityServer,
@@ -153,7 +154,15 @@ impl Shared {
         leads: watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> (Reconciler, Arc<StatusWriter>) {
-        let watches = Watches::start(self.cluster.clone(), self.settings.watch.clone());
+        let mut watch = self.settings.watch.clone();
+        let domain = self
+            .settings
+            .mesh
+            .then(|| self.settings.trust_domain.clone());
+        if domain.is_some() {
+            watch.kinds.push(Kind::Pod);
+        }
+        let watches = Watches::start(self.cluster.clone(), watch);
         let clock = Arc::new(SystemClock::default());
         let jitter = Settings::jitter(&self.settings.replica);
         let writer = StatusWriter::start(
@@ -190,6 +199,7 @@ impl Shared {
             clock: self.clock.clone(),
             metrics: self.registry.config(),
             deploys,
+            domain,
         });
         (reconciler, writer)
     }
@@ -284,6 +294,7 @@ impl Shared {
             ends: self.ends.clone(),
             metrics: self.registry.process(),
         };
+        let tokens = Arc::new(Tokens::new(self.cluster.clone(), self.clock.clone()));
         let streams = ConfigServer::new(ConfigService {
             hub: Arc::clone(&self.hub),
             domain: self.settings.trust_domain.clone(),
@@ -308,13 +319,15 @@ impl Shared {
             other: reports.max_decoding_message_size(MESSAGE_BYTES),
             other_name: replicas_server::SERVICE_NAME,
         };
-        let certificates = IdentityServer::new(IdentityService::new(
-            self.cluster.clone(),
-            self.settings.trust_domain.clone(),
-            signer.clone(),
-            self.settings.life,
-            self.clock.clone(),
-        ));
+        let certificates = IdentityServer::new(IdentityService::new(IdentityParts {
+            tokens,
+            domain: self.settings.trust_domain.clone(),
+            signer: signer.clone(),
+            life: self.settings.life,
+            clock: self.clock.clone(),
+            hub: Arc::clone(&self.hub),
+            nodes: self.settings.nodes(),
+        }));
         let certificates = certificates.max_decoding_message_size(SIGN_BYTES);
         let mut ports = JoinSet::new();
         ports.spawn(port(sockets.config, Door::Members(members)).serve(members_call));

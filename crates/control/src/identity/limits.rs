@@ -13,6 +13,12 @@ const OF_ACCOUNT: Rate = Rate {
     burst: 20.0,
     per_second: 1.0,
 };
+/// The proxy of a node has a certificate for each service account there, and after a restart asks for
+/// all of them.
+const OF_NODE: Rate = Rate {
+    burst: 200.0,
+    per_second: 20.0,
+};
 /// Pods of a node may come from its address.
 const OF_ADDRESS: Rate = Rate {
     burst: 50.0,
@@ -42,6 +48,8 @@ pub(super) enum Caller<'a> {
     Address(IpAddr),
     /// A service account, by namespace and name.
     Account(&'a str, &'a str),
+    /// The proxy of a node.
+    Node(&'a str),
 }
 
 /// The limits of one service.
@@ -53,6 +61,7 @@ struct Buckets {
     all: Bucket,
     addresses: Callers<IpAddr>,
     accounts: Callers<(String, String)>,
+    nodes: Callers<String>,
 }
 
 /// Callers of one kind, each with a limit of its own.
@@ -75,6 +84,7 @@ impl Default for Limits {
             all: Bucket::full(OF_ALL),
             addresses: Callers::of(OF_ADDRESS),
             accounts: Callers::of(OF_ACCOUNT),
+            nodes: Callers::of(OF_NODE),
         }))
     }
 }
@@ -90,6 +100,7 @@ impl Limits {
                 let account = (namespace.to_owned(), name.to_owned());
                 buckets.accounts.admits(account, now)
             }
+            Caller::Node(node) => buckets.nodes.admits(node.to_owned(), now),
         }
     }
 }
@@ -178,6 +189,15 @@ mod tests {
             20,
             "no more than a burst"
         );
+    }
+
+    #[test]
+    fn a_node_may_ask_for_all_of_its_accounts_at_once_and_takes_nothing_from_others() {
+        let limits = Limits::default();
+        let now = Duration::from_secs(9);
+        let spent = admitted(&limits, Caller::Node("n1"), 1_000, now);
+        let other = admitted(&limits, Caller::Node("n2"), 100, now);
+        assert_eq!((spent, other), (200, 100));
     }
 
     #[test]

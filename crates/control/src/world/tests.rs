@@ -55,7 +55,7 @@ fn a_service_of_somebody_else_gives_a_gateway_no_address() {
     let events = || vec![class(OURS), gateway(1), theirs.clone()];
     let (world, _) = world(events());
     assert_eq!(programmed(&world), "False/AddressNotAssigned");
-    let mut undeployed = World::new(false);
+    let mut undeployed = World::new(false, None);
     settle(&mut undeployed, events(), Some(1));
     assert_eq!(
         programmed(&undeployed),
@@ -67,7 +67,7 @@ fn a_service_of_somebody_else_gives_a_gateway_no_address() {
 const OURS: &str = "weft.dev/gateway-controller";
 
 fn world(events: Vec<Event>) -> (World, Settled) {
-    let mut world = World::new(true);
+    let mut world = World::new(true, None);
     let settled = settle(&mut world, events, None);
     (world, settled)
 }
@@ -381,7 +381,7 @@ fn parameters_are_heeded_and_what_is_wrong_with_them_is_in_the_status() {
 
 #[test]
 fn without_a_deployer_nothing_holds_parameters() {
-    let mut world = World::new(false);
+    let mut world = World::new(false, None);
     let events = vec![
         class(OURS),
         gateway_with_parameters(),
