@@ -25,6 +25,9 @@ pub(crate) enum Role {
     /// Serve connections for a parent process, which starts this by itself.
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Serve pods for the supervisor of their node, which starts this by itself.
+    #[command(hide = true)]
+    Shard(ShardArgs),
 }
 
 /// Program logs.
@@ -148,6 +151,16 @@ pub(crate) struct GatewayArgs {
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     data_path: DataPathArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// `weft-proxy shard`.
+#[derive(Debug, Args)]
+pub(crate) struct ShardArgs {
+    /// Which of the node's workers it is: for whoever looks at the processes.
+    #[arg(long)]
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

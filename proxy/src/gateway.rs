@@ -11,8 +11,6 @@
 //! them, tenths of a second later. The control plane can be away: the parent has the configuration in
 //! memory, and on disk for its own restart.
 
-mod backoff;
-mod child;
 mod core;
 mod dial;
 mod link;
@@ -35,12 +33,15 @@ use weft_spiffe::SpiffeIdError;
 use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
 
 use self::{
-    child::Program,
     core::Core,
     member::Member,
     view::{AdminState, View},
 };
-use crate::admin::{Admin, AdminError};
+use crate::{
+    admin::{Admin, AdminError},
+    channel::{FromWorker, Report, ToWorker},
+    child::{self, Program, Talk},
+};
 
 /// Events that may wait for the parent; whoever brings more waits.
 const EVENTS: usize = 64;
@@ -117,11 +118,33 @@ pub enum GatewayError {
     System(#[from] io::Error),
 }
 
+/// What happens to the worker.
+type OfWorker = child::Happened<Report, ToWorker>;
+
+/// How the worker is talked to.
+struct Talking;
+
+impl Talk for Talking {
+    type To = ToWorker;
+    type From = FromWorker;
+    type Report = Report;
+
+    fn report(message: FromWorker) -> Option<Report> {
+        message.report
+    }
+}
+
+impl From<OfWorker> for Event {
+    fn from(happened: OfWorker) -> Self {
+        Self::Worker(happened)
+    }
+}
+
 /// What happens to a parent.
 #[derive(Debug)]
 enum Event {
     Link(link::Happened),
-    Worker(child::Happened),
+    Worker(OfWorker),
     /// Somebody asks for the worker's metrics; dropped without an answer when there are none.
     Scrape(oneshot::Sender<String>),
 }
@@ -169,11 +192,12 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     let mut core = start(&settings, saved, view, clock.clone());
     let mut tasks = JoinSet::new();
     let saver = tokio::spawn(saved::keep(settings.state_dir.clone(), to_save));
-    let program = Program {
-        arguments: settings.worker.clone(),
-        clock,
-    };
-    let supervisor = tasks.spawn(child::supervise(program, events.clone(), is_last));
+    let program = Program::new(settings.worker.clone(), clock);
+    let supervisor = tasks.spawn(child::supervise::<Talking, Event>(
+        program,
+        events.clone(),
+        is_last,
+    ));
     let (renewal, renewing) = watch::channel(RenewalStatus::default());
     tasks.spawn(member.run(events.clone(), renewal));
     let admin = Admin::bind_anywhere(settings.admin).await?;

@@ -4,14 +4,18 @@
 //! The room decides nothing about requests; it owns the sockets and the order in which things start
 //! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is.
 //! [`gateway`] and [`worker`] are two processes: one keeps the sockets and talks to the control plane,
-//! the other is the data path.
+//! the other is the data path. [`node`] and [`shard`] are those of the pods of a node.
 
 pub mod admin;
 mod answer;
+mod backoff;
 mod chance;
 mod channel;
+mod child;
 pub mod gateway;
 mod listen;
+pub mod node;
+pub mod shard;
 pub mod standalone;
 mod stubs;
 pub mod worker;

@@ -5,7 +5,7 @@
 //! system's calls only those that serving takes (`confine`). Sockets and configuration come over the
 //! channel; when the channel ends, so does it.
 
-mod confine;
+pub(crate) mod confine;
 mod parsed;
 mod platform;
 mod serving;
@@ -131,7 +131,7 @@ async fn serve(
     let data_path = DataPath::start_without_sockets(config).map_err(WorkerError::Start)?;
     let data_path = Arc::new(data_path);
     // All threads run, all files are open, and no socket has been given yet.
-    confine::confine()?;
+    confine::confine(confine::Work::Gateway)?;
     let (reports, mut waiting) = mpsc::channel::<Report>(REPORTS);
     let writing = tokio::spawn(async move {
         while let Some(report) = waiting.recv().await {

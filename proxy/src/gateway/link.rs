@@ -15,11 +15,10 @@ use weft_wire::{
 
 use super::{
     Event,
-    backoff::Backoff,
     dial::{Address, DialError, dial},
     trust::Trusting,
 };
-use crate::{chance::Chance, stubs::config::config_client::ConfigClient};
+use crate::{backoff::Backoff, chance::Chance, stubs::config::config_client::ConfigClient};
 
 /// Delays between two attempts. The limit is short, because an edit waits for it after the control
 /// plane was away: the way back of an edit is two seconds, and this is a quarter of it at most.

@@ -39,7 +39,7 @@ pub enum ConfineError {
 
 /// Before anything else: no core file and no debugger sees keys, nothing that is executed gains
 /// privileges, and there are none to lose.
-pub(super) fn give_up() -> io::Result<()> {
+pub(crate) fn give_up() -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let none = Rlimit {
         current: Some(0),
@@ -57,16 +57,25 @@ pub(super) fn give_up() -> io::Result<()> {
     Ok(())
 }
 
+/// What a worker is for, which decides how it comes by sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It makes connections to endpoints.
+    Gateway,
+    /// It gets sockets made in the pods, and binds them to the addresses of those who called.
+    Pods,
+}
+
 /// Once everything is open that will ever be, and before a stranger is heard.
-pub(super) fn confine() -> Result<(), ConfineError> {
-    for filter in filters()? {
+pub(crate) fn confine(work: Work) -> Result<(), ConfineError> {
+    for filter in filters(work)? {
         seccompiler::apply_filter_all_threads(&filter)?;
     }
     Ok(())
 }
 
 /// In the order in which they have to be installed: the last one allows no other.
-fn filters() -> Result<[BpfProgram; 2], BackendError> {
+fn filters(work: Work) -> Result<[BpfProgram; 2], BackendError> {
     let arch = ARCH.try_into()?;
     // The C library makes threads by `clone3`, whose flags no filter can read, and takes "there is no
     // such call" for a reason to use `clone`.
@@ -78,7 +87,7 @@ fn filters() -> Result<[BpfProgram; 2], BackendError> {
     )?;
     let mut allowed: BTreeMap<i64, Vec<SeccompRule>> =
         ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
-    for (call, conditions) in sometimes() {
+    for (call, conditions) in sometimes(work) {
         let conditions = conditions.into_iter().map(Is::condition);
         let rule = SeccompRule::new(conditions.collect::<Result<_, _>>()?)?;
         allowed.entry(call).or_default().push(rule);
@@ -211,15 +220,22 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP;
 
 /// Calls that some arguments are allowed for. A call that comes several times is allowed for each.
-fn sometimes() -> Vec<(i64, Vec<Is>)> {
+fn sometimes(work: Work) -> Vec<(i64, Vec<Is>)> {
     /// The type of a socket without its flags.
     const TYPE: i32 = 0xf;
     let mine = getpid().as_raw_nonzero().get();
     let tcp = |family| vec![is(0, family), has(1, TYPE, libc::SOCK_STREAM)];
-    vec![
-        // Connections to endpoints.
-        (libc::SYS_socket, tcp(libc::AF_INET)),
-        (libc::SYS_socket, tcp(libc::AF_INET6)),
+    let sockets = match work {
+        Work::Gateway => [
+            (libc::SYS_socket, tcp(libc::AF_INET)),
+            (libc::SYS_socket, tcp(libc::AF_INET6)),
+        ],
+        Work::Pods => [
+            (libc::SYS_bind, vec![is(2, IPV4_BYTES)]),
+            (libc::SYS_bind, vec![is(2, IPV6_BYTES)]),
+        ],
+    };
+    let mut allowed = vec![
         (libc::SYS_ioctl, vec![is(1, FIONBIO)]),
         // Memory that is not executed.
         (libc::SYS_mmap, vec![has(2, libc::PROT_EXEC, 0)]),
@@ -236,8 +252,14 @@ fn sometimes() -> Vec<(i64, Vec<Is>)> {
         (libc::SYS_tgkill, vec![is(0, mine)]),
         // Limits of its own, to be read.
         (libc::SYS_prlimit64, vec![is(0, 0), UNSET]),
-    ]
+    ];
+    allowed.extend(sockets);
+    allowed
 }
+
+/// The lengths of `sockaddr_in` and `sockaddr_in6`.
+const IPV4_BYTES: i32 = 16;
+const IPV6_BYTES: i32 = 28;
 
 /// A socket does not block from here on (ioctl_tty(2) has the number; that of the library is of
 /// another type).

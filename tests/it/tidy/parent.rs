@@ -1,6 +1,7 @@
-//! The parent of a gateway reads no byte of a client (invariant 16, of which this is the first half).
+//! The parent of a gateway and the supervisor of a node read no byte of a client (invariant 16).
 //!
-//! It owns listening sockets and never accepts on them, so that there is no connection it could read.
+//! They own listening sockets and never accept on them, so that there is no connection they could read.
+//! One file of the supervisor accepts: on the Unix socket of the CNI plugin, and it can name no other.
 
 use super::paths::{Ban, banned};
 use super::report::{Finding, assert_clean, assert_found};
@@ -36,13 +37,49 @@ const BANS: &[Ban] = &[
     },
 ];
 
+/// Where the supervisor hears the CNI plugin.
+const PLUGIN: &str = "proxy/src/node/cni.rs";
+
+/// What that file may not name instead.
+const PLUGIN_BANS: &[Ban] = &[
+    Ban {
+        pattern: "*::TcpListener",
+        cure: CURE,
+    },
+    Ban {
+        pattern: "*::TcpStream",
+        cure: CURE,
+    },
+    Ban {
+        pattern: "socket2",
+        cure: CURE,
+    },
+    Ban {
+        pattern: "weft_intercept::sockets",
+        cure: CURE,
+    },
+    Ban {
+        pattern: "weft_forward",
+        cure: CURE,
+    },
+];
+
 fn is_of_the_parent(file: &SourceFile) -> bool {
-    file.path == "proxy/src/gateway.rs" || file.path.starts_with("proxy/src/gateway/")
+    let room = |name: &str| {
+        let path = file.path.strip_prefix("proxy/src/");
+        let rest = path.and_then(|path| path.strip_prefix(name));
+        rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    };
+    room("gateway") || room("node")
 }
 
 fn findings(files: &[SourceFile]) -> Vec<Finding> {
     let parents = files.iter().filter(|file| is_of_the_parent(file));
-    parents.flat_map(|file| banned(file, BANS)).collect()
+    let findings = |file: &SourceFile| {
+        let is_plugin = file.path == PLUGIN;
+        banned(file, if is_plugin { PLUGIN_BANS } else { BANS })
+    };
+    parents.flat_map(findings).collect()
 }
 
 #[test]
@@ -61,5 +98,9 @@ fn invariant_16_the_check_sees_an_accept() {
         "use weft_forward::Live;\nfn f(l: &TcpListener) { l.accept(); for s in l.incoming() {} }";
     let sample = |path| [SourceFile::sample(path, text)];
     assert_found(text, &findings(&sample("proxy/src/gateway/core.rs")), 3);
+    assert_found(text, &findings(&sample("proxy/src/node/core.rs")), 3);
     assert_found(text, &findings(&sample("proxy/src/worker.rs")), 0);
+    assert_found(text, &findings(&sample(PLUGIN)), 1);
+    let text = "use std::net::TcpStream;\nfn f(s: &TcpStream) {}";
+    assert_found(text, &findings(&sample(PLUGIN)), 2);
 }

@@ -5,8 +5,11 @@ use weft_wire::{
     proto::config::{Ack, Hello as Asking, Role},
 };
 
-use super::{super::child, *};
-use crate::channel::{Heartbeat, Hello, Metrics, Report, VERSION};
+use super::*;
+use crate::{
+    channel::{Heartbeat, Hello, Metrics, Report, VERSION},
+    child,
+};
 
 const LIFE: u64 = 7;
 

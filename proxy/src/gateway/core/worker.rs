@@ -9,13 +9,13 @@ use weft_wire::{
 };
 
 use super::{
-    super::{
-        child::{Happened, ToDeliver},
-        sockets::Socket,
-    },
+    super::{OfWorker, sockets::Socket},
     Core,
 };
-use crate::channel::{Hello, Order, Report, Scrape, VERSION};
+use crate::{
+    channel::{Hello, Order, Report, Scrape, ToWorker, VERSION},
+    child::{Happened, Lent, ToDeliver},
+};
 
 /// Scrapes that may be under way; beyond that the oldest have been given up by those who asked.
 const SCRAPES: usize = 64;
@@ -23,7 +23,7 @@ const SCRAPES: usize = 64;
 /// The process that serves.
 pub(super) struct Worker {
     life: u64,
-    orders: mpsc::Sender<ToDeliver>,
+    orders: mpsc::Sender<ToDeliver<ToWorker>>,
     pub(super) publisher: Publisher,
     session: Option<Session>,
     acked: Option<u64>,
@@ -41,7 +41,7 @@ enum Fault {
 }
 
 impl Core {
-    pub(super) fn worker(&mut self, happened: Happened) {
+    pub(super) fn worker(&mut self, happened: OfWorker) {
         match happened {
             Happened::Started { life, orders } => {
                 let mut publisher = Publisher::new();
@@ -175,11 +175,12 @@ impl Core {
 
     pub(super) fn order(&mut self, order: Order, sockets: Vec<Socket>) {
         let Some(worker) = &self.worker else { return };
-        if worker
-            .orders
-            .try_send(ToDeliver { order, sockets })
-            .is_err()
-        {
+        let lend = |socket: Socket| -> Lent { socket.listener };
+        let order = ToDeliver {
+            message: ToWorker { order: Some(order) },
+            descriptors: sockets.into_iter().map(lend).collect(),
+        };
+        if worker.orders.try_send(order).is_err() {
             self.give_up(&Fault::Full);
         }
     }

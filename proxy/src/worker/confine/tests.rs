@@ -4,19 +4,25 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     process::Command,
     thread,
     time::Duration,
 };
 
-use super::filters;
+use socket2::{Domain, Socket, Type};
+
+use super::{Work, filters};
 
 /// Does it in a thread of its own, which is confined first.
 fn confined<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    confined_to(Work::Gateway, act)
+}
+
+fn confined_to<T: Send>(work: Work, act: impl FnOnce() -> T + Send) -> T {
     let run = || {
-        for filter in filters().expect("filters for this processor") {
+        for filter in filters(work).expect("filters for this processor") {
             seccompiler::apply_filter(&filter).expect("the kernel takes it");
         }
         act()
@@ -109,4 +115,16 @@ fn what_it_does_not_take_is_refused() {
         let kind = confined(act).map_err(|error| error.kind());
         assert_eq!(kind, Err(io::ErrorKind::PermissionDenied), "{row}");
     }
+}
+
+#[test]
+fn a_worker_of_pods_makes_no_socket_and_binds_those_it_is_given() {
+    let given = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let to: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let (made, bound) = confined_to(Work::Pods, || {
+        let made = Socket::new(Domain::IPV4, Type::STREAM, None);
+        (made.map(drop), given.bind(&to.into()))
+    });
+    assert!(made.is_err(), "sockets are the supervisor's to make");
+    bound.expect("what was given is bound");
 }

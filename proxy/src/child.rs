@@ -1,23 +1,32 @@
-//! The life of the worker process: started, heard, ended when it hangs, started again.
+//! The life of a worker process: started, heard, ended when it hangs, started again. Whatever it is for
+//! and whatever it says.
 
 use std::{
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{net::UnixStream, process::CommandExt},
     },
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use prost::Message;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 use weft_certs::Clock;
 
-use super::{Event, backoff::Backoff, sockets::Socket};
-use crate::channel::{self, FromWorker, Intake, Order, Outlet, Report, ToWorker};
+use crate::{
+    backoff::Backoff,
+    channel::{self, Intake, Outlet},
+};
 
 /// A worker that gives no sign of life for this long is ended.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -33,33 +42,66 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// Orders that may wait for a worker. One that does not read so many is ended.
 const ORDERS: usize = 64;
 
+/// What a kind of worker and its parent say to each other.
+pub(crate) trait Talk: 'static {
+    /// What the parent says.
+    type To: Message + 'static;
+    /// What the worker says, and what of it is meant.
+    type From: Message + Default;
+    type Report: Send;
+
+    /// Nothing for what this version does not know.
+    fn report(message: Self::From) -> Option<Self::Report>;
+}
+
 /// What happens to workers. Each has a number of its own, so that the end of one is not taken for the
 /// end of the next.
 #[derive(Debug)]
-pub(super) enum Happened {
+pub(crate) enum Happened<R, T> {
     /// A process was started.
     Started {
         life: u64,
-        orders: mpsc::Sender<ToDeliver>,
+        orders: mpsc::Sender<ToDeliver<T>>,
     },
     /// It said something.
-    Said { life: u64, report: Report },
+    Said { life: u64, report: R },
     /// It is gone.
     Ended { life: u64, why: String },
 }
 
-/// An order with the sockets that go with it.
-#[derive(Debug)]
-pub(super) struct ToDeliver {
-    pub(super) order: Order,
-    pub(super) sockets: Vec<Socket>,
+/// A descriptor that a worker gets a duplicate of.
+pub(crate) type Lent = Arc<dyn AsFd + Send + Sync>;
+
+/// A message with the descriptors that go with it.
+pub(crate) struct ToDeliver<T> {
+    pub(crate) message: T,
+    pub(crate) descriptors: Vec<Lent>,
 }
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
-    pub(super) arguments: Vec<String>,
-    pub(super) clock: Clock,
+pub(crate) struct Program {
+    /// The file to run.
+    pub(crate) file: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) clock: Clock,
+    /// As which user and group it runs; as this process where there is none.
+    pub(crate) user: Option<u32>,
+    /// The number of its last life; shared by all whose lives are to be told apart.
+    pub(crate) lives: Arc<AtomicU64>,
+}
+
+impl Program {
+    /// The very file this process runs, even if its name means another by now, with other arguments.
+    pub(crate) fn new(arguments: Vec<String>, clock: Clock) -> Self {
+        Self {
+            file: PathBuf::from("/proc/self/exe"),
+            arguments,
+            clock,
+            user: None,
+            lives: Arc::default(),
+        }
+    }
 }
 
 /// A process that does not outlive its owner.
@@ -82,23 +124,25 @@ enum End {
 }
 
 /// Starts one worker after the other until `last` becomes true; the one that runs then is the last.
-pub(super) async fn supervise(
+pub(crate) async fn supervise<T, E>(
     program: Program,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<E>,
     last: watch::Receiver<bool>,
-) {
+) where
+    T: Talk,
+    E: From<Happened<T::Report, T::To>>,
+{
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-    let mut life = 0;
     while !*last.borrow() {
-        life += 1;
+        let life = program.lives.fetch_add(1, Relaxed) + 1;
         let began = program.clock.read().monotonic;
-        let why = match run(&program, life, &events).await {
+        let why = match run::<T, E>(&program, life, &events).await {
             Ok(why) => why,
             Err(error) => format!("it could not be started: {error}"),
         };
         let lived = program.clock.read().monotonic.saturating_sub(began);
         if events
-            .send(Event::Worker(Happened::Ended { life, why }))
+            .send(Happened::Ended { life, why }.into())
             .await
             .is_err()
         {
@@ -113,19 +157,23 @@ pub(super) async fn supervise(
 }
 
 /// One life; how it ended.
-async fn run(program: &Program, life: u64, events: &mpsc::Sender<Event>) -> io::Result<String> {
+async fn run<T, E>(program: &Program, life: u64, events: &mpsc::Sender<E>) -> io::Result<String>
+where
+    T: Talk,
+    E: From<Happened<T::Report, T::To>>,
+{
     let (ours, theirs) = UnixStream::pair()?;
     let mut process = Process(start(program, theirs)?);
-    let (outlet, intake) = channel::open::<FromWorker>(ours, 0)?;
+    let (outlet, intake) = channel::open::<T::From>(ours, 0)?;
     let (orders, waiting) = mpsc::channel(ORDERS);
-    let started = Event::Worker(Happened::Started { life, orders });
-    if events.send(started).await.is_err() {
+    let started = Happened::Started { life, orders };
+    if events.send(started.into()).await.is_err() {
         return Ok("the parent ends".to_owned());
     }
     // Both ends of the conversation; the first to end ends the other.
     let ended = tokio::select! {
         why = deliver(outlet, waiting) => End::Lost(why),
-        ended = listen(intake, life, events) => ended,
+        ended = listen::<T, E>(intake, life, events) => ended,
     };
     Ok(match ended {
         End::Left => match leave(&mut process.0).await? {
@@ -143,21 +191,27 @@ const AUTHORITIES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
 fn start(program: &Program, channel: UnixStream) -> io::Result<Child> {
     let places = AUTHORITIES.iter();
     let places = places.filter_map(|name| Some((name, std::env::var_os(name)?)));
-    // The very file this process runs, even if its name means another by now. Nothing else of the
-    // environment is the worker's business.
-    Command::new("/proc/self/exe")
+    // Nothing else of the environment is the worker's business.
+    let mut command = Command::new(&program.file);
+    command
         .args(&program.arguments)
         .env_clear()
         .envs(places)
-        .stdin(Stdio::from(OwnedFd::from(channel)))
-        .spawn()
+        .stdin(Stdio::from(OwnedFd::from(channel)));
+    if let Some(user) = program.user {
+        // Which also gives up the groups beside.
+        command.uid(user).gid(user);
+    }
+    command.spawn()
 }
 
-async fn deliver(mut outlet: Outlet, mut waiting: mpsc::Receiver<ToDeliver>) -> String {
-    while let Some(ToDeliver { order, sockets }) = waiting.recv().await {
-        let order = Some(order);
-        let lent: Vec<BorrowedFd<'_>> = sockets.iter().map(|it| it.listener.as_fd()).collect();
-        match timeout(SILENCE, outlet.send(&ToWorker { order }, &lent)).await {
+async fn deliver<T: Message>(
+    mut outlet: Outlet,
+    mut waiting: mpsc::Receiver<ToDeliver<T>>,
+) -> String {
+    while let Some(order) = waiting.recv().await {
+        let lent: Vec<BorrowedFd<'_>> = order.descriptors.iter().map(|it| it.as_fd()).collect();
+        match timeout(SILENCE, outlet.send(&order.message, &lent)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("it took no order for {SILENCE:?}"),
@@ -166,22 +220,24 @@ async fn deliver(mut outlet: Outlet, mut waiting: mpsc::Receiver<ToDeliver>) -> 
     "it was given up".to_owned()
 }
 
-async fn listen(mut intake: Intake<FromWorker>, life: u64, events: &mpsc::Sender<Event>) -> End {
+async fn listen<T, E>(mut intake: Intake<T::From>, life: u64, events: &mpsc::Sender<E>) -> End
+where
+    T: Talk,
+    E: From<Happened<T::Report, T::To>>,
+{
     loop {
-        let report = match timeout(SILENCE, intake.next()).await {
+        let message = match timeout(SILENCE, intake.next()).await {
             Err(_) => return End::Lost(format!("it gave no sign of life for {SILENCE:?}")),
             Ok(Err(error)) => return End::Lost(error.to_string()),
             Ok(Ok(None)) => return End::Left,
-            Ok(Ok(Some(FromWorker { report: None }))) => {
-                let unknown = "it said something this version does not know";
-                return End::Lost(unknown.to_owned());
-            }
-            Ok(Ok(Some(FromWorker {
-                report: Some(report),
-            }))) => report,
+            Ok(Ok(Some(message))) => message,
         };
-        let said = Event::Worker(Happened::Said { life, report });
-        if events.send(said).await.is_err() {
+        let Some(report) = T::report(message) else {
+            let unknown = "it said something this version does not know";
+            return End::Lost(unknown.to_owned());
+        };
+        let said = Happened::Said { life, report };
+        if events.send(said.into()).await.is_err() {
             return End::Lost("the parent ends".to_owned());
         }
     }

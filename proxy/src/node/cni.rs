@@ -1,0 +1,154 @@
+//! The socket on which the CNI plugin asks. The one place of the supervisor that accepts connections:
+//! of the runtime's plugin, which is root on this node, and never of a pod.
+
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+use weft_intercept::{
+    Netns,
+    handoff::{self, MESSAGE_BYTES, Operation, Reply, Request, VERSION},
+};
+
+use super::core::{Question, Sighting};
+
+/// Questions at a time; more wait in the socket.
+const CONNECTIONS: usize = 64;
+/// For a question to come, and for its answer to be taken. The plugin gives up after as long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Time before accepting again, when the system is out of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A question, and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) question: Question<Arc<Netns>>,
+    pub(super) answer: oneshot::Sender<Reply>,
+}
+
+/// Listens where the plugin asks, for root alone. What an earlier supervisor left there is replaced.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Passes on what is asked, until nobody listens.
+pub(super) async fn serve(listener: UnixListener, asking: mpsc::Sender<Asked>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = asking.closed() => return,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the CNI plugin cannot be heard");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let asking = asking.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, asking).await {
+                tracing::warn!(%error, "a question of the CNI plugin had no answer");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn converse(mut stream: UnixStream, asking: mpsc::Sender<Asked>) -> io::Result<()> {
+    let is_slow = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let request = timeout(PATIENCE, read(&mut stream))
+        .await
+        .map_err(is_slow)??;
+    let reply = match question(request) {
+        Ok(question) => {
+            let (answer, answered) = oneshot::channel();
+            let asked = Asked { question, answer };
+            if asking.send(asked).await.is_err() {
+                return Ok(());
+            }
+            // Answered by the table in time, or dropped by a supervisor that ends.
+            match answered.await {
+                Ok(reply) => reply,
+                Err(_) => Reply::Retry("the node agent is being replaced".to_owned()),
+            }
+        }
+        Err(reply) => reply,
+    };
+    let mut line = Vec::new();
+    handoff::write(&reply, &mut line)?;
+    timeout(PATIENCE, stream.write_all(&line))
+        .await
+        .map_err(is_slow)?
+}
+
+/// One line, which is all that a connection carries.
+async fn read(stream: &mut UnixStream) -> io::Result<Request> {
+    let mut line = Vec::new();
+    let mut limited = stream.take(MESSAGE_BYTES);
+    while !line.ends_with(b"\n") {
+        if limited.read_buf(&mut line).await? == 0 {
+            break;
+        }
+    }
+    handoff::parse(&line)
+}
+
+/// What is asked, with the namespace that it is asked about.
+fn question(request: Request) -> Result<Question<Arc<Netns>>, Reply> {
+    let Request {
+        v,
+        op,
+        netns,
+        container,
+        namespace,
+        uid,
+        ips,
+        ..
+    } = request;
+    if v > VERSION {
+        let newer = format!("the plugin speaks version {v}, the node agent {VERSION}; upgrade it");
+        return Err(Reply::Error(newer));
+    }
+    let opened = netns.map(|path| Netns::open(&path));
+    match op {
+        Operation::Add => {
+            let missing = || Reply::Error("it has no network namespace".to_owned());
+            let opened = opened.ok_or_else(missing)?;
+            let netns = opened.map_err(|error| Reply::Error(error.to_string()))?;
+            Ok(Question::Add(Sighting {
+                uid,
+                namespace,
+                container,
+                id: netns.id(),
+                netns: Arc::new(netns),
+                ips,
+            }))
+        }
+        Operation::Check => Ok(Question::Check { uid, namespace }),
+        // The namespace may be gone, as it may be for one that is removed.
+        Operation::Del => Ok(Question::Del {
+            uid,
+            container,
+            netns: opened.and_then(Result::ok).map(|netns| netns.id()),
+        }),
+    }
+}

@@ -1,0 +1,210 @@
+//! One row of the table: what is wanted of a sandbox, and what is true of it.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use weft_intercept::NetnsId;
+
+use super::{Hold, Sandbox, Sighting};
+use crate::node::roster::Member;
+
+/// What is wanted of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// It is captured.
+    In,
+    /// It is as if it had never been captured, and its connections have ended in peace.
+    Out,
+    /// It is no more, as its runtime says.
+    Gone,
+}
+
+/// What is known of the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// There may be some, of an earlier supervisor.
+    Unknown,
+    /// They capture.
+    InForce,
+    /// They capture nothing more.
+    Stopped,
+    /// There are none.
+    Removed,
+}
+
+/// What the worker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Nothing.
+    Not,
+    /// The listeners are on their way.
+    Offered { life: u64, generation: u64 },
+    /// It serves them.
+    Serves { life: u64, generation: u64 },
+    /// It is to let go of them until then.
+    Leaves {
+        life: u64,
+        generation: u64,
+        until: Duration,
+    },
+}
+
+impl Held {
+    pub(super) fn life(self) -> Option<u64> {
+        match self {
+            Self::Not => None,
+            Self::Offered { life, .. } | Self::Serves { life, .. } | Self::Leaves { life, .. } => {
+                Some(life)
+            }
+        }
+    }
+
+    pub(super) fn generation(self) -> Option<u64> {
+        match self {
+            Self::Not => None,
+            Self::Offered { generation, .. }
+            | Self::Serves { generation, .. }
+            | Self::Leaves { generation, .. } => Some(generation),
+        }
+    }
+}
+
+/// A sandbox.
+#[derive(Debug)]
+pub(super) struct Entry<N, L> {
+    pub(super) member: Arc<Member>,
+    /// As the runtime gave them, which knows them first; else as the control plane says.
+    pub(super) ips: Vec<IpAddr>,
+    /// The runtime's name, unless the pod was found running.
+    pub(super) container: Option<String>,
+    pub(super) id: NetnsId,
+    pub(super) netns: N,
+    pub(super) goal: Goal,
+    pub(super) listeners: Option<L>,
+    pub(super) held: Held,
+    pub(super) rules: Rules,
+    /// Whether something is done in the namespace just now.
+    pub(super) is_busy: bool,
+    /// What failed last, until it succeeds; and when it is tried again.
+    pub(super) problem: Option<String>,
+    pub(super) retry_at: Duration,
+    /// When the worker is asked again, after it has refused.
+    pub(super) offer_at: Duration,
+    pub(super) verify_at: Duration,
+    /// How often it has been verified.
+    pub(super) verified: u64,
+    /// Looks in a row that have not found it.
+    pub(super) misses: u32,
+}
+
+impl<N, L> Entry<N, L> {
+    /// One that is to be captured.
+    pub(super) fn new(member: &Arc<Member>, id: NetnsId, netns: N) -> Self {
+        Self {
+            member: Arc::clone(member),
+            ips: member.ips.clone(),
+            container: None,
+            id,
+            netns,
+            goal: Goal::In,
+            listeners: None,
+            held: Held::Not,
+            rules: Rules::Unknown,
+            is_busy: false,
+            problem: None,
+            retry_at: Duration::ZERO,
+            offer_at: Duration::ZERO,
+            verify_at: Duration::ZERO,
+            verified: 0,
+            misses: 0,
+        }
+    }
+
+    /// One that its runtime has just made.
+    pub(super) fn starting(member: &Arc<Member>, sighting: Sighting<N>) -> Self {
+        let mut entry = Self::new(member, sighting.id, sighting.netns);
+        entry.container = Some(sighting.container);
+        if !sighting.ips.is_empty() {
+            entry.ips = sighting.ips;
+        }
+        entry
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        &self.member.uid
+    }
+
+    pub(super) fn is_captured(&self) -> bool {
+        self.goal == Goal::In && self.rules == Rules::InForce && self.problem.is_none()
+    }
+
+    /// Whether a pod that starts may start.
+    pub(super) fn is_served(&self) -> bool {
+        self.is_captured() && matches!(self.held, Held::Serves { .. })
+    }
+
+    /// What the roster says of its pod.
+    pub(super) fn enlist(&mut self, member: Option<&Arc<Member>>) {
+        match (self.goal, member) {
+            (Goal::Gone, _) => {}
+            (Goal::In, None) => self.turn(Goal::Out),
+            (Goal::Out, None) => {}
+            (_, Some(member)) => {
+                if self.goal == Goal::Out {
+                    self.turn(Goal::In);
+                }
+                // What the worker was told changes with its next worker, or with the pod: all that it
+                // acts by is fixed when a pod is made, but for its addresses, which it gets at start.
+                let shard = self.member.shard.clone();
+                let mut member = Arc::clone(member);
+                if member.shard != shard {
+                    Arc::make_mut(&mut member).shard = shard;
+                }
+                self.member = member;
+            }
+        }
+    }
+
+    /// Wants something else from now on.
+    pub(super) fn turn(&mut self, goal: Goal) {
+        self.goal = goal;
+        self.retry_at = Duration::ZERO;
+        self.offer_at = Duration::ZERO;
+        self.problem = None;
+    }
+
+    /// A step did not succeed; it is tried again.
+    pub(super) fn failed(&mut self, why: String, again_at: Duration) {
+        self.problem = Some(why);
+        self.retry_at = again_at;
+        self.verify_at = again_at;
+    }
+
+    /// Whether this is the hold of its worker, in the worker's present life.
+    pub(super) fn is_held_by(&self, life: u64, hold: Hold) -> bool {
+        self.held.life() == Some(life) && self.held.generation() == Some(hold.generation)
+    }
+
+    pub(super) fn hold(&self, sandbox: Sandbox) -> Option<Hold> {
+        let generation = self.held.generation()?;
+        Some(Hold {
+            sandbox,
+            generation,
+        })
+    }
+
+    /// When something is due.
+    pub(super) fn wakes_at(&self) -> impl Iterator<Item = Duration> + use<N, L> {
+        let leaves = match self.held {
+            Held::Leaves { until, .. } => Some(until),
+            Held::Not | Held::Offered { .. } | Held::Serves { .. } => None,
+        };
+        let is_free = !self.is_busy;
+        let retry = (is_free && self.problem.is_some()).then_some(self.retry_at);
+        let is_verified = is_free && self.goal == Goal::In && self.rules == Rules::InForce;
+        let verify = is_verified.then_some(self.verify_at);
+        let is_offered = self.goal == Goal::In && self.listeners.is_some();
+        let offer = (is_offered && self.held == Held::Not && self.offer_at > Duration::ZERO)
+            .then_some(self.offer_at);
+        [leaves, retry, verify, offer].into_iter().flatten()
+    }
+}

@@ -1,0 +1,59 @@
+//! The steps in a pod's network namespace. Each blocks for milliseconds, so it has a thread of its own;
+//! no two run in the same namespace at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use weft_intercept::{
+    Netns,
+    capture::{self, Family, Settings},
+    sockets::{self, Captured, Listener},
+};
+
+use super::core::{Job, Outcome, Verdict};
+
+/// How long a connection through a pod's own rules may take to arrive at a listener next to it.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// Does one step; the reason when it cannot be done.
+pub(super) fn run(job: &Job<Arc<Netns>>) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
+    let settings = Settings::default();
+    match job {
+        Job::Listen(netns) => {
+            let listeners = sockets::listen(netns).map_err(|error| error.to_string())?;
+            Ok(Outcome::Listening(Arc::new(listeners)))
+        }
+        Job::Capture(netns) => {
+            let report = capture::apply(netns, &settings).map_err(|error| error.to_string())?;
+            let evaded = evaded(netns, report.has_v6)?;
+            Ok(Outcome::InForce(Verdict {
+                repaired: report.faults,
+                evaded,
+            }))
+        }
+        Job::Stop(netns) => {
+            capture::stop(netns, &settings).map_err(|error| error.to_string())?;
+            Ok(Outcome::Stopped)
+        }
+        Job::Remove(netns) => {
+            capture::remove(netns).map_err(|error| error.to_string())?;
+            Ok(Outcome::Removed)
+        }
+    }
+}
+
+/// How what the pod dials goes past its listeners, although its rules are as they should be.
+fn evaded(netns: &Netns, has_v6: bool) -> Result<Option<String>, String> {
+    for family in Family::ALL {
+        if family == Family::V6 && !has_v6 {
+            continue;
+        }
+        let found =
+            sockets::is_captured(netns, family, PROBE).map_err(|error| error.to_string())?;
+        if found == Captured::No {
+            let how = "a connection dialled in the pod did not arrive at the proxy; \
+                       other rules of the pod may come before those of Weft";
+            return Ok(Some(format!("{family:?}: {how}")));
+        }
+    }
+    Ok(None)
+}

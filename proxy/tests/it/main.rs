@@ -1,0 +1,3 @@
+//! The processes of a node, as one test binary.
+
+mod netns;

@@ -1,0 +1,5 @@
+//! Nodes and pods in this kernel's network namespaces.
+
+mod pods;
+mod supervisor;
+mod workers;

@@ -1,0 +1,308 @@
+//! The supervisor with a kernel: pods are captured while they run and while they start, stay captured
+//! when somebody meddles, and are let go without harm. Who accepts here is the test, in the place of
+//! the workers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use weft_certs::Clock;
+use weft_intercept::{
+    capture::{self, Fault, Settings as Rules},
+    handoff::{self, Operation, Reply, Request, VERSION},
+    sockets::{Listener, Purpose, original_destination},
+};
+use weft_proxy::node::{
+    Assigned, Hold, Inputs, Member, OfWorker, Roster, Settings, Shard, Shown, Standing, Workers,
+    supervise,
+};
+
+use super::pods::{Node, PATIENCE, Pod, can_make_namespaces, path_of};
+
+/// Takes every pod at once, and lets go of it at once.
+#[derive(Clone)]
+struct Accepting {
+    said: mpsc::Sender<(Shard, u64, OfWorker)>,
+    pods: Arc<Mutex<BTreeMap<String, Arc<Vec<Listener>>>>>,
+}
+
+impl Accepting {
+    fn say(&self, shard: &Shard, what: OfWorker) {
+        let said = self.said.try_send((shard.clone(), 1, what));
+        said.expect("few things are said");
+    }
+}
+
+impl Workers for Accepting {
+    fn start(&mut self, shard: &Shard) {
+        self.say(shard, OfWorker::Ready);
+    }
+
+    fn end(&mut self, shard: &Shard) {
+        self.say(shard, OfWorker::Gone);
+    }
+
+    fn assign(&mut self, shard: &Shard, _life: u64, hold: Hold, pod: Assigned) {
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.insert(pod.member.uid.clone(), pod.listeners);
+        self.say(shard, OfWorker::Taken(hold));
+    }
+
+    fn revoke(&mut self, shard: &Shard, _life: u64, hold: Hold, _drain: Duration) {
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.clear();
+        self.say(shard, OfWorker::Released(hold));
+    }
+}
+
+/// A supervisor that runs.
+struct Running {
+    roster: watch::Sender<Option<Arc<Roster>>>,
+    shown: watch::Receiver<Shown>,
+    pods: Arc<Mutex<BTreeMap<String, Arc<Vec<Listener>>>>>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(node: &Node, roster: Roster) -> Self {
+        let settings = Settings {
+            cni_socket: node.path("run/cni.sock"),
+            namespaces_file: node.path("lib/namespaces.json"),
+            proc: node.proc(),
+            drain: Duration::from_secs(30),
+        };
+        let (roster, hears) = watch::channel(Some(Arc::new(roster)));
+        let (said, hearing) = mpsc::channel(16);
+        let (end, ending) = oneshot::channel();
+        let (shows, shown) = watch::channel(Shown::default());
+        let workers = Accepting {
+            said,
+            pods: Arc::default(),
+        };
+        let pods = Arc::clone(&workers.pods);
+        let inputs = Inputs {
+            roster: hears,
+            said: hearing,
+            ending,
+        };
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let supervised = supervise(settings, Clock::system(), workers, inputs, shows);
+            runtime.block_on(supervised).expect("it has its socket");
+        });
+        Self {
+            roster,
+            shown,
+            pods,
+            end: Some(end),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits until what is shown is so.
+    fn shows(&mut self, what: &str, is_so: impl FnMut(&Shown) -> bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let waited = runtime.block_on(async {
+            let waiting = self.shown.wait_for(is_so);
+            tokio::time::timeout(PATIENCE, waiting).await.is_ok()
+        });
+        assert!(waited, "{what}: {:?}", self.shown.borrow());
+    }
+
+    fn captures(&mut self, pod: &Pod) {
+        let uid = pod.uid.clone();
+        self.shows("the pod is captured", |shown| {
+            let mut captured = shown.captured.iter();
+            captured.any(|(member, is_captured)| member.uid == uid && *is_captured)
+        });
+    }
+
+    /// The listener of a pod that a worker was given.
+    fn listener(&self, pod: &Pod, purpose: Purpose) -> TcpListener {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = pods.get(&pod.uid).expect("the pod was assigned");
+        let found = listeners.iter().find(|it| it.purpose == purpose);
+        let socket = &found.expect("it has each listener").socket;
+        socket.set_nonblocking(false).expect("a socket can be set");
+        socket.try_clone().expect("descriptors are left")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || thread::panicking(),
+                "the supervisor panicked"
+            );
+        }
+    }
+}
+
+fn roster(members: &[&Pod]) -> Roster {
+    let member = |pod: &&Pod| {
+        let member = Member {
+            namespace: "shop".to_owned(),
+            pod: "web".to_owned(),
+            uid: pod.uid.clone(),
+            identity: "spiffe://cluster.local/ns/shop/sa/web"
+                .parse()
+                .expect("an identity"),
+            ips: vec![pod.ip],
+            probes: BTreeSet::new(),
+            shard: Shard::new("shop"),
+            is_strict: true,
+        };
+        (pod.uid.clone(), Standing::Member(Arc::new(member)))
+    };
+    Roster {
+        namespaces: BTreeSet::from(["shop".to_owned()]),
+        pods: members.iter().map(member).collect(),
+    }
+}
+
+fn ask(node: &Node, op: Operation, pod: &Pod) -> Reply {
+    let request = Request {
+        v: VERSION,
+        op,
+        netns: Some(path_of(&pod.netns)),
+        container: "abc".to_owned(),
+        ifname: "eth0".to_owned(),
+        pod: "web".to_owned(),
+        namespace: "shop".to_owned(),
+        uid: pod.uid.clone(),
+        ips: vec![pod.ip],
+    };
+    let stream = UnixStream::connect(node.path("run/cni.sock")).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    handoff::write(&request, &stream).expect("it reads");
+    handoff::read(&stream).expect("it answers")
+}
+
+/// What the pod dials arrives at the worker's listener, with where it wanted to go.
+fn is_captured(running: &Running, from: &Pod, to: &Pod) {
+    let listener = running.listener(from, Purpose::Outbound);
+    let mut client = from.dial(to.at(80)).expect("the listener takes it");
+    // The supervisor's own probes may have arrived before.
+    let mut accepted = loop {
+        let (accepted, _) = listener.accept().expect("it was dialled");
+        let wanted = original_destination(&accepted, capture::Family::V4);
+        if wanted.expect("it is tracked") == to.at(80) {
+            break accepted;
+        }
+    };
+    client.write_all(b"hello").expect("they are connected");
+    let mut said = [0; 5];
+    accepted.read_exact(&mut said).expect("they are connected");
+    assert_eq!(&said, b"hello");
+}
+
+#[test]
+fn a_running_pod_joins_and_leaves_without_a_restart() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    node.runs(100, &node.web);
+    let application = node.cart.listen(80);
+    let mut running = Running::start(&node, roster(&[&node.web]));
+    running.captures(&node.web);
+    running.shows("the plugin can hold pods back", |shown| shown.is_ready);
+    is_captured(&running, &node.web, &node.cart);
+    running.roster.send_replace(Some(Arc::new(roster(&[]))));
+    running.shows("it has left", |shown| shown.captured.is_empty());
+    let is_bare = || {
+        let report = capture::inspect(&node.web.netns, &Rules::default());
+        report
+            .expect("it can be asked")
+            .faults
+            .contains(&Fault::NoTable)
+    };
+    let deadline = std::iter::repeat_n(Duration::from_millis(20), 250);
+    let became = deadline.into_iter().any(|pause| {
+        thread::park_timeout(pause);
+        is_bare()
+    });
+    assert!(became, "its rules are taken away");
+    let _client = node.web.dial(node.cart.at(80)).expect("nobody is between");
+    application
+        .accept()
+        .expect("it arrives at the application itself");
+}
+
+#[test]
+fn a_pod_starts_when_the_plugin_is_told_that_it_is_captured() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    let mut running = Running::start(&node, roster(&[&node.web]));
+    running.shows("the plugin can hold pods back", |shown| shown.is_ready);
+    assert_eq!(ask(&node, Operation::Add, &node.web), Reply::Ok {});
+    is_captured(&running, &node.web, &node.cart);
+    assert_eq!(ask(&node, Operation::Check, &node.web), Reply::Ok {});
+    capture::remove(&node.web.netns).expect("somebody meddles");
+    assert_eq!(ask(&node, Operation::Check, &node.web), Reply::Ok {});
+    running.shows("damage is counted", |shown| {
+        shown.repairs.contains_key("no_table")
+    });
+    is_captured(&running, &node.web, &node.cart);
+    assert_eq!(ask(&node, Operation::Del, &node.web), Reply::Ok {});
+    let refused = node.cart.dial(node.web.at(15008));
+    refused.expect_err("nobody listens in the pod any more");
+}
+
+#[test]
+fn a_supervisor_finds_what_the_one_before_it_has_captured() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    node.runs(100, &node.web);
+    for life in ["the first", "the second"] {
+        let mut running = Running::start(&node, roster(&[&node.web]));
+        running.captures(&node.web);
+        is_captured(&running, &node.web, &node.cart);
+        drop(running);
+        let report = capture::inspect(&node.web.netns, &Rules::default());
+        let faults = report.expect("it can be asked").faults;
+        assert_eq!(faults, [], "{life}: the rules outlive it");
+    }
+}
+
+#[test]
+fn a_process_in_the_wrong_namespace_is_not_believed() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    let impostor = Pod {
+        netns: weft_intercept::Netns::scratch().expect("a namespace"),
+        ip: node.web.ip,
+        uid: node.web.uid.clone(),
+    };
+    node.runs(100, &impostor);
+    node.runs(101, &node.web);
+    let mut running = Running::start(&node, roster(&[&node.web]));
+    running.captures(&node.web);
+    is_captured(&running, &node.web, &node.cart);
+    let report = capture::inspect(&impostor.netns, &Rules::default());
+    let faults = report.expect("it can be asked").faults;
+    assert!(faults.contains(&Fault::NoTable), "{faults:?}");
+}

@@ -1,0 +1,331 @@
+//! A supervisor whose workers are processes: what pods dial and what is dialled to them is carried, by
+//! whom may carry it, and nobody notices when a worker is killed.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::{mpsc, oneshot, watch};
+use weft_certs::Clock;
+use weft_intercept::Netns;
+use weft_proxy::node::{
+    Inputs, Member, Roster, Settings, Shard, ShardSettings, Shards, Shown, Standing, supervise,
+};
+
+use super::pods::{Node, PATIENCE, Pod, can_make_namespaces, within};
+
+/// Nobody's user, as in a container.
+const NOBODY: u32 = 65534;
+
+/// A supervisor with its workers.
+struct Running {
+    shown: watch::Receiver<Shown>,
+    roster: watch::Sender<Option<Arc<Roster>>>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(node: &Node, roster: Roster) -> Self {
+        let settings = Settings {
+            cni_socket: node.path("run/cni.sock"),
+            namespaces_file: node.path("lib/namespaces.json"),
+            proc: node.proc(),
+            drain: Duration::from_secs(5),
+        };
+        let shards = ShardSettings {
+            program: Some(env!("CARGO_BIN_EXE_weft-proxy").into()),
+            arguments: vec!["shard".to_owned(), "--log-format=text".to_owned()],
+            user: Some(NOBODY),
+        };
+        let (roster, hears) = watch::channel(Some(Arc::new(roster)));
+        let (said, hearing) = mpsc::channel(64);
+        let (end, ending) = oneshot::channel();
+        let (shows, shown) = watch::channel(Shown::default());
+        let inputs = Inputs {
+            roster: hears,
+            said: hearing,
+            ending,
+        };
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let shards = Shards::new(shards, Clock::system(), said);
+                let supervised = supervise(settings, Clock::system(), shards, inputs, shows);
+                supervised.await.expect("it has its socket");
+            });
+        });
+        Self {
+            shown,
+            roster,
+            end: Some(end),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits until so many pods are captured, and no other member is left.
+    fn captures(&mut self, count: usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let waited = runtime.block_on(async {
+            let waiting = self.shown.wait_for(|shown| {
+                let captured = shown.captured.iter().filter(|(_, it)| *it).count();
+                captured == count && shown.captured.len() == count
+            });
+            tokio::time::timeout(PATIENCE, waiting).await.is_ok()
+        });
+        assert!(
+            waited,
+            "{count} pods are captured: {:?}",
+            self.shown.borrow()
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || thread::panicking(),
+                "the supervisor panicked"
+            );
+        }
+    }
+}
+
+fn roster(members: &[(&Pod, &str, bool)]) -> Roster {
+    let member = |(pod, shard, is_strict): &(&Pod, &str, bool)| {
+        let member = Member {
+            namespace: (*shard).to_owned(),
+            pod: "pod".to_owned(),
+            uid: pod.uid.clone(),
+            identity: "spiffe://cluster.local/ns/shop/sa/web"
+                .parse()
+                .expect("an identity"),
+            ips: vec![pod.ip],
+            probes: BTreeSet::new(),
+            shard: Shard::new(shard),
+            is_strict: *is_strict,
+        };
+        (pod.uid.clone(), Standing::Member(Arc::new(member)))
+    };
+    Roster {
+        namespaces: BTreeSet::from(["shop".to_owned()]),
+        pods: members.iter().map(member).collect(),
+    }
+}
+
+/// Two pods that run.
+fn node() -> Node {
+    let node = Node::new();
+    node.runs(100, &node.web);
+    node.runs(101, &node.cart);
+    node
+}
+
+/// An application that reads to the end and then answers with the same, and says who called.
+fn echo(listener: TcpListener) -> mpsc::Receiver<SocketAddr> {
+    let (callers, called) = mpsc::channel(1024);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let callers = callers.clone();
+            thread::spawn(move || {
+                let mut heard = Vec::new();
+                let from = stream.peer_addr().expect("it is connected");
+                if stream.read_to_end(&mut heard).is_ok() {
+                    let _gone = stream.write_all(&heard);
+                }
+                let _full = callers.try_send(from);
+            });
+        }
+    });
+    called
+}
+
+/// Says something, ends its direction, and hears the answer.
+fn ask(mut stream: TcpStream) -> io::Result<()> {
+    let said = vec![7; 300_000];
+    let mut writer = stream.try_clone()?;
+    let writing = thread::spawn(move || {
+        writer.write_all(&vec![7; 300_000])?;
+        writer.shutdown(Shutdown::Write)
+    });
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard)?;
+    let written = writing.join();
+    written.map_err(|_panicked| io::Error::other("the writer panicked"))??;
+    if heard == said {
+        Ok(())
+    } else {
+        let text = format!("{} bytes came back of {}", heard.len(), said.len());
+        Err(io::Error::other(text))
+    }
+}
+
+/// The workers of this name that this process has.
+fn workers(shard: &str) -> Vec<Pid> {
+    let own = std::process::id().to_string();
+    let is_worker = |path: &Path| {
+        let read = |name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
+        let status = read("status");
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
+        parent == Some(own.as_str()) && read("cmdline").contains(&format!("--name={shard}\0"))
+    };
+    let processes = fs::read_dir("/proc").expect("a proc file system");
+    let processes = processes.filter_map(|entry| Some(entry.ok()?.path()));
+    let number = |path: std::path::PathBuf| path.file_name()?.to_str()?.parse().ok();
+    let workers = processes.filter(|path| is_worker(path)).filter_map(number);
+    workers.filter_map(Pid::from_raw).collect()
+}
+
+#[test]
+fn connections_are_carried_with_their_source_and_their_ends() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = node();
+    let mut called = echo(node.cart.listen(80));
+    let members = [(&node.web, "carry", false), (&node.cart, "receive", false)];
+    let mut running = Running::start(&node, roster(&members));
+    running.captures(2);
+    for _ in 0..3 {
+        let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
+        ask(stream).expect("everything arrives, and the end of each direction");
+        let from = called.blocking_recv().expect("the application was called");
+        assert_eq!(from.ip(), node.web.ip, "the application sees who called");
+    }
+    let workers = [workers("carry"), workers("receive")].concat();
+    for pid in &workers {
+        let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+        let status = fs::read_to_string(path).expect("it runs");
+        for expected in [
+            "Uid:\t65534\t65534",
+            "CapEff:\t0000000000000000",
+            "NoNewPrivs:\t1",
+            "Seccomp:\t2",
+        ] {
+            assert!(status.contains(expected), "{expected}: {status}");
+        }
+    }
+    assert_eq!(workers.len(), 2, "a worker for each shard");
+}
+
+#[test]
+fn what_may_not_be_carried_is_reset() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = node();
+    let _called = echo(node.cart.listen(80));
+    let members = [(&node.web, "strict", true), (&node.cart, "strict", true)];
+    let mut running = Running::start(&node, roster(&members));
+    running.captures(2);
+    for (row, to) in [
+        ("plaintext to a strict pod", node.cart.at(80)),
+        ("a port where nobody listens", node.cart.at(81)),
+        ("a port of the mesh in another pod", node.cart.at(15001)),
+        ("a port of the mesh in the pod itself", node.web.at(15006)),
+    ] {
+        let error = node.web.dial(to).and_then(ask).expect_err(row);
+        let kinds = [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::BrokenPipe,
+        ];
+        assert!(kinds.contains(&error.kind()), "{row}: {error}");
+    }
+}
+
+#[test]
+fn nobody_is_refused_while_workers_are_killed() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = node();
+    let _called = echo(node.cart.listen(80));
+    let members = [(&node.web, "kill", false), (&node.cart, "kill", false)];
+    let mut running = Running::start(&node, roster(&members));
+    running.captures(2);
+    let (ends, begun, unconnected) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let client = {
+        let to = node.cart.at(80);
+        let netns = Netns::open(&super::pods::path_of(&node.web.netns)).expect("it is there");
+        let (ends, begun, unconnected) = (ends.clone(), begun.clone(), unconnected.clone());
+        thread::spawn(move || {
+            within(&netns, || {
+                while !ends.load(SeqCst) {
+                    begun.fetch_add(1, SeqCst);
+                    match TcpStream::connect_timeout(&to, PATIENCE) {
+                        // What is under way in a worker that is killed is lost with it.
+                        Ok(stream) => {
+                            drop(stream.set_read_timeout(Some(PATIENCE)).and(ask(stream)))
+                        }
+                        Err(_) => drop(unconnected.fetch_add(1, SeqCst)),
+                    }
+                }
+            });
+        })
+    };
+    let mut killed = 0;
+    while killed < 3 {
+        let before = begun.load(SeqCst);
+        for pid in workers("kill") {
+            kill_process(pid, Signal::KILL).expect("it is ours");
+            killed += 1;
+        }
+        // The next one serves.
+        let mut patience = 500;
+        while begun.load(SeqCst) < before + 5 && patience > 0 {
+            patience -= 1;
+            thread::park_timeout(Duration::from_millis(20));
+        }
+        assert!(patience > 0, "connections go on after {killed} kills");
+    }
+    ends.store(true, SeqCst);
+    client.join().expect("the client ends");
+    assert_eq!(unconnected.load(SeqCst), 0, "connections were refused");
+    let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
+    ask(stream).expect("the worker that follows serves as the first did");
+}
+
+#[test]
+fn connections_go_on_while_their_pod_leaves() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = node();
+    let _called = echo(node.cart.listen(80));
+    let members = [(&node.web, "leave", false), (&node.cart, "stay", false)];
+    let mut running = Running::start(&node, roster(&members));
+    running.captures(2);
+    let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
+    let stays = [(&node.cart, "stay", false)];
+    running.roster.send_replace(Some(Arc::new(roster(&stays))));
+    running.captures(1);
+    ask(stream).expect("what was captured before is carried to its end");
+    let stream = node.web.dial(node.cart.at(80)).expect("nobody is between");
+    ask(stream).expect("it goes to the other pod as if there was no mesh");
+}
