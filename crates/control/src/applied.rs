@@ -17,12 +17,15 @@ use weft_api::{
 };
 use weft_ir::Name;
 
+use crate::hub::whose;
+
 /// So long proxies have to take a route before their lag is worth a write.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Laggards that are named; the others are counted.
 const NAMED: usize = 5;
 /// The kind of a parent that says none.
 const GATEWAY: &str = "Gateway";
+const SERVICE: &str = "Service";
 
 /// How many proxies of a Gateway have a generation of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,12 +257,16 @@ fn accepts(parent: &ParentStatus) -> bool {
     parent.conditions.iter().any(is_accepted)
 }
 
-/// The Gateway that a parent is; `None` of every other kind.
+/// The Gateway that a parent is; of a Service, all nodes. `None` of every other kind.
 fn gateway_of(parent: &ParentStatus, own_namespace: &str) -> Option<Name> {
     let reference = &parent.parent_ref;
     let kind = reference.kind.as_deref().unwrap_or(GATEWAY);
     let namespace = reference.namespace.as_deref().unwrap_or(own_namespace);
-    (kind == GATEWAY).then(|| Name::new(namespace, reference.name.as_str()))
+    match kind {
+        GATEWAY => Some(Name::new(namespace, reference.name.as_str())),
+        SERVICE => Some(whose::mesh()),
+        _ => None,
+    }
 }
 
 /// What a status says of a parent.

@@ -10,6 +10,7 @@ mod seat;
 mod standing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,6 +56,14 @@ struct State {
     sessions: u64,
     /// Whom this replica trusts itself.
     trusts: Trusts,
+}
+
+impl State {
+    /// Whether there is a Gateway of that name, or it is the name of a node. Which nodes there are is
+    /// nobody's business here: one without pods is sent nothing.
+    fn serves(&self, name: &Name) -> bool {
+        whose::is_node(name) || self.gateways.contains_key(name)
+    }
 }
 
 /// Why a stream is not opened.
@@ -134,7 +143,7 @@ impl Hub {
         if state.generation == 0 {
             return Err(JoinError::NotSynced);
         }
-        if !state.gateways.contains_key(gateway) {
+        if !state.serves(gateway) {
             return Err(JoinError::Unknown);
         }
         let State {
@@ -195,7 +204,7 @@ impl Hub {
         self.is_news();
     }
 
-    /// How many proxies of a Gateway have a generation of a route; `None` while that is not known, and
+    /// How many proxies of a Gateway, or of all nodes ([`whose::mesh`]), have a generation of a route; `None` while that is not known, and
     /// when there are none.
     pub(crate) fn spread(
         &self,

@@ -4,7 +4,9 @@
 //! A stream is a task with at most one unanswered message, so a proxy that does not read costs that
 //! message and delays nobody.
 
+mod authorise;
 mod bundles;
+mod node;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,18 +15,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use weft_api::{ObjectKey, ObjectRef};
 use weft_certs::{Clock, PeerIdentity, SignerRoots};
-use weft_ir::{Name, RouteKind};
-use weft_spiffe::{SpiffeId, TrustDomain, Workload};
+use weft_ir::RouteKind;
+use weft_spiffe::TrustDomain;
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
     Key, Kind, Problem, Publisher, Session, SubscriberError,
-    proto::config::{ClientMessage, Hello, Role, ServerMessage, client_message::Message},
+    proto::config::{ClientMessage, ServerMessage, client_message::Message},
 };
 
 use self::bundles::Bundles;
 use crate::{
     door::{ended, left},
-    hub::{Hub, JoinError, Seat},
+    hub::{Hub, JoinError, Seat, whose},
+    identity::{Tokens, bearer},
     proto::config::config_server::Config,
 };
 
@@ -32,10 +35,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that may be unanswered: a delta, and a bundle.
 const UNANSWERED: usize = 2;
-/// Longest name of an instance that is taken; UIDs have 36 bytes.
-const INSTANCE_BYTES_MAX: usize = 128;
-/// What a proxy is told that is refused; why, stands in our log alone.
-const NOT_ALLOWED: &str = "not allowed";
 /// What a proxy is told that has come to a replica which cannot tell the leader about it.
 const ELSEWHERE: &str = "this replica serves nobody now; call another one";
 /// What a metric says of a resource that a proxy did not understand.
@@ -53,6 +52,11 @@ pub(crate) struct ConfigService {
     pub(crate) ends: watch::Receiver<bool>,
     /// Whom proxies are to trust.
     pub(crate) roots: watch::Receiver<SignerRoots>,
+    /// Tells whose a token is.
+    pub(crate) tokens: Arc<Tokens>,
+    /// Namespace and name of the service account of the proxies of nodes; `None` where there is no
+    /// mesh.
+    pub(crate) nodes: Option<(String, String)>,
 }
 
 #[tonic::async_trait]
@@ -68,6 +72,7 @@ impl Config for ConfigService {
         }
         let peer = request.extensions().get::<PeerIdentity>().cloned();
         let peer = peer.ok_or_else(|| Status::unauthenticated("no certificate"))?;
+        let token = bearer(request.metadata()).map(str::to_owned);
         let mut messages = request.into_inner();
         let first = tokio::time::timeout(PATIENCE, messages.message());
         let first = first
@@ -79,7 +84,7 @@ impl Config for ConfigService {
         else {
             return Err(Status::failed_precondition("a stream opens with Hello"));
         };
-        let gateway = self.authorise(&peer, &hello)?;
+        let gateway = self.authorise(&peer, &hello, token.as_deref()).await?;
         let mut publisher = Publisher::new();
         let session = publisher.connect(&hello).map_err(said_wrong)?;
         let seat = self
@@ -90,7 +95,7 @@ impl Config for ConfigService {
                 JoinError::Unknown => Status::permission_denied("not allowed"),
                 JoinError::TooMany => Status::resource_exhausted(error.to_string()),
             })?;
-        tracing::info!(%gateway, instance = %hello.instance, held = hello.have.len(), "proxy connected");
+        tracing::info!(whose = whose::shown(&gateway), instance = %hello.instance, held = hello.have.len(), "proxy connected");
         let (sender, receiver) = mpsc::channel(UNANSWERED);
         let conversation = Conversation {
             generations: self.hub.generations(),
@@ -110,41 +115,6 @@ impl Config for ConfigService {
         // Ends with the stream, which either side can end.
         tokio::spawn(conversation.run());
         Ok(Response::new(ReceiverStream::new(receiver)))
-    }
-}
-
-impl ConfigService {
-    /// The Gateway, if the peer is one of its proxies. What is refused is not told apart: the answer
-    /// would say which Gateways exist.
-    fn authorise(&self, peer: &PeerIdentity, hello: &Hello) -> Result<Name, Status> {
-        if !self.hub.is_synced() {
-            return Err(Status::unavailable(JoinError::NotSynced.to_string()));
-        }
-        let refuse = |why: &str| {
-            let (namespace, name) = (&hello.namespace, &hello.name);
-            tracing::warn!(peer = %peer.id, namespace, name, "stream refused: {why}");
-            Err(Status::permission_denied(NOT_ALLOWED))
-        };
-        if hello.role() != Role::Gateway {
-            return refuse("its role is not Gateway");
-        }
-        if hello.instance.is_empty() || hello.instance.len() > INSTANCE_BYTES_MAX {
-            return Err(Status::invalid_argument("the instance has no proper name"));
-        }
-        let gateway = Name::new(hello.namespace.as_str(), hello.name.as_str());
-        let Some(service_account) = self.hub.workload_of(&gateway) else {
-            // The pods of a Gateway that was deleted call until they have drained.
-            tracing::debug!(peer = %peer.id, %gateway, "stream refused: no such Gateway of ours");
-            return Err(Status::permission_denied(NOT_ALLOWED));
-        };
-        let workload = Workload {
-            namespace: &hello.namespace,
-            service_account: &service_account,
-        };
-        match SpiffeId::for_workload(&self.domain, workload) {
-            Ok(expected) if expected == peer.id => Ok(gateway),
-            _ => refuse("the peer is no proxy of that Gateway"),
-        }
     }
 }
 
@@ -190,12 +160,12 @@ impl Conversation {
     async fn run(mut self) {
         let end = self.converse().await;
         let now = self.now();
-        let (gateway, instance) = (self.seat.gateway(), self.seat.instance());
+        let (whose, instance) = (whose::shown(self.seat.gateway()), self.seat.instance());
         match end {
-            End::Gone => tracing::info!(%gateway, instance, "proxy disconnected"),
+            End::Gone => tracing::info!(whose, instance, "proxy disconnected"),
             End::Told(status) => {
                 let why = status.message();
-                tracing::info!(%gateway, instance, "stream ended: {why}");
+                tracing::info!(whose, instance, "stream ended: {why}");
                 // There is room unless a message was never read; then the end of the stream says it.
                 let _unread = self.sender.try_send(Err(status));
             }
@@ -284,12 +254,16 @@ impl Conversation {
         let Some(Message::Nack(nack)) = &message.message else {
             return;
         };
-        let (gateway, instance) = (self.seat.gateway(), self.seat.instance());
+        let (whose, instance) = (whose::shown(self.seat.gateway()), self.seat.instance());
         for error in &nack.errors {
             let kind = Kind::parse(&error.r#type).map_or("other", Kind::as_str);
             self.metrics.rejected(kind, NOT_UNDERSTOOD);
             let (name, why) = (&error.name, &error.message);
-            tracing::warn!(%gateway, instance, "the proxy did not understand {kind} {name}: {why}");
+            tracing::warn!(
+                whose,
+                instance,
+                "the proxy did not understand {kind} {name}: {why}"
+            );
         }
     }
 

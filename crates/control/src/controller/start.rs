@@ -303,6 +303,8 @@ impl Shared {
             serves,
             ends: self.ends.clone(),
             roots: signer.roots(),
+            tokens: Arc::clone(&tokens),
+            nodes: self.settings.nodes(),
         });
         let streams = streams
             .max_decoding_message_size(MESSAGE_BYTES)

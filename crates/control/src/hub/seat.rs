@@ -8,9 +8,9 @@ use std::{
 
 use weft_api::ObjectRef;
 use weft_ir::Name;
-use weft_wire::{Disassembler, Scope, Snapshot, proto::config::Trusts};
+use weft_wire::{Disassembler, Snapshot, proto::config::Trusts};
 
-use super::{Hub, State};
+use super::{Hub, State, whose};
 
 /// A stream's place in the hub. To be given back with [`Seat::leave`].
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Seat {
         let taken = match parts.entry(self.gateway.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Parts {
-                disassembler: Disassembler::new(Scope::Gateway(self.gateway.clone())),
+                disassembler: Disassembler::new(whose::scope(&self.gateway)),
                 generation: 0,
             }),
         };
@@ -81,7 +81,7 @@ impl Seat {
         }
     }
 
-    /// The Gateway.
+    /// The Gateway, or the node by a name without namespace.
     pub(crate) fn gateway(&self) -> &Name {
         &self.gateway
     }
@@ -95,8 +95,7 @@ impl Seat {
     pub(crate) fn is_valid(&self) -> bool {
         let state = self.hub.state();
         let own = &state.standing.own;
-        state.gateways.contains_key(&self.gateway)
-            && own.has(&self.gateway, &self.instance, self.session)
+        state.serves(&self.gateway) && own.has(&self.gateway, &self.instance, self.session)
     }
 
     /// Leaves; `now` begins the time in which the proxy may come back unnoticed.

@@ -15,7 +15,7 @@ use weft_wire::proto::{config::Trusts, replicas::ReportRequest};
 
 use super::{
     ledger::{Ledger, Taken},
-    object_of,
+    object_of, whose,
 };
 use crate::{applied::Spread, world::Gateways};
 
@@ -73,7 +73,7 @@ impl Standing {
             }
         }
         self.own.publish(configuration, &objects);
-        let is_there = |name: &Name| gateways.contains_key(name);
+        let is_there = |name: &Name| whose::is_node(name) || gateways.contains_key(name);
         self.own.keep(is_there);
         self.remembered.retain(|name, _| is_there(name));
         self.forget(now);
@@ -123,27 +123,34 @@ impl Standing {
     fn of_connected(&self, gateway: &Name, now: Duration) -> Option<Option<i64>> {
         let object = object_of(gateway);
         self.taken(gateway, &object, now)
-            .map(|taken| taken.generation)
+            .map(|(_, taken)| taken.generation)
             .min()
     }
 
-    /// What each proxy of a Gateway has of an object, wherever it is connected.
+    /// What each proxy of a Gateway, or of all nodes, has of an object, wherever it is connected; with
+    /// the Gateway or node.
     fn taken<'a>(
         &'a self,
         gateway: &'a Name,
         object: &'a ObjectRef,
         now: Duration,
-    ) -> impl Iterator<Item = Taken<'a>> {
-        let own = self.own.taken(gateway, object);
+    ) -> impl Iterator<Item = (&'a Name, Taken<'a>)> {
+        let is_mesh = whose::is_mesh(gateway);
+        let of_ledger = move |ledger: &'a Ledger| {
+            // Nodes sort before Gateways.
+            let nodes = ledger.gateways();
+            let nodes = nodes.take_while(move |name| is_mesh && whose::is_node(name));
+            let all = nodes.chain((!is_mesh).then_some(gateway));
+            all.flat_map(move |name| ledger.taken(name, object).map(move |it| (name, it)))
+        };
         let counts = move |other: &&Other| other.until.is_none_or(|until| now < until);
         let others = self.others.values().filter(counts).flat_map(move |other| {
-            let all = other.ledger.taken(gateway, object);
             // Those of a lost replica that have found another one speak for themselves.
-            all.filter(move |taken| {
-                other.until.is_none() || !self.is_connected(gateway, taken.instance)
+            of_ledger(&other.ledger).filter(move |(name, taken)| {
+                other.until.is_none() || !self.is_connected(name, taken.instance)
             })
         });
-        own.chain(others)
+        of_ledger(&self.own).chain(others)
     }
 
     /// How many proxies of a Gateway have a generation of an object; `None` while not all of them are
@@ -162,12 +169,16 @@ impl Standing {
             refused: Vec::new(),
             laggards: Vec::new(),
         };
-        for taken in self.taken(gateway, object, now) {
+        for (name, taken) in self.taken(gateway, object, now) {
+            let shown = match whose::is_node(name) {
+                true => &name.name,
+                false => taken.instance,
+            };
             let has_it = taken.generation.is_some_and(|it| it >= generation);
             match taken.refusal.filter(|_| has_it) {
-                Some(why) => spread.refused.push(format!("{}: {why}", taken.instance)),
+                Some(why) => spread.refused.push(format!("{shown}: {why}")),
                 None if has_it => spread.applied += 1,
-                None => spread.laggards.push(taken.instance.to_owned()),
+                None => spread.laggards.push(shown.to_owned()),
             }
         }
         (spread.proxies() > 0).then_some(spread)
@@ -290,7 +301,7 @@ impl Standing {
         let mut members = BTreeMap::new();
         let mut add = |ledger: &Ledger| {
             for (gateway, instance, trusts) in ledger.members() {
-                let name = format!("Gateway {gateway} proxy {instance}");
+                let name = format!("{} proxy {instance}", whose::shown(gateway));
                 members.insert(name, trusts.cloned().unwrap_or_default());
             }
         };

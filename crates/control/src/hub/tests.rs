@@ -387,3 +387,102 @@ fn what_proxies_refuse_is_known_wherever_they_are() {
     assert_eq!(spread(&standing), (2, vec![], vec![]));
     assert_eq!(standing.refused(), BTreeSet::new());
 }
+
+/// A configuration with a pod of the mesh on each of these nodes, and a route of a Service.
+fn with_pods(nodes: &[&str]) -> Configuration {
+    let pods = nodes.iter().map(|node| {
+        let pod = Workload {
+            name: Name::new("shop", format!("on-{node}")),
+            uid: format!("u-{node}").into(),
+            node: Arc::from(*node),
+            service_account: "web".into(),
+            addresses: Vec::new(),
+            is_member: true,
+            is_permissive: false,
+            probe_ports: Vec::new(),
+            exclude_inbound_ports: Vec::new(),
+            exclude_outbound_ports: Vec::new(),
+            exclude_outbound_cidrs: Vec::new(),
+            opaque_ports: Vec::new(),
+            drain_seconds: None,
+        };
+        let pods = BTreeMap::from([(pod.name.clone(), Arc::new(pod))]);
+        (Arc::from(*node), Arc::new(pods))
+    });
+    Configuration {
+        workloads: Arc::new(pods.collect()),
+        ..Configuration::default()
+    }
+}
+
+#[test]
+fn a_node_is_sent_its_own_pods_and_nothing_of_another_node() {
+    let hub = Hub::new();
+    let configuration = with_pods(&["n1", "n2"]);
+    hub.publish((1, configuration), &Arc::new(gateways(1, None)), NOW);
+    let sent = |node: &str| {
+        let seat = hub.join(&whose::node(node), "u").expect("a seat");
+        assert!(seat.is_valid(), "{node}");
+        let (_, snapshot) = seat.target();
+        let sent: Vec<_> = snapshot.iter().map(|it| it.key().to_string()).collect();
+        seat.leave(NOW);
+        sent
+    };
+    assert_eq!(sent("n1"), ["Workload shop/on-n1"]);
+    assert_eq!(sent("n2"), ["Workload shop/on-n2"]);
+    assert_eq!(sent("n3"), [] as [String; 0], "a node without pods");
+    assert_eq!(sent("shop"), [] as [String; 0], "the name of a namespace");
+    assert_eq!(
+        hub.join(&whose::mesh(), "u").map(drop),
+        Err(JoinError::Unknown),
+        "all nodes are nobody"
+    );
+    assert!(hub.workload("n1", "u-n1").is_some());
+    assert!(hub.workload("n2", "u-n1").is_none(), "of another node");
+}
+
+#[test]
+fn a_route_of_a_service_is_applied_by_nodes() {
+    let hub = Hub::new();
+    hub.lead(true, Duration::ZERO);
+    let key = ObjectKey::new("shop", "web");
+    let route = ObjectRef::new(Kind::HttpRoute, key);
+    let publish = |generation: u64| {
+        let configuration = with_pods(&["n1", "n2"]);
+        hub.publish(
+            (generation, configuration),
+            &Arc::new(gateways(1, None)),
+            NOW,
+        );
+        let of_object = i64::try_from(generation).unwrap();
+        hub.hold(&[(route.clone(), of_object)], &[]);
+    };
+    let spread = |generation: i64| {
+        let spread = hub.spread((&route, &whose::mesh()), generation, NOW)?;
+        Some((spread.applied, spread.laggards))
+    };
+    publish(1);
+    assert_eq!(spread(1), None, "there is no node");
+    let first = hub.join(&whose::node("n1"), "u-1").expect("a seat");
+    let second = hub.join(&whose::node("n2"), "u-2").expect("a seat");
+    let edge = hub.join(&edge(), "u-3").expect("a seat of a Gateway");
+    for seat in [&first, &second, &edge] {
+        seat.took(1, BTreeMap::new());
+    }
+    assert_eq!(spread(1), Some((2, Vec::new())), "Gateways do not count");
+    publish(2);
+    assert!(second.is_valid(), "a node stays through configurations");
+    first.took(2, BTreeMap::new());
+    assert_eq!(spread(2), Some((1, vec!["n2".to_owned()])), "by its name");
+    second.took(2, BTreeMap::from([(route.clone(), "no".to_owned())]));
+    let refused = hub
+        .spread((&route, &whose::mesh()), 2, NOW)
+        .map(|it| it.refused);
+    assert_eq!(refused, Some(vec!["n2: no".to_owned()]));
+    let members = hub.members(NOW).expect("everybody is known");
+    assert!(members.contains_key("node n1 proxy u-1"), "{members:?}");
+    for seat in [first, second, edge] {
+        seat.leave(NOW);
+    }
+    assert_eq!(spread(2), None, "nobody is left to ask");
+}
