@@ -2,9 +2,9 @@
 //! endpoint and the drain.
 //!
 //! The room decides nothing about requests; it owns the sockets and the order in which things start
-//! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is.
-//! [`gateway`] and [`worker`] are two processes: one keeps the sockets and talks to the control plane,
-//! the other is the data path. [`node`] and [`shard`] are those of the pods of a node.
+//! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is, and
+//! [`loopback`] the mesh of such a process. [`gateway`] and [`worker`] are two processes: one keeps the
+//! sockets and talks to the control plane, the other is the data path.
 
 pub mod admin;
 mod answer;
@@ -14,6 +14,7 @@ mod channel;
 mod child;
 pub mod gateway;
 mod listen;
+pub mod loopback;
 pub mod node;
 pub mod shard;
 pub mod standalone;

@@ -12,10 +12,11 @@ use std::{
 
 use serde_json::Value;
 use weft_api::AnyObject;
-use weft_forward::{Configuration, InletKey};
+use weft_forward::{Configuration, InletKey, Members, Sender};
 use weft_ir::{Name, ServicePort};
 use weft_proxy::{
     Bind,
+    loopback::Loopback,
     standalone::{Config, DataPath, Update},
 };
 use weft_store::Store;
@@ -25,7 +26,11 @@ use weft_telemetry::{
 };
 use weft_translate::{EndpointTable, GatewayFacts, Scope, Translator};
 
-use crate::{trust::Trust, wait::Expected, world::World};
+use crate::{
+    trust::{Trust, authority},
+    wait::Expected,
+    world::World,
+};
 
 /// First port of the sockets that stand for ClusterIPs.
 const MESH_PORTS: u16 = 20_000;
@@ -33,10 +38,16 @@ const MESH_PORTS: u16 = 20_000;
 /// A data path that serves a [`World`]. Dropping it ends it.
 pub struct Weft {
     data_path: DataPath,
+    /// Ends after the data path.
+    mesh: Loopback,
+    between: Option<Box<Between>>,
     registry: Registry,
     address: IpAddr,
     state: Mutex<State>,
 }
+
+/// What a test does to what the data path knows of the mesh.
+pub type Between = dyn Fn(&mut Members) + Send + Sync;
 
 struct State {
     translator: Translator,
@@ -72,6 +83,26 @@ impl Weft {
     /// As [`Weft::start`].
     #[must_use]
     pub fn start_on(world: &World, workers: usize, address: IpAddr) -> Self {
+        Self::assemble(world, (workers, address), None)
+    }
+
+    /// Starts a data path that is told something else of the mesh than is true.
+    ///
+    /// # Panics
+    /// As [`Weft::start`].
+    #[must_use]
+    pub fn start_with_mesh(
+        world: &World,
+        between: impl Fn(&mut Members) + Send + Sync + 'static,
+    ) -> Self {
+        Self::assemble(world, (2, own_address()), Some(Box::new(between)))
+    }
+
+    fn assemble(
+        world: &World,
+        (workers, address): (usize, IpAddr),
+        between: Option<Box<Between>>,
+    ) -> Self {
         let registry = Registry::new(
             BuildInfo {
                 version: "test",
@@ -87,7 +118,7 @@ impl Weft {
         };
         let state = State {
             translator: Translator::default(),
-            endpoints: EndpointTable::default(),
+            endpoints: EndpointTable::new(Scope::standalone().enrolment),
             trust: Trust::default(),
             generation: 0,
             binds: BTreeSet::new(),
@@ -95,6 +126,8 @@ impl Weft {
         };
         let weft = Self {
             data_path: DataPath::start(config).expected("worker threads start"),
+            mesh: Loopback::new(Box::new(|| Ok(authority()))),
+            between,
             registry,
             address,
             state: Mutex::new(state),
@@ -121,6 +154,7 @@ impl Weft {
             endpoints: Arc::clone(state.endpoints.table()),
             certificates: Arc::new(state.trust.certificates(&store)),
             roots: Arc::new(state.trust.roots(&store)),
+            members: self.members(&store, state.endpoints.table()),
         };
         state
             .binds
@@ -136,6 +170,36 @@ impl Weft {
             state.binds.extend(binds);
         }
         self.apply(&mut state);
+    }
+
+    /// The mesh: every Gateway sends in its own name, clients in that of their namespace.
+    fn members(&self, store: &Store, endpoints: &weft_ir::Endpoints) -> Arc<Members> {
+        let id = |namespace: &str, account: &str| {
+            Arc::from(format!(
+                "spiffe://cluster.local/ns/{namespace}/sa/{account}"
+            ))
+        };
+        let gateways = store.gateways().entries().map(|(key, _)| {
+            let name = Name::new(key.namespace(), key.name());
+            (Sender::Gateway(name), id(key.namespace(), key.name()))
+        });
+        let namespaces = store.namespaces().entries().map(|(key, _)| {
+            let sender = Sender::Namespace(key.name().into());
+            (sender, id(key.name(), "default"))
+        });
+        let settled = self
+            .mesh
+            .settle(endpoints, &gateways.chain(namespaces).collect());
+        assert!(settled.problems.is_empty(), "mesh: {:?}", settled.problems);
+        let Some(between) = &self.between else {
+            return settled.members;
+        };
+        let mut members = Members {
+            callers: settled.members.callers.clone(),
+            answering: settled.members.answering.clone(),
+        };
+        between(&mut members);
+        Arc::new(members)
     }
 
     fn apply(&self, state: &mut State) {

@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod rawclient;
 pub mod rawh2;
 pub mod scripted;
+pub mod tap;
 pub mod trust;
 pub mod wait;
 pub mod world;

@@ -4,9 +4,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use weft_api::ObjectKey;
-use weft_certs::{CaRoots, ServerCert};
+use weft_certs::{Authority, BuiltIn, CaRoots, Clock, Issuers, ServerCert, Signer};
 use weft_forward::Roots;
 use weft_ir::Name;
+use weft_spiffe::TrustDomain;
 use weft_store::Store;
 use weft_wire::{CaBundle, CaBundles};
 
@@ -57,6 +58,21 @@ impl Trust {
             config_maps,
         }
     }
+}
+
+/// An authority of the trust domain `cluster.local`, which lives in memory.
+///
+/// # Panics
+/// When the system has no randomness.
+#[must_use]
+pub fn authority() -> Arc<dyn Signer> {
+    let now = Clock::system().read().wall;
+    let authority = Authority::generate(&TrustDomain::default(), now).expected("an authority");
+    Arc::new(BuiltIn::new(Issuers {
+        signing: Arc::new(authority),
+        also_trusted: Vec::new(),
+        bundle_version: 1,
+    }))
 }
 
 /// The authorities of a world as a control plane sends them.

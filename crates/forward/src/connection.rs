@@ -33,6 +33,7 @@ use self::{activity::Activity, client_io::read_some, detect::Preface};
 use crate::{
     limits,
     live::{Held, Inlet, Live, View, ViewKind},
+    upstream::From,
     worker::{Worker, WorkerHandle},
 };
 
@@ -86,6 +87,14 @@ impl Client {
     /// What applies to the next request; `None` once the object behind the inlet is gone.
     pub(crate) fn view(&self) -> Option<Arc<Held>> {
         self.inlet.view_by_way_of(&self.held)
+    }
+
+    /// What connections to endpoints are made from.
+    pub(crate) fn sends(&self) -> From<'_> {
+        From {
+            worker: &self.worker,
+            inlet: &self.inlet,
+        }
     }
 
     /// Whether answers must tell the client to connect anew.

@@ -12,6 +12,7 @@ mod handshake;
 mod http;
 pub mod limits;
 mod live;
+mod members;
 mod relay;
 mod upstream;
 mod worker;
@@ -20,5 +21,6 @@ pub use self::{
     clock::Clock,
     connection::{Shared, accept},
     live::{Configuration, Inlet, InletKey, Live, Roots},
+    members::{Answering, Caller, Members, Sender},
     worker::{Dispatch, WorkerHandle, Workers},
 };

@@ -31,7 +31,7 @@ pub use self::{
     cluster_key::Roots,
     state::{Configuration, InletKey, Live},
 };
-use crate::upstream::Cluster;
+use crate::{members::Caller, upstream::Cluster};
 
 /// One place where connections come in.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Inlet {
     pub key: Arc<InletKey>,
     view: ArcSwapOption<View>,
     acceptor: ArcSwapOption<Acceptor>,
+    /// In whose name its traffic reaches members of the mesh.
+    caller: ArcSwapOption<Caller>,
     active: AtomicBool,
     draining: AtomicBool,
     /// Made for the first connection: most inlets never have one.
@@ -52,6 +54,7 @@ impl Inlet {
             key,
             view: ArcSwapOption::empty(),
             acceptor: ArcSwapOption::empty(),
+            caller: ArcSwapOption::empty(),
             active: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             closed: OnceLock::new(),
@@ -91,6 +94,11 @@ impl Inlet {
     /// The TLS side of an HTTPS port.
     pub(crate) fn acceptor(&self) -> Option<Arc<Acceptor>> {
         self.acceptor.load_full()
+    }
+
+    /// In whose name its traffic reaches members of the mesh; `None` where nobody's name is to be had.
+    pub(crate) fn caller(&self) -> Option<Arc<Caller>> {
+        self.caller.load_full()
     }
 
     /// What applies now; `None` once the object behind the inlet is gone.

@@ -6,6 +6,7 @@ mod line;
 mod pool;
 mod stream;
 mod transport;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -19,11 +20,12 @@ use weft_ir::{EndpointSet, EndpointState as Readiness, ServicePort};
 use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
 
 pub(crate) use self::{
-    connect::ConnectError,
+    connect::{ConnectError, Dialer},
     lease::{How, Lease, SendError, send},
     pool::Pool,
-    transport::{Connectors, Speaks, Transport, UpstreamIo, connect, connect_plain},
+    transport::{Connectors, From, Speaks, Transport, UpstreamIo, connect, connect_opaque},
 };
+use crate::members::{Members as Mesh, Way};
 
 /// The endpoints of one Service port, reached in one way. Rules hold it; endpoint churn and new
 /// certificates only swap its members.
@@ -55,6 +57,8 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     /// How connections to it are secured; with another way it is another endpoint.
     transport: Transport,
+    /// How it is reached; by another way it is another endpoint as well.
+    way: Way,
     state: EndpointState,
     /// One pool per worker thread, made at the first request.
     pools: Box<[OnceLock<Box<Pool>>]>,
@@ -79,11 +83,12 @@ impl AsRef<EndpointState> for UpstreamRef {
 }
 
 impl Upstream {
-    fn new(address: SocketAddr, transport: Transport, workers: usize) -> Self {
+    fn new((address, way): (SocketAddr, Way), transport: Transport, workers: usize) -> Self {
         let pools = (0..workers).map(|_| OnceLock::new()).collect();
         Self {
             address,
             transport,
+            way,
             state: EndpointState::new(),
             pools,
         }
@@ -135,7 +140,8 @@ impl Cluster {
     pub(crate) fn set_transport(&self, transport: Transport, workers: usize) {
         let old = self.members.load_full();
         let upstream = |old: &UpstreamRef| {
-            let fresh = Upstream::new(old.address, transport.clone(), workers);
+            let place = (old.address, old.way.clone());
+            let fresh = Upstream::new(place, transport.clone(), workers);
             UpstreamRef(Arc::new(fresh))
         };
         self.members.store(Arc::new(Members {
@@ -178,8 +184,9 @@ impl Cluster {
         });
     }
 
-    /// Takes over a new endpoint set; endpoints that stay keep their load, health and connections.
-    pub(crate) fn set_endpoints(&self, set: &EndpointSet, workers: usize) {
+    /// Takes over a new endpoint set; endpoints that stay, and are reached as before, keep their load,
+    /// health and connections.
+    pub(crate) fn set_endpoints(&self, set: &EndpointSet, mesh: &Mesh, workers: usize) {
         let old = self.members.load_full();
         let known: HashMap<SocketAddr, &UpstreamRef> = old
             .eligible
@@ -188,15 +195,15 @@ impl Cluster {
             .collect();
         let eligible = set
             .eligible()
-            .map(|endpoint| match known.get(&endpoint.address) {
-                Some(upstream) => UpstreamRef::clone(upstream),
-                None => {
-                    let transport = old.transport.clone();
-                    UpstreamRef(Arc::new(Upstream::new(
-                        endpoint.address,
-                        transport,
-                        workers,
-                    )))
+            .map(|endpoint| {
+                let (address, way) = (endpoint.address, Way::to(endpoint, mesh));
+                match known.get(&address) {
+                    Some(upstream) if upstream.way.is(&way) => UpstreamRef::clone(upstream),
+                    _ => {
+                        let transport = old.transport.clone();
+                        let fresh = Upstream::new((address, way), transport, workers);
+                        UpstreamRef(Arc::new(fresh))
+                    }
                 }
             })
             .collect();

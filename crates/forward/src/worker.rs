@@ -15,6 +15,7 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use weft_balance::RetryBudget;
+use weft_tunnel::Timing;
 
 use crate::{clock::Clock, limits, upstream::Upstream};
 
@@ -31,6 +32,8 @@ pub(crate) struct Worker {
     pub(crate) connections: AtomicUsize,
     /// Requests, tunnels and opaque connections under way here.
     pub(crate) exchanges: AtomicUsize,
+    /// Its connections to members of the mesh.
+    pub(crate) tunnels: weft_tunnel::Pool,
     random: AtomicU64,
     upstreams: Mutex<Vec<Weak<Upstream>>>,
 }
@@ -43,6 +46,7 @@ impl Worker {
             budget: RetryBudget::new(),
             connections: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
+            tunnels: weft_tunnel::Pool::new(weft_certs::Clock::system(), Timing::default()),
             random: AtomicU64::new(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             upstreams: Mutex::default(),
         }
@@ -135,6 +139,8 @@ impl Workers {
             });
             let stop = stop.clone();
             let run = move || {
+                let tunnels = worker.tunnels.clone();
+                runtime.spawn(async move { tunnels.keep().await });
                 runtime.spawn(worker.sweep());
                 runtime.block_on(stop.cancelled());
                 // Tasks that are left are dropped with the runtime; a drain came before.

@@ -30,6 +30,13 @@ impl TrustDomain {
     }
 }
 
+/// `cluster.local`, which a mesh has unless its installation says otherwise.
+impl Default for TrustDomain {
+    fn default() -> Self {
+        Self("cluster.local".into())
+    }
+}
+
 /// SPIFFE-ID §2.1: not empty, ≤ 255 bytes, lower-case letters, digits, `.`, `-`, `_`. This leaves
 /// no room for userinfo (`@`), a port (`:`), an IPv6 literal or percent-encoding.
 pub(crate) fn validate(name: &str) -> Result<(), SpiffeIdError> {

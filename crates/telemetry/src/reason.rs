@@ -91,6 +91,8 @@ reasons! {
         "The network has no way to the endpoint (503, gRPC 14).";
     UpstreamTls "upstream_tls" Upstream
         "The TLS handshake with the endpoint failed (502, gRPC 14).";
+    PeerIdentityMismatch "peer_identity_mismatch" Upstream
+        "Somebody else than the endpoint's identity answered; nothing was sent (503, gRPC 14).";
     UpstreamReset "upstream_reset" Upstream
         "The endpoint closed or reset before its answer was complete (503, or the stream is cut).";
     UpstreamMalformed "upstream_malformed" Upstream
@@ -103,6 +105,8 @@ reasons! {
         "The rule's request timeout passed, retries included (504, gRPC 4).";
     TimeoutBackend "timeout_backend" Upstream
         "The rule's backend request timeout passed for the last attempt (504, gRPC 4).";
+    NoIdentity "no_identity" Proxy
+        "A member of the mesh cannot be reached without an identity of our own (503, gRPC 14).";
     OverLimit "over_limit" Proxy
         "A limit on connections, requests or buffered bytes is reached (503 with retry-after).";
     Draining "draining" Proxy

@@ -7,6 +7,7 @@ use weft_api::{
     gateway::{AddressType, GatewayAddress},
 };
 use weft_ir::Name;
+use weft_spiffe::TrustDomain;
 
 use crate::{enrolment::Enrolment, features::Channel};
 
@@ -121,7 +122,7 @@ impl Scope {
     pub const MESH_NAME: &'static str = "weft";
 
     /// The scope of `weft run` and `weft analyze` on a directory: every Gateway, every feature,
-    /// programmed as soon as translated.
+    /// programmed as soon as translated; one process stands for every workload.
     pub fn standalone() -> Self {
         Self {
             gateway_controller: GATEWAY_CONTROLLER.to_owned(),
@@ -129,7 +130,7 @@ impl Scope {
             mesh_name: Self::MESH_NAME.to_owned(),
             classes: ClassPolicy::Every,
             has_mesh: true,
-            enrolment: Enrolment::Nobody,
+            enrolment: Enrolment::Labelled(TrustDomain::default()),
             channel: Channel::Experimental,
             bundle_version: None,
             programming: Programming::Immediate,
@@ -147,6 +148,7 @@ impl Scope {
         Self {
             classes: ClassPolicy::Ours,
             has_mesh: false,
+            enrolment: Enrolment::Nobody,
             channel,
             bundle_version: Some(bundle_version.into()),
             programming: Programming::Acknowledged,

@@ -82,6 +82,14 @@ impl Stream {
         self.slot.shared().fate()
     }
 
+    /// Whether nothing comes any more: the other side has ended its direction and all of it was read,
+    /// or the connection has ended. It takes nothing from the stream.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let Reader { recv, chunk, .. } = &self.reader;
+        self.lost().is_some() || (chunk.is_empty() && recv.is_end_stream())
+    }
+
     /// Both halves and what sorts their errors.
     pub(crate) fn halves(&mut self) -> (&mut Reader, &mut Writer, &Slot) {
         (&mut self.reader, &mut self.writer, &self.slot)

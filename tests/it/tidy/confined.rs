@@ -65,6 +65,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "opens the connections of a gateway's parent to the control plane",
     },
     Exception {
+        path: "proxy/src/loopback/carry.rs",
+        what: Outside::Connect,
+        reason: "opens the connections of the mesh of one process to its applications",
+    },
+    Exception {
         path: "crates/source/src/clock.rs",
         what: Outside::Clock,
         reason: "tells when a burst of file changes is over and how long a load takes",

@@ -22,7 +22,7 @@ use crate::{
     limits,
     live::{View, ViewKind},
     relay::{Relayed, relay},
-    upstream::{Cluster, ConnectError, Speaks, UpstreamIo, UpstreamRef, connect, connect_plain},
+    upstream::{Cluster, ConnectError, From, UpstreamIo, UpstreamRef, connect_opaque},
 };
 
 /// A connection to an endpoint, which counts there while it is open.
@@ -212,6 +212,7 @@ impl Accepted {
     async fn open(&self, cluster: &Cluster, said: Said) -> Result<Opened, Reason> {
         let mut tried = Vec::new();
         let mut reason = Reason::NoReadyEndpoint;
+        let mut resolved = false;
         for _ in 0..=limits::CONNECT_RETRIES {
             let now_ns = self.worker.clock.now_ns();
             let random = self.worker.random();
@@ -223,14 +224,23 @@ impl Accepted {
                 return Err(reason);
             };
             let mut in_flight = InFlight::begin(upstream.clone(), now_ns);
-            let result = match said {
-                Said::Plaintext => connect(&upstream, Speaks::Opaque).await,
-                Said::Tls => connect_plain(&upstream).await,
+            let from = From {
+                worker: &self.worker,
+                inlet: &self.inlet,
             };
+            let encrypts = matches!(said, Said::Tls);
+            let result = connect_opaque(from, &upstream, encrypts).await;
             self.report(cluster, &mut in_flight, &result, now_ns);
             match result {
                 Ok(stream) => return Ok((stream, in_flight)),
-                Err(error) => reason = error.reason(),
+                Err(error) => {
+                    tracing::debug!(%error, "no connection to an endpoint");
+                    reason = error.reason();
+                    // Once more with what is known of it now, which may be another identity.
+                    if error.wants_resolving() && !std::mem::replace(&mut resolved, true) {
+                        continue;
+                    }
+                }
             }
             tried.push(index);
         }
@@ -247,8 +257,7 @@ impl Accepted {
         let now_ns = self.worker.clock.now_ns();
         let outcome = match result {
             Ok(_) => Outcome::Success,
-            // Says nothing about the endpoint.
-            Err(ConnectError::Unusable { .. }) => return,
+            Err(error) if !error.is_of_endpoint() => return,
             Err(_) => Outcome::Failure(Failure::Connect),
         };
         let latency_ns = now_ns.saturating_sub(started_ns);

@@ -18,7 +18,7 @@ use crate::{
     body::RequestBody,
     exchange::outcome_of,
     limits,
-    upstream::{ConnectError, How, Lease, SendError, UpstreamRef, send},
+    upstream::{How, Lease, SendError, UpstreamRef, send},
 };
 
 /// How sending ended.
@@ -193,8 +193,8 @@ impl Tries<'_> {
         let started_ns = self.now_ns;
         exchange.attempt(upstream, started_ns);
         let result = match limit {
-            None => Some(send(worker, upstream, how, request).await),
-            Some(limit) => Box::pin(timeout(limit, send(worker, upstream, how, request)))
+            None => Some(send(client.sends(), upstream, how, request).await),
+            Some(limit) => Box::pin(timeout(limit, send(client.sends(), upstream, how, request)))
                 .await
                 .ok(),
         };
@@ -212,7 +212,7 @@ impl Tries<'_> {
             Some(Ok((response, _))) => Some(outcome_of(response.status().as_u16())),
             // Says nothing about the endpoint; else clients could eject endpoints.
             Some(Err(SendError::ClientBody(_) | SendError::Authority)) => None,
-            Some(Err(SendError::Connect(ConnectError::Unusable { .. }))) => None,
+            Some(Err(SendError::Connect(error))) if !error.is_of_endpoint() => None,
             Some(Err(SendError::Connect(_))) => Some(Outcome::Failure(Failure::Connect)),
             Some(Err(_)) | None => Some(Outcome::Failure(Failure::NoAnswer)),
         };
@@ -357,6 +357,7 @@ fn failure(error: &SendError) -> Sent {
     let reason = error.reason();
     let status = match reason {
         Reason::ClientAbort => 400,
+        Reason::PolicyDenied => 403,
         Reason::FilterFailed | Reason::BackendInvalid => 500,
         Reason::UpstreamMalformed | Reason::UpstreamTls => 502,
         _ => 503,

@@ -92,7 +92,7 @@ impl Job {
         if let Err((status, reason)) = self.choose(parts.version) {
             return Next::now(self.own(status, reason));
         }
-        let body = mirror::start(&self.client.worker, mirrors, self.request_body(body));
+        let body = mirror::start(&self.client, mirrors, self.request_body(body));
         if !self.http2 {
             headers::to_http1(&mut parts.headers, self.upgrade.as_ref());
         }

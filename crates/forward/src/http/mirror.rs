@@ -8,9 +8,9 @@ use http_body_util::BodyExt as _;
 use super::headers;
 use crate::{
     body::{RequestBody, tee},
+    connection::Client,
     limits,
     upstream::{Cluster, How, send},
-    worker::Worker,
 };
 
 /// A copy to be sent, with the head as it was when the mirror filter ran.
@@ -47,20 +47,21 @@ impl Copy {
 }
 
 /// Starts the copies and returns the body for the request itself.
-pub(super) fn start(worker: &Arc<Worker>, copies: Vec<Copy>, body: RequestBody) -> RequestBody {
+pub(super) fn start(client: &Arc<Client>, copies: Vec<Copy>, body: RequestBody) -> RequestBody {
     if copies.is_empty() {
         return body;
     }
     let (body, bodies) = tee(body, copies.len());
     for (copy, body) in copies.into_iter().zip(bodies) {
-        tokio::spawn(run(Arc::clone(worker), copy, body));
+        tokio::spawn(run(Arc::clone(client), copy, body));
     }
     body
 }
 
 /// Sends one copy and reads its answer to the end, so that the connection can be used again. All
 /// failures are the mirror's own business.
-async fn run(worker: Arc<Worker>, copy: Copy, body: RequestBody) {
+async fn run(client: Arc<Client>, copy: Copy, body: RequestBody) {
+    let worker = &client.worker;
     let now_ns = worker.clock.now_ns();
     let random = worker.random();
     let picked = copy.cluster.with_members(|members| {
@@ -74,7 +75,7 @@ async fn run(worker: Arc<Worker>, copy: Copy, body: RequestBody) {
         only_once: false,
     };
     let mut slot = Some(copy.into_request(body));
-    let sent = send(&worker, &upstream, how, &mut slot);
+    let sent = send(client.sends(), &upstream, how, &mut slot);
     let answer = tokio::time::timeout(limits::BODY_IDLE, sent).await;
     let (response, lease) = match answer {
         Ok(Ok(answered)) => answered,

@@ -16,7 +16,10 @@ use super::{
     Inlet, Roots, View, ViewKind,
     cluster_key::{ClusterKey, Material},
 };
-use crate::upstream::{Cluster, Transport};
+use crate::{
+    members::{Members, Sender},
+    upstream::{Cluster, Transport},
+};
 
 /// Names an inlet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +65,8 @@ pub struct Configuration {
     pub certificates: Arc<HashMap<Name, ServerCert>>,
     /// Who may vouch for backends.
     pub roots: Arc<Roots>,
+    /// What it takes to reach endpoints that are members of the mesh.
+    pub members: Arc<Members>,
 }
 
 /// Everything live in one process. Locked when the configuration changes and when an inlet is used
@@ -120,6 +125,7 @@ impl Live {
         }
         let inlet = Arc::new(Inlet::new(Arc::clone(key)));
         state.inlets.insert(Arc::clone(key), Arc::clone(&inlet));
+        state.update_caller(&inlet);
         state.update(&inlet);
         state.update_acceptor(&inlet)?;
         Ok(inlet)
@@ -156,23 +162,31 @@ impl Live {
     pub fn apply(&self, configuration: Configuration) -> Result<(), AcceptorError> {
         let mut state = self.lock();
         let old = std::mem::replace(&mut state.configuration, configuration);
-        let endpoints_differ = !Arc::ptr_eq(&old.endpoints, &state.configuration.endpoints);
+        let members_differ = !Arc::ptr_eq(&old.members, &state.configuration.members);
+        let endpoints_differ =
+            members_differ || !Arc::ptr_eq(&old.endpoints, &state.configuration.endpoints);
+        let inlets: Vec<_> = state.inlets.values().cloned().collect();
+        // A name to be reached with comes before the endpoints that ask for it.
+        if members_differ {
+            for inlet in &inlets {
+                state.update_caller(inlet);
+            }
+        }
         // A backend gains its endpoints before a route can choose it, and loses its last one only
         // after no route can: in between, no request meets an empty cluster.
         if endpoints_differ {
-            state.update_clusters(|set| !set.all().is_empty());
+            state.update_clusters(members_differ, |set| !set.all().is_empty());
         }
         if !Arc::ptr_eq(&old.roots, &state.configuration.roots)
             || !Arc::ptr_eq(&old.certificates, &state.configuration.certificates)
         {
             state.update_transports();
         }
-        let inlets: Vec<_> = state.inlets.values().cloned().collect();
         for inlet in &inlets {
             state.update(inlet);
         }
         if endpoints_differ {
-            state.update_clusters(|set| set.all().is_empty());
+            state.update_clusters(members_differ, |set| set.all().is_empty());
         }
         state
             .clusters
@@ -272,8 +286,16 @@ impl State {
             .cloned()
     }
 
-    /// Brings clusters up to date whose new endpoint set satisfies `which`.
-    fn update_clusters(&mut self, which: impl Fn(&EndpointSet) -> bool) {
+    fn update_caller(&self, inlet: &Inlet) {
+        let callers = &self.configuration.members.callers;
+        inlet
+            .caller
+            .store(callers.get(&Sender::of(&inlet.key)).cloned());
+    }
+
+    /// Brings clusters up to date whose new endpoint set satisfies `which`; those with members also
+    /// when it is these that are reached otherwise.
+    fn update_clusters(&mut self, members_differ: bool, which: impl Fn(&EndpointSet) -> bool) {
         let empty = Arc::new(EndpointSet::default());
         for (key, entry) in &mut self.clusters {
             let endpoints = &self.configuration.endpoints;
@@ -282,8 +304,10 @@ impl State {
                 .applied
                 .as_ref()
                 .is_some_and(|applied| Arc::ptr_eq(applied, set));
-            if !same && which(set) {
-                entry.cluster.set_endpoints(set, self.workers);
+            let is_due = !same || (members_differ && set.has_members());
+            if is_due && which(set) {
+                let members = &self.configuration.members;
+                entry.cluster.set_endpoints(set, members, self.workers);
                 entry.applied = Some(Arc::clone(set));
             }
         }
@@ -319,7 +343,7 @@ impl State {
         let cluster = Arc::new(Cluster::new(key.port.clone(), metrics, transport));
         let applied = self.configuration.endpoints.get(&key.port).cloned();
         if let Some(set) = &applied {
-            cluster.set_endpoints(set, self.workers);
+            cluster.set_endpoints(set, &self.configuration.members, self.workers);
         }
         let entry = ClusterEntry {
             cluster: Arc::clone(&cluster),

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use weft_telemetry::Reason;
 
 use super::{
-    ConnectError, Pool, Speaks, UpstreamRef, connect,
+    ConnectError, From, Pool, Speaks, UpstreamRef, connect,
     line::{Line, Lined, Mark},
     pool::{Exclusive, Shared},
     stream::HeardOut,
@@ -155,17 +155,17 @@ pub(crate) struct How {
 /// pooled connection if there is one. After an error the request is back in its slot if it did not
 /// reach a connection; what became of it otherwise is in the error.
 pub(crate) async fn send(
-    worker: &Worker,
+    from: From<'_>,
     upstream: &UpstreamRef,
     how: How,
     slot: &mut Option<Request<RequestBody>>,
 ) -> Result<(Response<Incoming>, Lease), SendError> {
-    let pool = upstream.pool(worker.index, || worker.remember(&upstream.0));
+    let pool = upstream.pool(from.worker.index, || from.worker.remember(&upstream.0));
     if how.http2 {
-        let shared = match pool.take_h2() {
+        let shared = match pooled_h2(from, pool, upstream)? {
             Some(shared) => shared,
             // Opening is rare and its future is large: on the heap.
-            None => Box::pin(open_h2(pool, upstream))
+            None => Box::pin(open_h2(from, pool, upstream))
                 .await
                 .map_err(SendError::Connect)?,
         };
@@ -178,11 +178,11 @@ pub(crate) async fn send(
         return send_h2(shared, how, slot).await;
     }
     loop {
-        let pooled = pool.take_h1();
+        let pooled = pooled_h1(from, pool, upstream)?;
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => Box::pin(open_h1(upstream))
+            None => Box::pin(open_h1(from, upstream))
                 .await
                 .map_err(SendError::Connect)?,
         };
@@ -191,7 +191,7 @@ pub(crate) async fn send(
         };
         let mark = connection.line.mark(how.only_once);
         let error = match connection.sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, h1_lease(connection, upstream, worker))),
+            Ok(response) => return Ok((response, h1_lease(connection, upstream, from.worker))),
             Err(error) => error,
         };
         match unsent(error, slot, (&connection.line, mark)) {
@@ -200,6 +200,26 @@ pub(crate) async fn send(
             error => return Err(error),
         }
     }
+}
+
+/// An idle connection in the name of whoever sends. Nothing of it stays in the future of a request.
+fn pooled_h1(
+    from: From<'_>,
+    pool: &Pool,
+    upstream: &UpstreamRef,
+) -> Result<Option<Exclusive>, SendError> {
+    let caller = from.caller(upstream).map_err(SendError::Connect)?;
+    Ok(pool.take_h1(caller.as_ref()))
+}
+
+/// An open connection in the name of whoever sends.
+fn pooled_h2(
+    from: From<'_>,
+    pool: &Pool,
+    upstream: &UpstreamRef,
+) -> Result<Option<Shared>, SendError> {
+    let caller = from.caller(upstream).map_err(SendError::Connect)?;
+    Ok(pool.take_h2(caller.as_ref()))
 }
 
 /// Sorts an error and puts the request back if hyper still has it.
@@ -228,9 +248,11 @@ fn h1_lease(connection: Exclusive, upstream: &UpstreamRef, worker: &Worker) -> L
     }
 }
 
-async fn open_h1(upstream: &UpstreamRef) -> Result<Exclusive, ConnectError> {
+async fn open_h1(from: From<'_>, upstream: &UpstreamRef) -> Result<Exclusive, ConnectError> {
     let address = upstream.address;
-    let (stream, line) = Lined::new(connect(upstream, Speaks::Http1).await?);
+    let caller = from.caller(upstream)?;
+    let stream = connect(from, upstream, caller.as_deref(), Speaks::Http1).await?;
+    let (stream, line) = Lined::of(stream, caller);
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES)
         .handshake(TokioIo::new(HeardOut::new(stream)))
@@ -246,13 +268,19 @@ async fn open_h1(upstream: &UpstreamRef) -> Result<Exclusive, ConnectError> {
     Ok(Exclusive { sender, line })
 }
 
-async fn open_h2(pool: &Pool, upstream: &UpstreamRef) -> Result<Shared, ConnectError> {
+async fn open_h2(
+    from: From<'_>,
+    pool: &Pool,
+    upstream: &UpstreamRef,
+) -> Result<Shared, ConnectError> {
     let _opening = pool.opening.lock().await;
-    if let Some(shared) = pool.take_h2() {
+    let caller = from.caller(upstream)?;
+    if let Some(shared) = pool.take_h2(caller.as_ref()) {
         return Ok(shared);
     }
     let address = upstream.address;
-    let (stream, line) = Lined::new(connect(upstream, Speaks::Http2).await?);
+    let stream = connect(from, upstream, caller.as_deref(), Speaks::Http2).await?;
+    let (stream, line) = Lined::of(stream, caller);
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)

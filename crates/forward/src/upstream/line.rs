@@ -20,6 +20,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::UpstreamIo;
+use crate::members::Caller;
 
 /// What the requests of a connection know of its socket. Request and connection share a thread.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Line {
     writes: AtomicU64,
     /// Look whether the endpoint is still there before the next write.
     look: AtomicBool,
+    /// In whose name it was made, if in anybody's.
+    caller: Option<Arc<Caller>>,
 }
 
 /// The state of a line before a request.
@@ -35,6 +38,15 @@ pub(crate) struct Line {
 pub(crate) struct Mark(u64);
 
 impl Line {
+    /// Whether it was made in that name. A caller that was made anew is another one.
+    pub(super) fn is_of(&self, caller: Option<&Arc<Caller>>) -> bool {
+        match (&self.caller, caller) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// A request comes. `only_once` says that losing it costs the client an error, so that a look at
     /// the socket (one system call) is worth its while.
     pub(crate) fn mark(&self, only_once: bool) -> Mark {
@@ -64,8 +76,11 @@ pub(super) struct Lined<S = UpstreamIo> {
 }
 
 impl<S: Look> Lined<S> {
-    pub(super) fn new(stream: S) -> (Self, Arc<Line>) {
-        let line = Arc::<Line>::default();
+    pub(super) fn of(stream: S, caller: Option<Arc<Caller>>) -> (Self, Arc<Line>) {
+        let line = Arc::new(Line {
+            caller,
+            ..Line::default()
+        });
         let lined = Self {
             stream,
             line: Arc::clone(&line),
@@ -146,7 +161,7 @@ mod tests {
         net::{TcpListener, TcpStream},
     };
 
-    use super::*;
+    use super::{super::wire::Wire, *};
 
     /// Both ends of a connection.
     async fn pair() -> (TcpStream, TcpStream) {
@@ -177,7 +192,7 @@ mod tests {
         ];
         for (leaves, only_once, expected) in rows {
             let (near, mut far) = pair().await;
-            let (mut lined, line) = Lined::new(UpstreamIo::Plain(near));
+            let (mut lined, line) = Lined::of(Wire::Tcp(near), None);
             match leaves {
                 Leaves::Not => {}
                 Leaves::Closing => far.shutdown().await.expect("closed"),
@@ -205,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn one_look_per_request() {
         let (near, mut far) = pair().await;
-        let (mut lined, line) = Lined::new(UpstreamIo::Plain(near));
+        let (mut lined, line) = Lined::of(Wire::Tcp(near), None);
         let first = line.mark(true);
         lined.write_all(b"POST").await.expect("the peer is there");
         assert!(!line.is_untouched_since(first));

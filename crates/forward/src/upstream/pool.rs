@@ -8,7 +8,7 @@ use std::sync::{
 use hyper::client::conn::{http1, http2};
 
 use super::line::Line;
-use crate::{body::RequestBody, limits};
+use crate::{body::RequestBody, limits, members::Caller};
 
 /// Streams on one HTTP/2 connection above which another connection is opened. Servers commonly
 /// allow 100 (RFC 9113 section 6.5.2 recommends no less).
@@ -76,16 +76,16 @@ impl Pool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most recently used idle HTTP/1.1 connection.
-    pub(crate) fn take_h1(&self) -> Option<Exclusive> {
+    /// The most recently used idle HTTP/1.1 connection of that caller.
+    pub(crate) fn take_h1(&self, caller: Option<&Arc<Caller>>) -> Option<Exclusive> {
         let mut inner = self.lock();
         let mut at = inner.h1.len();
         while at > 0 {
             at -= 1;
-            let sender = &inner.h1[at].connection.sender;
+            let Exclusive { sender, line } = &inner.h1[at].connection;
             if sender.is_closed() {
                 inner.h1.swap_remove(at);
-            } else if sender.is_ready() {
+            } else if sender.is_ready() && line.is_of(caller) {
                 return Some(inner.h1.swap_remove(at).connection);
             }
         }
@@ -101,12 +101,15 @@ impl Pool {
         }
     }
 
-    /// An open HTTP/2 connection with room for a stream.
-    pub(crate) fn take_h2(&self) -> Option<Shared> {
+    /// An open HTTP/2 connection of that caller with room for a stream.
+    pub(crate) fn take_h2(&self, caller: Option<&Arc<Caller>>) -> Option<Shared> {
         let mut inner = self.lock();
         inner.h2.retain(|open| !open.is_closed());
         let epoch = inner.epoch;
-        let open = inner.h2.iter_mut().find(|open| open.streams() < STREAMS)?;
+        let open = inner
+            .h2
+            .iter_mut()
+            .find(|open| open.streams() < STREAMS && open.shared.line.is_of(caller))?;
         open.epoch = epoch;
         Some(open.shared.clone())
     }

@@ -3,24 +3,26 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::timeout,
 };
 use weft_certs::{Alpn, BackendTls, Clock, Connector, ConnectorError, TlsStream};
 use weft_telemetry::metrics::{TlsMetrics, TlsSide};
 
-use super::{ConnectError, Upstream, connect::dial, line::Look};
-use crate::{handshake, limits};
+use super::{ConnectError, Upstream, connect::dial, line::Look, wire::Wire};
+use crate::{
+    handshake, limits,
+    live::Inlet,
+    members::{Caller, Way},
+    worker::Worker,
+};
 
 /// How connections to endpoints are secured.
 #[derive(Clone, Debug)]
@@ -85,9 +87,9 @@ impl Connectors {
     async fn connect(
         &self,
         address: SocketAddr,
-        stream: TcpStream,
+        stream: Wire,
         speaks: Speaks,
-    ) -> Result<TlsStream<TcpStream>, ConnectError> {
+    ) -> Result<TlsStream<Wire>, ConnectError> {
         let connector = match speaks {
             Speaks::Http1 => &self.http1,
             Speaks::Http2 => &self.http2,
@@ -111,16 +113,69 @@ impl Connectors {
     }
 }
 
-/// Opens a connection to an endpoint, secured as the endpoint's Service asks for it.
+/// Where traffic comes from, and where it is worked on.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    /// Has the tunnels.
+    pub(crate) worker: &'a Worker,
+    /// Knows whose traffic it is.
+    pub(crate) inlet: &'a Inlet,
+}
+
+impl From<'_> {
+    /// In whose name the endpoint is reached; `None` for one that asks nobody for a name.
+    pub(super) fn caller(self, upstream: &Upstream) -> Result<Option<Arc<Caller>>, ConnectError> {
+        let address = upstream.address;
+        match &upstream.way {
+            Way::Direct => Ok(None),
+            Way::Tunnel { .. } => match self.inlet.caller() {
+                None => Err(ConnectError::NoIdentity { address }),
+                caller => Ok(caller),
+            },
+            Way::Nowhere { member } => {
+                let member = Arc::clone(member);
+                Err(ConnectError::Nowhere { address, member })
+            }
+        }
+    }
+
+    /// Opens what leads to the endpoint. A member is reached through the tunnel or not at all.
+    async fn wire(self, upstream: &Upstream, as_: Option<&Caller>) -> Result<Wire, ConnectError> {
+        let address = upstream.address;
+        match (&upstream.way, as_) {
+            (Way::Direct, _) => dial(address).await.map(Wire::Tcp),
+            (Way::Tunnel { target, .. }, Some(caller)) => {
+                let connect = caller.connect_to(address);
+                let tunnels = &self.worker.tunnels;
+                // Rare, and large.
+                let opening = Box::pin(tunnels.open(caller.source(), target, &connect));
+                let opened = opening.await;
+                opened
+                    .map(|opened| Wire::Tunnel(Box::new(opened.stream)))
+                    .map_err(|source| ConnectError::Tunnel { address, source })
+            }
+            (Way::Tunnel { .. }, None) => Err(ConnectError::NoIdentity { address }),
+            (Way::Nowhere { member }, _) => {
+                let member = Arc::clone(member);
+                Err(ConnectError::Nowhere { address, member })
+            }
+        }
+    }
+}
+
+/// Opens a connection to an endpoint, secured as the endpoint's Service asks for it: inside of the
+/// tunnel, if that is how the endpoint is reached.
 pub(crate) async fn connect(
+    from: From<'_>,
     upstream: &Upstream,
+    caller: Option<&Caller>,
     speaks: Speaks,
 ) -> Result<UpstreamIo, ConnectError> {
     let address = upstream.address;
     match &upstream.transport {
-        Transport::Plain => dial(address).await.map(UpstreamIo::Plain),
+        Transport::Plain => from.wire(upstream, caller).await.map(UpstreamIo::Plain),
         Transport::Tls(connectors) => {
-            let stream = dial(address).await?;
+            let stream = from.wire(upstream, caller).await?;
             let stream = connectors.connect(address, stream, speaks).await?;
             Ok(UpstreamIo::Tls(stream))
         }
@@ -128,30 +183,36 @@ pub(crate) async fn connect(
     }
 }
 
-/// Opens a connection to an endpoint for a client that brings TLS of its own.
-pub(crate) async fn connect_plain(upstream: &Upstream) -> Result<UpstreamIo, ConnectError> {
-    dial(upstream.address).await.map(UpstreamIo::Plain)
+/// Opens a connection to an endpoint whose bytes nobody here understands. What a client `encrypts`
+/// itself is not wrapped in TLS of ours.
+pub(crate) async fn connect_opaque(
+    from: From<'_>,
+    upstream: &Upstream,
+    encrypts: bool,
+) -> Result<UpstreamIo, ConnectError> {
+    let caller = from.caller(upstream)?;
+    if encrypts {
+        let wire = from.wire(upstream, caller.as_deref()).await;
+        return wire.map(UpstreamIo::Plain);
+    }
+    connect(from, upstream, caller.as_deref(), Speaks::Opaque).await
 }
 
 /// A connection to an endpoint.
 #[derive(Debug)]
 pub(crate) enum UpstreamIo {
-    /// In plaintext.
-    Plain(TcpStream),
-    /// In TLS.
-    Tls(TlsStream<TcpStream>),
+    /// With the bytes of the request as they are.
+    Plain(Wire),
+    /// With those bytes in TLS.
+    Tls(TlsStream<Wire>),
 }
 
 impl Look for UpstreamIo {
     fn is_over(&self) -> bool {
-        let tcp = match self {
-            Self::Plain(stream) => stream,
-            // The end of TLS is bytes to be read; the end of TCP is the same.
-            Self::Tls(stream) => stream.get_ref(),
-        };
-        match SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(bytes) => bytes == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        match self {
+            Self::Plain(wire) => wire.is_over(),
+            // The end of TLS is bytes to be read; the end of what carries it is the same.
+            Self::Tls(stream) => stream.get_ref().is_over(),
         }
     }
 }

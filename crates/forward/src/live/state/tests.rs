@@ -135,6 +135,7 @@ fn configuration(
         endpoints: Arc::new(table),
         certificates: Arc::new(HashMap::new()),
         roots: Arc::default(),
+        members: Arc::default(),
     }
 }
 

@@ -46,11 +46,11 @@ async fn settle() {
 #[tokio::test]
 async fn an_idle_connection_is_given_once() {
     let pool = Pool::default();
-    assert!(pool.take_h1().is_none(), "an empty pool");
+    assert!(pool.take_h1(None).is_none(), "an empty pool");
     let (sender, _far) = h1().await;
     pool.put_h1(sender);
-    assert!(pool.take_h1().is_some(), "the one that was put");
-    assert!(pool.take_h1().is_none(), "and not a second time");
+    assert!(pool.take_h1(None).is_some(), "the one that was put");
+    assert!(pool.take_h1(None).is_none(), "and not a second time");
 }
 
 #[tokio::test]
@@ -61,8 +61,8 @@ async fn a_connection_that_closed_meanwhile_is_not_given() {
     pool.put_h1(alive);
     drop(far);
     settle().await;
-    assert!(pool.take_h1().is_some(), "the one that lives");
-    assert!(pool.take_h1().is_none(), "not the other");
+    assert!(pool.take_h1(None).is_some(), "the one that lives");
+    assert!(pool.take_h1(None).is_none(), "not the other");
 }
 
 #[tokio::test]
@@ -84,8 +84,8 @@ async fn use_keeps_connections_open() {
     pool.put_h1(one);
     drop(pool.put_h2(two, Arc::default()));
     for sweep in 0..5 {
-        let sender = pool.take_h1().expect("still there");
-        assert!(pool.take_h2().is_some(), "still there");
+        let sender = pool.take_h1(None).expect("still there");
+        assert!(pool.take_h2(None).is_some(), "still there");
         pool.put_h1(sender);
         pool.sweep();
         assert_eq!(pool.lock().h1.len(), 1, "HTTP/1.1 after sweep {sweep}");
@@ -114,9 +114,9 @@ async fn a_full_http2_connection_is_passed_over() {
     let (sender, _far) = h2().await;
     let shared = pool.put_h2(sender, Arc::default());
     shared.streams.store(STREAMS - 1, Relaxed);
-    assert!(pool.take_h2().is_some(), "room for one more");
+    assert!(pool.take_h2(None).is_some(), "room for one more");
     shared.streams.store(STREAMS, Relaxed);
-    assert!(pool.take_h2().is_none(), "full");
+    assert!(pool.take_h2(None).is_none(), "full");
 }
 
 #[tokio::test]
