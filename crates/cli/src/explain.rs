@@ -11,7 +11,7 @@ use weft_ir::{
     FilterContext, Frontend, FrontendProtocol, Gateway, Group, ListenerChoice, Name, Port,
     PortProtocol, Scheme, ServicePort,
 };
-use weft_translate::{EndpointTable, Status};
+use weft_translate::Status;
 
 use self::{
     decision::{Answer, Decision, Entry, Given},
@@ -66,7 +66,7 @@ fn at_gateway(loaded: &Loaded, args: &Explain, asked: &Reference) -> Result<Deci
         number => format!("{authority}:{number}"),
     };
     let question = Question::new(args, &authority)?;
-    let endpoints = endpoints(loaded);
+    let endpoints = loaded.endpoints();
     let given = Given {
         question: &question,
         endpoints: endpoints.table(),
@@ -193,7 +193,7 @@ fn in_mesh(loaded: &Loaded, args: &Explain, asked: &Target) -> Result<Decision, 
         port => format!("{authority}:{port}"),
     };
     let question = Question::new(args, &authority)?;
-    let endpoints = endpoints(loaded);
+    let endpoints = loaded.endpoints();
     let given = Given {
         question: &question,
         endpoints: endpoints.table(),
@@ -285,12 +285,6 @@ fn group_of<'f>(
             (format!("none   ({then})"), None)
         }
     }
-}
-
-fn endpoints(loaded: &Loaded) -> EndpointTable {
-    let mut table = EndpointTable::default();
-    table.update(&loaded.store);
-    table
 }
 
 /// A list for an error message, short enough to read.

@@ -12,7 +12,7 @@ use weft_api::Object;
 use weft_ir::Name;
 use weft_source::{Event, Finding, Loader, Options, Places};
 use weft_store::Store;
-use weft_translate::{ClassPolicy, GatewayFacts, Output, Scope, translate};
+use weft_translate::{ClassPolicy, EndpointTable, GatewayFacts, Output, Scope, translate};
 
 use self::live::Live;
 use crate::{
@@ -62,6 +62,17 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// The endpoints of every Service port. Members of the mesh are told from others for files alone:
+    /// of a cluster nobody serves them yet.
+    pub(crate) fn endpoints(&self) -> EndpointTable {
+        let mut table = match self.live {
+            None => EndpointTable::new(Scope::standalone().enrolment),
+            Some(_) => EndpointTable::default(),
+        };
+        table.update(&self.store);
+        table
+    }
+
     /// Says what could not be read, to whoever gets an answer that depends on it.
     pub(crate) fn tell_unread(&self) {
         if self.live.is_some() {

@@ -7,6 +7,7 @@ mod addresses;
 mod admin;
 mod assemble;
 mod authorities;
+mod authority;
 mod certificates;
 mod control;
 mod engine;

@@ -294,7 +294,14 @@ impl Given<'_> {
                     weft_ir::EndpointState::Ready => "ready",
                     weft_ir::EndpointState::Terminating => "terminating",
                 };
-                format!("{}{} {state}", endpoint.address, zone.unwrap_or_default())
+                let member = endpoint.member.as_ref();
+                let member = member.map(|id| format!(" through the tunnel as {id}"));
+                format!(
+                    "{}{} {state}{}",
+                    endpoint.address,
+                    zone.unwrap_or_default(),
+                    member.unwrap_or_default()
+                )
             })
             .collect()
     }

@@ -2,7 +2,6 @@
 
 use weft_api::{Object, Service};
 use weft_ir::{Endpoint, EndpointState, Name};
-use weft_translate::EndpointTable;
 
 use super::{Section, gateway::Parts};
 use crate::{load::Loaded, routes};
@@ -24,7 +23,7 @@ pub(super) fn of_service(loaded: &Loaded, service: &Service) -> Parts {
     let routes = Section::new("routes to it", &["AT", "RULE", "PORT", "SHARE"], rows);
     let endpoints = Section::new(
         "endpoints",
-        &["PORT", "ADDRESS", "STATE", "ZONE", "POD"],
+        &["PORT", "ADDRESS", "STATE", "ZONE", "POD", "MEMBER"],
         endpoints(loaded, &name),
     );
     let policies = Section::new(
@@ -35,9 +34,8 @@ pub(super) fn of_service(loaded: &Loaded, service: &Service) -> Parts {
     (facts, vec![ports, routes, endpoints, policies])
 }
 
-fn endpoints(loaded: &Loaded, service: &Name) -> Vec<[String; 5]> {
-    let mut table = EndpointTable::default();
-    table.update(&loaded.store);
+fn endpoints(loaded: &Loaded, service: &Name) -> Vec<[String; 6]> {
+    let table = loaded.endpoints();
     let of_it = table
         .table()
         .iter()
@@ -56,6 +54,7 @@ fn endpoints(loaded: &Loaded, service: &Name) -> Vec<[String; 5]> {
                 state.to_owned(),
                 text(&endpoint.zone),
                 text(&endpoint.pod),
+                text(&endpoint.member),
             ]
         };
         set.all().iter().map(row).collect::<Vec<_>>()

@@ -10,10 +10,15 @@ use std::{
 };
 
 use weft_api::{AnyObject, ObjectRef};
-use weft_forward::Configuration;
+use weft_control::deploy::deployed_name;
+use weft_forward::{Configuration, Sender};
 use weft_ir::Name;
-use weft_proxy::standalone::{DataPath, Update};
+use weft_proxy::{
+    loopback::Loopback,
+    standalone::{DataPath, Update},
+};
 use weft_source::Event;
+use weft_spiffe::TrustDomain;
 use weft_store::Store;
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_translate::{ClassPolicy, EndpointTable, Note, Output, Scope, Status, Translator};
@@ -56,6 +61,10 @@ pub(crate) struct Assembly {
     update: Update,
     settled_revision: Option<u64>,
     data_path: Arc<DataPath>,
+    mesh: Arc<Loopback>,
+    /// What is wrong with the mesh, and whether users have been told.
+    problems: Vec<String>,
+    remarks: Vec<String>,
     metrics: Arc<ConfigMetrics>,
 }
 
@@ -64,20 +73,21 @@ impl Assembly {
     pub(crate) fn new(
         classes: ClassPolicy,
         sockets: Sockets,
-        data_path: Arc<DataPath>,
+        (data_path, mesh): (Arc<DataPath>, Arc<Loopback>),
         metrics: Arc<ConfigMetrics>,
     ) -> Self {
+        let scope = Scope {
+            classes,
+            ..Scope::standalone()
+        };
         Self {
             store: Store::default(),
             translator: Translator::default(),
-            endpoints: EndpointTable::default(),
+            endpoints: EndpointTable::new(scope.enrolment.clone()),
             certificates: Certificates::default(),
             authorities: Authorities::default(),
             sockets,
-            scope: Scope {
-                classes,
-                ..Scope::standalone()
-            },
+            scope,
             output: Output::default(),
             update: Update {
                 generation: 0,
@@ -86,6 +96,9 @@ impl Assembly {
             },
             settled_revision: None,
             data_path,
+            mesh,
+            problems: Vec::new(),
+            remarks: Vec::new(),
             metrics,
         }
     }
@@ -132,10 +145,12 @@ impl Assembly {
             let changed = differences(&before.notes, &self.output.notes);
             notes = changed.into_iter().filter_map(|(_, notes)| notes).collect();
         }
+        let mut remarks = self.sockets.take_remarks();
+        remarks.append(&mut self.remarks);
         Settled {
             statuses,
             notes,
-            remarks: self.sockets.take_remarks(),
+            remarks,
             places_changed: is_first || places != self.sockets.revision(),
             generation: self.update.generation,
         }
@@ -155,6 +170,7 @@ impl Assembly {
         self.scope.unusable_authorities = self.authorities.unusable();
         for _ in 0..ATTEMPTS {
             self.translate();
+            self.join();
             self.update.generation += 1;
             let applying = clock::now();
             let applied = self.data_path.apply(&self.update);
@@ -194,6 +210,44 @@ impl Assembly {
                 return;
             }
         }
+    }
+
+    /// Makes sure that members answer, and that those who send to them have a name.
+    fn join(&mut self) {
+        let endpoints = &self.update.configuration.endpoints;
+        if self.update.configuration.members.answering.is_empty()
+            && !endpoints.values().any(|set| set.has_members())
+        {
+            return;
+        }
+        let senders = self.update.binds.iter().map(|bind| Sender::of(&bind.key));
+        let senders = senders
+            .map(|sender| {
+                let id = self.identity_of(&sender);
+                (sender, id)
+            })
+            .collect();
+        let settled = self.mesh.settle(endpoints, &senders);
+        self.update.configuration.members = settled.members;
+        if self.problems != settled.problems {
+            self.remarks.extend(settled.problems.iter().cloned());
+            self.problems = settled.problems;
+        }
+    }
+
+    /// The identity a sender would have in a cluster: a Gateway that of the account it is deployed with,
+    /// clients that of the account of Pods that name none.
+    fn identity_of(&self, sender: &Sender) -> Arc<str> {
+        let (namespace, account) = match sender {
+            Sender::Gateway(Name { namespace, name }) => {
+                let gateway = self.store.gateways().get(namespace, name);
+                let class = gateway.map_or("", |it| it.spec.gateway_class_name.as_str());
+                (namespace, deployed_name(name, class))
+            }
+            Sender::Namespace(namespace) => (namespace, "default".to_owned()),
+        };
+        let domain = TrustDomain::default();
+        format!("spiffe://{domain}/ns/{namespace}/sa/{account}").into()
     }
 
     fn readmit(&mut self, services: &BTreeSet<Name>) {

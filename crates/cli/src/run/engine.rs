@@ -12,7 +12,10 @@ use std::{
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use weft_proxy::standalone::{self, DataPath};
+use weft_proxy::{
+    loopback::Loopback,
+    standalone::{self, DataPath},
+};
 use weft_source::{Finding, Options, Progress, Severity, Watch};
 use weft_telemetry::{
     access_log::{self, AccessLog},
@@ -24,6 +27,7 @@ use super::{
     addresses::AddressBook,
     admin::AdminState,
     assemble::Assembly,
+    authority,
     control::{Control, Shared, View},
     limits,
     ports::{ByListening, Ports},
@@ -61,6 +65,8 @@ pub(crate) struct Engine {
     data_path: Arc<DataPath>,
     registry: Registry,
     shared: Arc<Shared>,
+    /// Outlives the drain: what is under way goes through it.
+    _mesh: Arc<Loopback>,
     stop: CancellationToken,
     control: Option<JoinHandle<()>>,
 }
@@ -97,10 +103,12 @@ impl Engine {
             settings.client_namespace,
             settings.open_addresses,
         );
+        let directory = state_dir.path().to_owned();
+        let mesh = Arc::new(Loopback::new(Box::new(move || authority::open(&directory))));
         let assembly = Assembly::new(
             settings.classes,
             sockets,
-            Arc::clone(&data_path),
+            (Arc::clone(&data_path), Arc::clone(&mesh)),
             registry.config(),
         );
         let options = Options {
@@ -127,6 +135,7 @@ impl Engine {
             data_path,
             registry,
             shared,
+            _mesh: mesh,
             stop,
             control: Some(follow),
         })
