@@ -4,7 +4,8 @@
 //! The room decides nothing about requests; it owns the sockets and the order in which things start
 //! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is, and
 //! [`loopback`] the mesh of such a process. [`gateway`] and [`worker`] are two processes: one keeps the
-//! sockets and talks to the control plane, the other is the data path.
+//! sockets and talks to the control plane, the other is the data path. [`node`] and [`shard`] are those
+//! of the pods of a node.
 
 pub mod admin;
 mod answer;

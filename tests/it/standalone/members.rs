@@ -260,9 +260,11 @@ async fn a_namespace_joins_and_leaves_without_a_lost_request() {
         let left = tap.count();
         let asked = web.requests();
         eventually(PATIENCE, "requests go on", || web.requests() > asked + 100).await;
+        // What was under way may still end there; a hundred requests would be four times as much.
+        let late = tap.count() - left;
         assert!(
-            tap.count() < left + 1000,
-            "and they take the plain way again"
+            late < 10_000,
+            "they take the plain way again, but for {late} bytes"
         );
     }
     stop.store(true, Relaxed);

@@ -11,7 +11,7 @@ use std::{
 
 use weft_api::{AnyObject, ObjectRef};
 use weft_control::deploy::deployed_name;
-use weft_forward::{Configuration, Sender};
+use weft_forward::{Configuration, Members, Sender};
 use weft_ir::Name;
 use weft_proxy::{
     loopback::Loopback,
@@ -228,6 +228,19 @@ impl Assembly {
             })
             .collect();
         let settled = self.mesh.settle(endpoints, &senders);
+        let names = |members: &Members| members.answering.keys().cloned().collect::<BTreeSet<_>>();
+        let (before, now) = (
+            names(&self.update.configuration.members),
+            names(&settled.members),
+        );
+        for id in now.difference(&before) {
+            let remark = format!("endpoints of {id} are reached in mutual TLS");
+            self.remarks.push(remark);
+        }
+        for id in before.difference(&now) {
+            let remark = format!("endpoints of {id} have left the mesh");
+            self.remarks.push(remark);
+        }
         self.update.configuration.members = settled.members;
         if self.problems != settled.problems {
             self.remarks.extend(settled.problems.iter().cloned());
