@@ -161,26 +161,13 @@ pub fn run(settings: Settings) -> Result<(), GatewayError> {
         source,
     };
     fs::create_dir_all(&settings.state_dir).map_err(state_dir)?;
-    raise_open_files();
+    child::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ran = runtime.block_on(serve(settings, member, clock));
     runtime.shutdown_background();
     ran
-}
-
-/// Sockets and connections are open files; workers inherit the limit.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), GatewayError> {

@@ -106,7 +106,7 @@ async fn serve(channel: UnixStream) -> Result<(), ShardError> {
         match order {
             Some(Order::Assign(assign)) => worker.assign(assign, &mut intake).await?,
             Some(Order::Revoke(revoke)) => worker.revoke(&revoke)?,
-            Some(Order::Sockets(sockets)) => worker.take(&sockets, &mut intake)?,
+            Some(Order::Sockets(sockets)) => worker.take(&sockets, &mut intake).await?,
             None => {
                 let unknown = "an order of a kind this version does not know".to_owned();
                 return Err(ShardError::Supervisor(unknown));
@@ -189,10 +189,15 @@ impl Worker {
         Ok(())
     }
 
-    fn take(&mut self, sockets: &Sockets, intake: &mut Intake<ToShard>) -> Result<(), ShardError> {
+    async fn take(
+        &mut self,
+        sockets: &Sockets,
+        intake: &mut Intake<ToShard>,
+    ) -> Result<(), ShardError> {
         let count = usize::try_from(sockets.count).unwrap_or(usize::MAX);
         let descriptors = intake.descriptors(count);
-        self.broker.take(named(sockets.hold)?, sockets, descriptors);
+        let held = named(sockets.hold)?;
+        self.broker.take(held, sockets, descriptors).await;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::{
     roster::Shard,
     supervisor::{Assigned, Workers},
 };
-use crate::child::Program;
+use crate::child::{self, Program};
 
 /// Tasks that may wait for who keeps a worker, which only waits for nobody else.
 const TASKS: usize = 1024;
@@ -47,13 +47,15 @@ struct Kept {
 }
 
 impl Shards {
-    /// None yet. What they say goes to `said`, which the supervisor listens to.
+    /// None yet. What they say goes to `said`, which the supervisor listens to. Raises the limit of open
+    /// files of this process, which workers inherit.
     #[must_use]
     pub fn new(
         settings: ShardSettings,
         clock: Clock,
         said: mpsc::Sender<(Shard, u64, OfWorker)>,
     ) -> Self {
+        child::raise_open_files();
         let own = Program::new(settings.arguments, clock);
         let program = Program {
             file: settings.program.unwrap_or_else(|| own.file.clone()),

@@ -21,9 +21,9 @@ use crate::node::{
     messages::{Held, Report, Sockets, Want, family, number},
 };
 
-/// Sockets that are asked for at a time.
-const BATCH: u32 = 32;
-/// Fewer than these, with those under way, and more are asked for.
+/// Sockets that are asked for at a time: as many as one message carries.
+const BATCH: u32 = 64;
+/// Fewer than these, and more are asked for.
 const FEW: usize = 16;
 /// How long a connection waits for a socket: the supervisor may be starting again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +40,30 @@ pub(super) struct Broker {
 struct Stock {
     ready: Vec<OwnedFd>,
     waiting: VecDeque<oneshot::Sender<OwnedFd>>,
-    under_way: usize,
+    /// Whether some have been asked for. There is one question at a time; who waits for more sockets
+    /// than it brings waits for the next.
+    is_asked: bool,
+}
+
+impl Stock {
+    /// Gives a socket to who waits longest, or keeps it.
+    fn give(&mut self, mut socket: OwnedFd) {
+        while let Some(waiting) = self.waiting.pop_front() {
+            match waiting.send(socket) {
+                Ok(()) => return,
+                // By who has given up.
+                Err(back) => socket = back,
+            }
+        }
+        self.ready.push(socket);
+    }
+
+    /// Whether it is time to ask, which then is being done.
+    fn is_to_ask(&mut self) -> bool {
+        let is_to_ask = !self.is_asked && (self.ready.len() < FEW);
+        self.is_asked |= is_to_ask;
+        is_to_ask
+    }
 }
 
 /// The sockets of one pod.
@@ -66,30 +89,42 @@ impl Broker {
     }
 
     /// What was asked for has come.
-    pub(super) fn take(&self, held: Held, said: &Sockets, sockets: Vec<OwnedFd>) {
-        let Some(family) = family(said.family) else {
-            return;
-        };
+    pub(super) async fn take(&self, held: Held, said: &Sockets, sockets: Vec<OwnedFd>) {
+        if let Some(family) = family(said.family)
+            && self.store(held, family, &said.error, sockets)
+        {
+            self.ask(held, family).await;
+        }
+    }
+
+    /// Gives sockets to who waits and keeps the rest; whether more have to be asked for.
+    fn store(&self, held: Held, family: Family, error: &str, sockets: Vec<OwnedFd>) -> bool {
         let mut stocks = self.lock();
         // A pod that has gone meanwhile has no stock, and its sockets are closed here.
         let Some(stock) = stocks.get_mut(&(held.into(), family)) else {
-            return;
+            return false;
         };
-        let asked = usize::try_from(said.asked).unwrap_or(usize::MAX);
-        stock.under_way = stock.under_way.saturating_sub(asked);
+        stock.is_asked = false;
         for socket in sockets {
-            let mut socket = Some(socket);
-            while let (Some(one), Some(waiting)) = (socket.take(), stock.waiting.pop_front()) {
-                // Given back by who has given up waiting.
-                socket = waiting.send(one).err();
-            }
-            stock.ready.extend(socket);
+            stock.give(socket);
         }
-        if !said.error.is_empty() {
-            tracing::warn!("no sockets for connections of a pod: {}", said.error);
-            // They are told at once, and not when their patience ends.
-            stock.waiting.clear();
+        if error.is_empty() {
+            return stock.is_to_ask();
         }
+        tracing::warn!("no sockets for connections of a pod: {error}");
+        // They are told at once, and not when their patience ends. Whoever comes next asks again.
+        stock.waiting.clear();
+        false
+    }
+
+    async fn ask(&self, held: Held, family: Family) {
+        let want = Want {
+            hold: Some(held),
+            family: number(family),
+            count: BATCH,
+        };
+        // With the supervisor this process ends.
+        let _asked = self.reports.send(Report::Want(want)).await;
     }
 
     /// The pod has gone.
@@ -110,15 +145,9 @@ impl OfPod {
     /// # Errors
     /// `TimedOut` when the supervisor makes none in time, `NotConnected` when it cannot.
     pub(super) async fn socket(&self, family: Family) -> io::Result<TcpSocket> {
-        let (socket, wanted) = self.find(family);
-        if wanted {
-            let want = Want {
-                hold: Some(self.held),
-                family: number(family),
-                count: BATCH,
-            };
-            // With the supervisor this process ends.
-            let _asked = self.broker.reports.send(Report::Want(want)).await;
+        let (socket, is_to_ask) = self.find(family);
+        if is_to_ask {
+            self.broker.ask(self.held, family).await;
         }
         let socket = match socket {
             Ok(socket) => socket,
@@ -139,11 +168,6 @@ impl OfPod {
             stock.waiting.push_back(here);
             comes
         });
-        let free = stock.ready.len() + stock.under_way;
-        let wanted = free < FEW + stock.waiting.len();
-        if wanted {
-            stock.under_way += BATCH as usize;
-        }
-        (found, wanted)
+        (found, stock.is_to_ask())
     }
 }

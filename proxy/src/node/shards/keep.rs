@@ -1,8 +1,15 @@
 //! One worker of pods: its conversation, and the sockets that are made for it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use weft_intercept::{MAX_DESCRIPTORS, Netns, sockets};
 
 use crate::{
@@ -18,6 +25,9 @@ use crate::{
 
 /// What a worker may have said and nobody has heard yet.
 const EVENTS: usize = 64;
+/// Questions for sockets that a worker may have open, beside one for each family of each of its pods.
+/// One that has more asks for the sake of asking.
+const WANTS: usize = 8;
 
 /// Something for a worker in one of its lives.
 #[derive(Debug)]
@@ -55,7 +65,13 @@ struct Present {
     orders: mpsc::Sender<ToDeliver<ToShard>>,
     /// The namespaces it may have sockets in: those of its pods, and no others.
     pods: BTreeMap<Hold, Arc<Netns>>,
+    wants: VecDeque<Want>,
+    /// At most one at a time, so that a worker that asks without end keeps nobody else waiting.
+    making: JoinSet<(Want, Made)>,
 }
+
+/// Sockets in the namespace of a pod, or why there are none.
+type Made = Result<Vec<Lent>, String>;
 
 impl Keeper {
     pub(super) fn new(
@@ -87,6 +103,7 @@ impl Keeper {
                     None => return,
                 },
                 Some(happened) = happening.recv() => self.happened(happened).await,
+                Some((want, made)) = next_made(&mut self.present) => self.deliver(&want, made),
             }
         }
     }
@@ -98,6 +115,8 @@ impl Keeper {
                     life,
                     orders,
                     pods: BTreeMap::new(),
+                    wants: VecDeque::new(),
+                    making: JoinSet::new(),
                 });
             }
             Happened::Said { life, report } => {
@@ -135,7 +154,7 @@ impl Keeper {
                     self.say(life, refused).await;
                 }
             }
-            Report::Want(want) => self.make(&want),
+            Report::Want(want) => self.want(want),
             // That it came is what matters, and has been noticed.
             Report::Heartbeat(_) => {}
         }
@@ -194,35 +213,64 @@ impl Keeper {
         }
     }
 
-    /// Makes sockets in the namespace of a pod, if it is one of this worker's. For another one the worker
-    /// is told that it has none, whatever it says it has.
-    fn make(&self, want: &Want) {
-        let Some(present) = &self.present else { return };
-        let netns = want.hold.and_then(|held| present.pods.get(&held.into()));
-        let (netns, orders, want) = (netns.cloned(), present.orders.clone(), want.clone());
-        tokio::task::spawn_blocking(move || {
-            let (sockets, error) = match made(netns.as_deref(), &want) {
-                Ok(sockets) => (sockets, String::new()),
-                Err(error) => (Vec::new(), error),
-            };
-            let order = Order::Sockets(Sockets {
-                hold: want.hold,
-                family: want.family,
-                asked: want.count,
-                count: u32::try_from(sockets.len()).unwrap_or_default(),
-                error,
-            });
-            let order = ToDeliver {
-                message: ToShard { order: Some(order) },
-                descriptors: sockets,
-            };
-            // A worker that has ended needs none.
-            let _sent = orders.blocking_send(order);
+    fn want(&mut self, want: Want) {
+        let Some(present) = &mut self.present else {
+            return;
+        };
+        if present.wants.len() < 2 * present.pods.len() + WANTS {
+            present.wants.push_back(want);
+            present.make();
+        } else {
+            tracing::error!(shard = %self.shard, "its worker asks for sockets without end and is ended");
+            self.present = None;
+        }
+    }
+
+    fn deliver(&mut self, want: &Want, made: Made) {
+        let (sockets, error) = match made {
+            Ok(sockets) => (sockets, String::new()),
+            Err(error) => (Vec::new(), error),
+        };
+        let order = Order::Sockets(Sockets {
+            hold: want.hold,
+            family: want.family,
+            asked: want.count,
+            count: u32::try_from(sockets.len()).unwrap_or_default(),
+            error,
+        });
+        self.order(order, sockets);
+        if let Some(present) = &mut self.present {
+            present.make();
+        }
+    }
+}
+
+impl Present {
+    /// Makes the next sockets, in the namespace of a pod of this worker. For another one the worker is
+    /// told that it has none, whatever it says it has.
+    fn make(&mut self) {
+        if !self.making.is_empty() {
+            return;
+        }
+        let Some(want) = self.wants.pop_front() else {
+            return;
+        };
+        let netns = want.hold.and_then(|held| self.pods.get(&held.into()));
+        let netns = netns.cloned();
+        self.making.spawn_blocking(move || {
+            let made = made(netns.as_deref(), &want);
+            (want, made)
         });
     }
 }
 
-fn made(netns: Option<&Netns>, want: &Want) -> Result<Vec<Lent>, String> {
+/// What was made last; for nobody when there is nothing under way, or no worker.
+async fn next_made(present: &mut Option<Present>) -> Option<(Want, Made)> {
+    // What panicked is a defect, which its question then has no answer to.
+    present.as_mut()?.making.join_next().await?.ok()
+}
+
+fn made(netns: Option<&Netns>, want: &Want) -> Made {
     let netns = netns.ok_or("the pod is not served by this worker")?;
     let family = messages::family(want.family).ok_or("there is no such family of addresses")?;
     let count = usize::try_from(want.count).unwrap_or(MAX_DESCRIPTORS);

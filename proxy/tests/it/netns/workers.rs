@@ -230,6 +230,23 @@ fn connections_are_carried_with_their_source_and_their_ends() {
 }
 
 #[test]
+fn more_connections_at_once_than_sockets_are_kept_are_carried() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = node();
+    let _called = echo(node.cart.listen(80));
+    let members = [(&node.web, "burst", false), (&node.cart, "burst", false)];
+    let mut running = Running::start(&node, roster(&members));
+    running.captures(2);
+    let dial = |_| node.web.dial(node.cart.at(80)).expect("it is carried");
+    let streams: Vec<TcpStream> = (0..200).map(dial).collect();
+    for stream in streams {
+        ask(stream).expect("each has a socket in time");
+    }
+}
+
+#[test]
 fn what_may_not_be_carried_is_reset() {
     if !can_make_namespaces() {
         return;
