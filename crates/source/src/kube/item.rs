@@ -7,8 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use kube::core::Status;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use weft_api::{AnyObject, Kind, ObjectKey, ObjectRef, ParseError, Scope};
+
+/// How our labels and annotations begin.
+const OWN_PREFIX: &str = "weft.dev/";
 
 /// A kind in the version it is served in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +103,9 @@ impl Item {
         if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
             // The largest part of many objects, of use to servers only.
             metadata.remove("managedFields");
+            if served.kind == Kind::Pod {
+                trim_pod(metadata);
+            }
             let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or("");
             text("resourceVersion").clone_into(&mut version);
             let namespace = match served.kind.scope() {
@@ -116,6 +122,15 @@ impl Item {
             version,
             object: AnyObject::parse(value),
         }
+    }
+}
+
+/// Pods are the objects a cluster has most of. Of their annotations only ours are read, and nobody asks
+/// whom they belong to; both together are most of what would be kept of one.
+fn trim_pod(metadata: &mut Map<String, Value>) {
+    metadata.remove("ownerReferences");
+    if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+        annotations.retain(|key, _| key.starts_with(OWN_PREFIX));
     }
 }
 
@@ -247,5 +262,73 @@ impl Line {
             "ERROR" => Self::Error(serde_json::from_value(object)?),
             _ => Self::Unknown,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is kept of a pod is what is read of it: memory of a cluster's pods follows from that.
+    #[test]
+    fn of_a_pod_only_what_is_read_is_kept() {
+        let environment: Vec<_> = (0..40)
+            .map(|at| json!({ "name": format!("VARIABLE_{at}"), "value": "x".repeat(40) }))
+            .collect();
+        let conditions = json!([{ "type": "Ready", "status": "True", "message": "m".repeat(200) }]);
+        let pod = json!({
+            "metadata": {
+                "namespace": "shop", "name": "web-0", "uid": "u", "resourceVersion": "7",
+                "labels": { "app": "web" },
+                "annotations": {
+                    "weft.dev/opaque-ports": "5432",
+                    "k8s.v1.cni.cncf.io/network-status": "n".repeat(900),
+                },
+                "managedFields": [{ "manager": "kubelet", "fieldsV1": { "f:status": {} } }],
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web" }],
+            },
+            "spec": {
+                "nodeName": "n1", "serviceAccountName": "web", "dnsPolicy": "ClusterFirst",
+                "volumes": [{ "name": "v", "emptyDir": {} }],
+                "tolerations": [{ "key": "node.kubernetes.io/not-ready", "operator": "Exists" }],
+                "containers": [{
+                    "name": "web", "image": "registry.example/web:1", "env": environment,
+                    "readinessProbe": {
+                        "httpGet": { "port": 8080, "path": "/ready", "scheme": "HTTP" },
+                        "periodSeconds": 1,
+                    },
+                }],
+            },
+            "status": {
+                "phase": "Running", "podIP": "10.1.0.1", "conditions": conditions,
+                "containerStatuses": [{ "name": "web", "imageID": "i".repeat(200) }],
+            },
+        });
+        let whole = pod.to_string().len();
+        let item = Item::read(&Served::newest(Kind::Pod), pod);
+        let kept = item.object.expect("a pod").to_value().expect("JSON");
+        let expected = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "namespace": "shop", "name": "web-0", "uid": "u", "resourceVersion": "7",
+                "labels": { "app": "web" },
+                "annotations": { "weft.dev/opaque-ports": "5432" },
+            },
+            "spec": {
+                "nodeName": "n1", "serviceAccountName": "web",
+                "containers": [{
+                    "name": "web",
+                    "readinessProbe": { "httpGet": { "port": 8080 } },
+                }],
+            },
+            "status": { "phase": "Running", "podIP": "10.1.0.1" },
+        });
+        assert_eq!(kept, expected);
+        assert!(
+            kept.to_string().len() * 10 < whole,
+            "a tenth of {whole} bytes"
+        );
     }
 }
