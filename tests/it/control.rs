@@ -6,6 +6,7 @@ mod client;
 mod deploys;
 mod faults;
 mod many;
+mod nodes;
 mod replicas;
 mod rotation;
 mod secrets;
@@ -151,7 +152,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         admin: anywhere,
         life: LeafLife::default(),
         rotation_dwell: Duration::ZERO,
-        mesh: false,
+        mesh: true,
         deploy: deploys::settings(),
         watch: WatchOptions::new(Settings::jitter(replica)),
     };

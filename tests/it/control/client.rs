@@ -64,6 +64,16 @@ impl Anchor {
         token: Option<&str>,
         id: &SpiffeId,
     ) -> Result<Identity, Code> {
+        self.certify_pod(address, token, (id, "")).await
+    }
+
+    /// The same for a pod of the node whose proxy asks.
+    pub(super) async fn certify_pod(
+        &self,
+        address: SocketAddr,
+        token: Option<&str>,
+        (id, pod_uid): (&SpiffeId, &str),
+    ) -> Result<Identity, Code> {
         let connector = BootstrapConnector::new(&self.trust()).expected("a connector");
         let tcp = connect(address).await;
         let (tls, _peer) = soon("handshake", connector.connect(tcp, &controller()))
@@ -73,7 +83,7 @@ impl Anchor {
         let mut request = Request::new(SignRequest {
             identity: id.to_string(),
             csr_der: asked.der().to_vec().into(),
-            pod_uid: String::new(),
+            pod_uid: pod_uid.to_owned(),
         });
         if let Some(token) = token {
             let value = format!("Bearer {token}").parse().expected("a header value");
@@ -116,6 +126,15 @@ impl Proxy {
     pub(super) async fn open(
         address: SocketAddr,
         identity: &Identity,
+        subscriber: Subscriber,
+    ) -> Result<Self, (Code, Box<Subscriber>)> {
+        Self::open_by(address, (identity, None), subscriber).await
+    }
+
+    /// The same with a token.
+    pub(super) async fn open_by(
+        address: SocketAddr,
+        (identity, token): (&Identity, Option<&str>),
         mut subscriber: Subscriber,
     ) -> Result<Self, (Code, Box<Subscriber>)> {
         let connector = IdentityConnector::new(identity).expected("a connector");
@@ -130,7 +149,11 @@ impl Proxy {
         let mut grpc = Grpc::with_origin(Channel::over(tls).await, origin());
         grpc.ready().await.expected("the connection is open");
         let codec = ProstCodec::<ClientMessage, ServerMessage>::default();
-        let request = Request::new(ReceiverStream::new(messages));
+        let mut request = Request::new(ReceiverStream::new(messages));
+        if let Some(token) = token {
+            let value = format!("Bearer {token}").parse().expected("a header value");
+            request.metadata_mut().insert("authorization", value);
+        }
         let opened = soon("an answer", grpc.streaming(request, path, codec)).await;
         match opened {
             Ok(opened) => Ok(Self {
