@@ -51,7 +51,7 @@ pub(crate) struct Options {
     /// Only this Gateway (WC8xx)
     #[arg(long, value_name = "NS/NAME")]
     gateway: Option<Reference>,
-    /// Look again until there are no errors, for so long
+    /// Look again until there are no errors and all replicas are there, for so long
     #[arg(long, value_parser = duration, value_name = "TIME")]
     wait: Option<Duration>,
     /// End with 0 when there are only warnings
@@ -102,12 +102,13 @@ async fn until_good(cluster: &Cluster, options: &Options) -> (Report, Exit) {
         let Some(patience) = options.wait else {
             return (report, exit);
         };
-        if exit < Exit::Errors {
+        if exit < Exit::Errors && !report.is_underway {
             return (report, exit);
         }
         let spent = clock::now().saturating_duration_since(began);
         if spent + LOOK > patience {
-            return (report, Exit::Timeout);
+            let timeout = exit >= Exit::Errors;
+            return (report, if timeout { Exit::Timeout } else { exit });
         }
         tokio::time::sleep(LOOK).await;
     }

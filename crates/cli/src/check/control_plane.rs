@@ -72,7 +72,7 @@ fn replicas(deployment: &Value, control_plane: &ControlPlane, report: &mut Repor
     if ready == 0 {
         report.bad(&REPLICAS, saw);
     } else {
-        report.warn(&REPLICAS, saw);
+        report.partial(&REPLICAS, saw);
     }
 }
 
@@ -145,7 +145,7 @@ fn synced(control_plane: &ControlPlane, report: &mut Report) {
         report.good(&SYNCED, format_args!("by {count}"));
     } else {
         let names: Vec<_> = waiting.iter().map(|(pod, _)| name(pod)).collect();
-        report.warn(&SYNCED, format_args!("not yet by {}", names.join(", ")));
+        report.partial(&SYNCED, format_args!("not yet by {}", names.join(", ")));
     }
 }
 

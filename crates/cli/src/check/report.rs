@@ -69,6 +69,8 @@ pub(super) struct Report {
     pub(super) checks: Vec<Check>,
     /// Whether there was no API server to ask.
     pub(super) is_unreachable: bool,
+    /// Whether something is there in part and the rest may come by itself.
+    pub(super) is_underway: bool,
 }
 
 /// The JSON form.
@@ -108,8 +110,9 @@ impl Report {
         self.add(code, verdict, saw);
     }
 
-    /// Not as bad as the code says.
-    pub(super) fn warn(&mut self, code: &'static Code, saw: impl fmt::Display) {
+    /// Not as bad as the code says: a part is there, and the rest may come by itself.
+    pub(super) fn partial(&mut self, code: &'static Code, saw: impl fmt::Display) {
+        self.is_underway = true;
         self.add(code, Verdict::Warning, saw);
     }
 

@@ -391,6 +391,22 @@ fn what_gets_in_the_way_is_named() {
     check(SURROUNDINGS);
 }
 
+#[test]
+fn what_is_there_in_part_is_waited_for() {
+    let waits = |codes: &[&str]| {
+        let mut picture = good();
+        for (name, spoil, code, ..) in CONTROL_PLANE.iter().chain(SURROUNDINGS) {
+            if codes.contains(name) || codes.contains(code) {
+                spoil(&mut picture);
+            }
+        }
+        judge(&picture, Extent::All).is_underway
+    };
+    assert!(!waits(&[]), "nothing is wrong");
+    assert!(waits(&["one of two"]), "the other replica may be starting");
+    assert!(!waits(&["WC112"]), "another mesh does not go by itself");
+}
+
 const CONTROL_PLANE: &[Row] = &[
     (
         "not installed",
