@@ -27,6 +27,10 @@ use crate::{
     output::{self, Format},
 };
 
+/// Time for what nobody waited for. The garbage collector of a cluster that has new kinds takes up to half a
+/// minute to know them, and so long to remove the last of them.
+const REMAINDER: Duration = Duration::from_secs(60);
+
 /// Options of `weft uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -126,12 +130,26 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
         print_left(&report, format)?;
         return Ok(Exit::Timeout);
     }
-    report.left = left(&cluster, options).await?;
+    report.left = until_gone(&cluster, options).await?;
     if !report.left.is_empty() {
         print_left(&report, format)?;
         return Ok(Exit::Errors);
     }
     conclude(&report, format, "nothing of Weft is left in this cluster")
+}
+
+/// What is still there after [`REMAINDER`].
+async fn until_gone(cluster: &Cluster, options: &Options) -> Result<Vec<String>, Failure> {
+    let gone = async {
+        while !left(cluster, options).await?.is_empty() {
+            tokio::time::sleep(remove::LOOK).await;
+        }
+        Ok(Vec::new())
+    };
+    match tokio::time::timeout(REMAINDER, gone).await {
+        Ok(gone) => gone,
+        Err(_late) => left(cluster, options).await,
+    }
 }
 
 /// Looks once more: what is still there, but for what stays on purpose.

@@ -9,7 +9,7 @@ use super::inventory::{Inventory, Item};
 use crate::{args::Global, cluster, exit::Failure, progress};
 
 /// Time between two looks at what is on its way out.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// So often a waiting person sees that something moves.
 const TICK: Duration = Duration::from_millis(120);
 
