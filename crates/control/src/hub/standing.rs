@@ -23,7 +23,7 @@ use crate::{applied::Spread, world::Gateways};
 /// on what they have, and are about to call again.
 const REMEMBERED: Duration = Duration::from_secs(30);
 /// So long after it began to lead, a replica says nothing new of Gateways: the others look at the
-/// Lease every two seconds, and then tell it what their proxies have taken.
+/// Lease every second, and then tell it what their proxies have taken.
 const SETTLING: Duration = Duration::from_secs(3);
 /// So long the proxies of a replica count that reports no more, and that is more than a replica
 /// serves without reporting (`replicas::PATIENCE`).
