@@ -107,7 +107,14 @@ async fn serve(channel: UnixStream) -> Result<(), ShardError> {
             Some(Order::Assign(assign)) => worker.assign(assign, &mut intake).await?,
             Some(Order::Revoke(revoke)) => worker.revoke(&revoke)?,
             Some(Order::Sockets(sockets)) => worker.take(&sockets, &mut intake).await?,
-            None => {
+            Some(
+                Order::Change(_)
+                | Order::Signed(_)
+                | Order::Trust(_)
+                | Order::Drain(_)
+                | Order::Scrape(_),
+            )
+            | None => {
                 let unknown = "an order of a kind this version does not know".to_owned();
                 return Err(ShardError::Supervisor(unknown));
             }

@@ -1,18 +1,20 @@
 //! What the supervisor and a worker of pods say to each other, over the channel between parents and
 //! workers. What a worker says may be anything: it reads bytes of strangers.
 
+use bytes::Bytes;
 use prost::{Message, Oneof};
 use weft_intercept::{
     capture::Family,
     sockets::{Listener, Purpose},
 };
+use weft_wire::proto::config::{ClientMessage, ServerMessage};
 
 use super::core::{Hold, Sandbox};
 
 /// What the supervisor says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToShard {
-    #[prost(oneof = "Order", tags = "1, 2, 3")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(crate) order: Option<Order>,
 }
 
@@ -28,6 +30,21 @@ pub(crate) enum Order {
     /// The sockets that were asked for are attached, or the reason why not.
     #[prost(message, tag = "3")]
     Sockets(Sockets),
+    /// A change of the configuration, or a piece of one.
+    #[prost(message, tag = "4")]
+    Change(ServerMessage),
+    /// Answers a [`Csr`].
+    #[prost(message, tag = "5")]
+    Signed(Signed),
+    /// Whom to trust from now on.
+    #[prost(message, tag = "6")]
+    Trust(Trust),
+    /// Accept nothing more, finish what is under way, give up every pod, and end.
+    #[prost(message, tag = "7")]
+    Drain(Drain),
+    /// Say what the metrics are; the number comes back with the answer.
+    #[prost(uint64, tag = "8")]
+    Scrape(u64),
 }
 
 /// A pod to be served.
@@ -47,6 +64,12 @@ pub(crate) struct Assign {
     /// What each attached descriptor is.
     #[prost(message, repeated, tag = "5")]
     pub(crate) listeners: Vec<Inlet>,
+    /// UID of the pod; its certificate is asked for by it.
+    #[prost(string, tag = "6")]
+    pub(crate) uid: String,
+    /// SPIFFE ID of its service account. Empty: it has none, and neither sends nor takes tunnels.
+    #[prost(string, tag = "7")]
+    pub(crate) identity: String,
 }
 
 /// A listener.
@@ -89,10 +112,57 @@ pub(crate) struct Sockets {
     pub(crate) error: String,
 }
 
+/// An answer to a [`Csr`]: what the identity service has signed, or why it has not.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Signed {
+    /// The number of the question.
+    #[prost(uint64, tag = "1")]
+    pub(crate) ask: u64,
+    /// The certificate, then its intermediates, in DER.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(crate) chain: Vec<Bytes>,
+    /// Every root in force, in DER.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub(crate) roots: Vec<Bytes>,
+    /// Grows with every change of the roots.
+    #[prost(uint64, tag = "4")]
+    pub(crate) bundle_version: u64,
+    /// Why there is no certificate; empty when there is one.
+    #[prost(string, tag = "5")]
+    pub(crate) error: String,
+    /// What the error is: 1 may pass by itself, 2 was denied, 3 is a mistake of somebody's. Anything
+    /// else is taken for 1.
+    #[prost(uint32, tag = "6")]
+    pub(crate) kind: u32,
+}
+
+/// Everybody who may vouch for members of the trust domain.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Trust {
+    /// Grows with every change of the roots; an older one than is known is ignored.
+    #[prost(uint64, tag = "1")]
+    pub(crate) version: u64,
+    /// Every root in force, in DER.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(crate) roots: Vec<Bytes>,
+    /// Fingerprint of the certificate that issues now, in lower-case hexadecimal (SHA-256). Who has a
+    /// certificate of another issuer renews it soon. Empty: not known, and nobody does.
+    #[prost(string, tag = "3")]
+    pub(crate) issuer: String,
+}
+
+/// The end of a worker. It says [`Report::Released`] for each of its pods and ends.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Drain {
+    /// Time for what is under way.
+    #[prost(uint64, tag = "1")]
+    pub(crate) limit_ms: u64,
+}
+
 /// What a worker says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FromShard {
-    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(crate) report: Option<Report>,
 }
 
@@ -117,6 +187,44 @@ pub(crate) enum Report {
     /// All is well: connections that are open.
     #[prost(uint64, tag = "6")]
     Heartbeat(u64),
+    /// What the worker says about its configuration: once, after [`Report::Hello`], that it has none
+    /// (`Hello`), then an answer to each [`Order::Change`] (`Ack` or `Nack`).
+    #[prost(message, tag = "7")]
+    Answer(ClientMessage),
+    /// A certificate is needed.
+    #[prost(message, tag = "8")]
+    Csr(Csr),
+    /// Answers [`Order::Scrape`].
+    #[prost(message, tag = "9")]
+    Scraped(Scraped),
+}
+
+/// Asks for a certificate. Answered once, by [`Order::Signed`].
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Csr {
+    /// Comes back with the answer.
+    #[prost(uint64, tag = "1")]
+    pub(crate) ask: u64,
+    /// The SPIFFE ID wanted: that of a pod which the worker has been assigned.
+    #[prost(string, tag = "2")]
+    pub(crate) identity: String,
+    /// UID of such a pod.
+    #[prost(string, tag = "3")]
+    pub(crate) pod_uid: String,
+    /// PKCS#10 request in DER, at most 4 KiB.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) der: Bytes,
+}
+
+/// The worker's metrics.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Scraped {
+    /// The number of the question.
+    #[prost(uint64, tag = "1")]
+    pub(crate) id: u64,
+    /// OpenMetrics text; empty when it is too long for a frame.
+    #[prost(string, tag = "2")]
+    pub(crate) text: String,
 }
 
 /// A hold as it travels.

@@ -17,7 +17,9 @@ use crate::{
     child::{self, Happened, Lent, Program, Talk, ToDeliver},
     node::{
         core::{Hold, OfWorker},
-        messages::{self, Assign, FromShard, Inlet, Order, Report, Revoke, Sockets, ToShard, Want},
+        messages::{
+            self, Assign, FromShard, Inlet, Order, Report, Revoke, Signed, Sockets, ToShard, Want,
+        },
         roster::Shard,
         supervisor::Assigned,
     },
@@ -155,8 +157,16 @@ impl Keeper {
                 }
             }
             Report::Want(want) => self.want(want),
-            // That it came is what matters, and has been noticed.
-            Report::Heartbeat(_) => {}
+            Report::Csr(csr) => self.order(
+                Order::Signed(Signed {
+                    ask: csr.ask,
+                    error: "the supervisor has no identity service".to_owned(),
+                    ..Signed::default()
+                }),
+                Vec::new(),
+            ),
+            // That it came is what matters, and has been noticed; nothing else has been asked for.
+            Report::Heartbeat(_) | Report::Answer(_) | Report::Scraped(_) => {}
         }
     }
 
@@ -178,6 +188,8 @@ impl Keeper {
                     ips: pod.ips.iter().map(ToString::to_string).collect(),
                     is_strict: Some(pod.member.is_strict),
                     listeners: pod.listeners.iter().map(Inlet::of).collect(),
+                    uid: pod.member.uid.clone(),
+                    identity: pod.member.identity.to_string(),
                 });
                 let duplicates = pod.listeners.iter().map(|it| it.socket.try_clone());
                 match duplicates.collect::<Result<Vec<_>, _>>() {
