@@ -254,6 +254,7 @@ impl World {
             certificates: Arc::clone(self.certificates.usable()),
             ca_bundles: Arc::clone(self.certificates.usable_authorities()),
             workloads: Arc::clone(&self.output.workloads),
+            ..Configuration::default()
         };
         let now = &self.configuration;
         let is_same = Arc::ptr_eq(&next.tables, &now.tables)

@@ -50,4 +50,4 @@ pub use crate::route::{RouteEntry, RouteSet, Step, Winner};
 pub use crate::rule::{Matches, Rule};
 pub use crate::service::{Frontend, FrontendProtocol, Group, Service};
 pub use crate::tables::Tables;
-pub use crate::workload::{Cidr, NodeWorkloads, Workload, Workloads};
+pub use crate::workload::{Cidr, Namespaces, NodePeers, NodeWorkloads, Peers, Workload, Workloads};

@@ -1,6 +1,11 @@
 //! The pods of nodes, as the proxy of their node has to know them.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +62,19 @@ pub type NodeWorkloads = BTreeMap<Name, Arc<Workload>>;
 
 /// The pods of all nodes, by node. A node without pods has no entry.
 pub type Workloads = BTreeMap<Arc<str>, Arc<NodeWorkloads>>;
+
+/// The members of the mesh on one node that can be reached through the tunnel: the SPIFFE ID that has
+/// to answer, by each of their addresses.
+pub type NodePeers = BTreeMap<IpAddr, Arc<str>>;
+
+/// The members of the mesh on all nodes, by node. A node without one has no entry.
+///
+/// An index for those who connect to the address of a pod. It says who has to be met there, and proves
+/// nothing: whoever answers proves by a certificate that it is that one.
+pub type Peers = BTreeMap<Arc<str>, Arc<NodePeers>>;
+
+/// Namespaces whose pods are to be of the mesh unless they say otherwise themselves.
+pub type Namespaces = BTreeSet<Arc<str>>;
 
 /// A network: its first address and the length of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

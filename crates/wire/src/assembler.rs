@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use weft_ir::{Gateway, Name, RouteId, Service, ServicePort, Tables};
+use weft_ir::{Gateway, Name, Namespaces, NodePeers, RouteId, Service, ServicePort, Tables};
 
 use self::groups::Groups;
 use crate::{
@@ -183,6 +183,16 @@ impl Assembler {
                 pods::replace(&mut self.current.workloads, name, Some(value));
                 Ok(problems)
             }
+            Kind::Peers => {
+                let Decoded { value, problems } = body::decode_peers(body)?;
+                pods::replace_peers(&mut self.current.peers, name, value);
+                Ok(problems)
+            }
+            Kind::Namespaces => {
+                let Decoded { value, problems } = body::decode_namespaces(body)?;
+                pods::replace_namespaces(&mut self.current.namespaces, value);
+                Ok(problems)
+            }
         }
     }
 
@@ -208,6 +218,12 @@ impl Assembler {
                 self.ca_bundles().remove(name);
             }
             Kind::Workload => pods::replace(&mut self.current.workloads, name, None),
+            Kind::Peers => {
+                pods::replace_peers(&mut self.current.peers, name, NodePeers::default());
+            }
+            Kind::Namespaces => {
+                pods::replace_namespaces(&mut self.current.namespaces, Namespaces::default());
+            }
         }
     }
 }

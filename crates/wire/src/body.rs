@@ -7,6 +7,7 @@
 mod endpoints;
 mod gateway;
 mod part;
+mod peers;
 mod route;
 mod service;
 mod workload;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::{
     endpoints::{Ports, decode_endpoints, encode_endpoints},
     gateway::{decode_gateway, encode_gateway},
+    peers::{decode_namespaces, decode_peers, encode_namespaces, encode_peers},
     route::{Attached, Parent, RouteParts, decode_route, encode_route},
     service::{decode_service, encode_service},
     workload::{decode_workload, encode_workload},

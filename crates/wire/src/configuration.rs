@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use weft_ir::{Endpoints, Name, Tables, Workloads};
+use weft_ir::{Endpoints, Name, Namespaces, Peers, Tables, Workloads};
 
-/// What goes in at the sender and comes out at the receiver. Cloning costs five reference counts.
+/// What goes in at the sender and comes out at the receiver. Cloning costs seven reference counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configuration {
     /// Gateways, Services and their routes.
@@ -19,6 +19,10 @@ pub struct Configuration {
     pub ca_bundles: Arc<CaBundles>,
     /// Pods, by their nodes. A Gateway's proxies have none, a node's have those of that node.
     pub workloads: Arc<Workloads>,
+    /// Members of the mesh that can be reached through the tunnel, by their nodes.
+    pub peers: Arc<Peers>,
+    /// Namespaces whose pods must not start without the mesh.
+    pub namespaces: Arc<Namespaces>,
 }
 
 /// Certificates of listeners, by Secret.

@@ -1,7 +1,7 @@
 //! From configurations to snapshots, one after the other.
 
-mod node;
 mod places;
+mod pods;
 mod uses;
 
 use std::{
@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use weft_ir::{EndpointSet, Gateway, Name, NodeWorkloads, RouteId, Service, ServicePort};
+use weft_ir::{EndpointSet, Gateway, Name, RouteId, Service, ServicePort};
 
 use self::{
-    node::NodeView,
     places::{Places, sets_of_gateway, sets_of_service},
+    pods::PodsView,
     uses::{Referred, Uses},
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Disassembler {
     scope: Scope,
-    node: NodeView,
+    pods: PodsView,
     seen: Configuration,
     places: Places,
     uses: Uses,
@@ -52,7 +52,7 @@ impl Disassembler {
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
-            node: NodeView::default(),
+            pods: PodsView::default(),
             seen: Configuration::default(),
             places: Places::default(),
             uses: Uses::default(),
@@ -77,7 +77,11 @@ impl Disassembler {
         let viewed;
         let now = match &self.scope {
             Scope::Node(node) => {
-                viewed = self.node.of(node, now);
+                viewed = self.pods.of_node(node, now);
+                &viewed
+            }
+            Scope::Shard(namespace) => {
+                viewed = self.pods.of_namespace(namespace, now);
                 &viewed
             }
             Scope::Everything | Scope::Gateway(_) => now,
@@ -93,7 +97,9 @@ impl Disassembler {
         self.endpoints(now, &mut next, touched.services);
         self.certificates(now, &mut next, touched.secrets);
         self.ca_bundles(now, &mut next, touched.config_maps);
-        self.workloads(now, &mut next);
+        if self.scope.has_mesh() {
+            pods::update(&self.seen, now, &mut next);
+        }
         self.seen = now.clone();
         if !next.shares_all(&self.snapshot) {
             self.snapshot = Arc::new(next);
@@ -234,28 +240,6 @@ impl Disassembler {
                 Some(certificate) => next.put(body::encode_certificate(key, certificate)),
                 None => next.remove(&key),
             }
-        }
-    }
-
-    fn workloads(&self, now: &Configuration, next: &mut Snapshot) {
-        if !self.scope.has_mesh() {
-            return;
-        }
-        let none = NodeWorkloads::default();
-        let (old, new) = (&self.seen.workloads, &now.workloads);
-        let mut here = Vec::new();
-        for (_, before, after) in changed(old, new) {
-            let (before, after) = (before.map_or(&none, |it| it), after.map_or(&none, |it| it));
-            for (name, _, workload) in changed(before, after) {
-                match workload {
-                    Some(workload) => here.push(workload),
-                    None => next.remove(&Key::new(Kind::Workload, name.clone())),
-                }
-            }
-        }
-        // Afterwards: one that has moved is gone where it was.
-        for workload in here {
-            next.put(body::encode_workload(workload));
         }
     }
 

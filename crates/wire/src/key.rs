@@ -1,6 +1,6 @@
 //! What a resource is called.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use weft_ir::{Name, RouteId, RouteKind};
 
@@ -22,6 +22,10 @@ pub enum Kind {
     CaBundle,
     /// A pod, as the proxy of its node has to know it.
     Workload,
+    /// The members of the mesh on one node that can be reached through the tunnel.
+    Peers,
+    /// The namespaces that are of the mesh; there is one.
+    Namespaces,
 }
 
 impl Kind {
@@ -35,6 +39,8 @@ impl Kind {
             Self::Certificate => "Certificate",
             Self::CaBundle => "CaBundle",
             Self::Workload => "Workload",
+            Self::Peers => "Peers",
+            Self::Namespaces => "Namespaces",
         }
     }
 
@@ -48,6 +54,8 @@ impl Kind {
             Self::Certificate,
             Self::CaBundle,
             Self::Workload,
+            Self::Peers,
+            Self::Namespaces,
         ]
         .into_iter()
         .chain(routes)
@@ -78,6 +86,16 @@ impl Key {
     /// The key of a route.
     pub fn of_route(route: &RouteId) -> Self {
         Self::new(Kind::Route(route.kind), route.name.clone())
+    }
+
+    /// The key of the members on a node. Nodes have no namespace, and keys have one.
+    pub(crate) fn of_peers(node: &Arc<str>) -> Self {
+        Self::new(Kind::Peers, Name::new("nodes", Arc::clone(node)))
+    }
+
+    /// The key of the namespaces of the mesh.
+    pub(crate) fn of_namespaces() -> Self {
+        Self::new(Kind::Namespaces, Name::new("mesh", "enrolled"))
     }
 
     /// The key a message names.

@@ -204,6 +204,9 @@ impl Publisher {
             Some(client_message::Message::Trusts(_)) => {
                 return Err(SubscriberError::OutOfTurn("Trusts"));
             }
+            Some(client_message::Message::Pods(_)) => {
+                return Err(SubscriberError::OutOfTurn("PodReport"));
+            }
             None => return Err(SubscriberError::OutOfTurn("an empty or unknown message")),
         };
         let nonce_sent = link.nonce;

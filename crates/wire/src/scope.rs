@@ -12,10 +12,16 @@ pub enum Scope {
     Everything,
     /// One Gateway, its routes, and the endpoints, certificates and authorities these refer to.
     Gateway(Name),
-    /// What the pods of one node need: these pods; and if any of them is of the mesh, Services as mesh
-    /// clients of the namespaces of those see them, with routes, endpoints and authorities. Never the
-    /// pods of other nodes, consumer routes of other namespaces, Gateways or certificates.
+    /// What the pods of one node need: these pods, and which namespaces are of the mesh; and if any of
+    /// them is of the mesh, Services as mesh clients of the namespaces of those see them, with routes,
+    /// endpoints and authorities, and whom all nodes reach through the tunnel. Never the pods of other
+    /// nodes, consumer routes of other namespaces, Gateways or certificates.
     Node(Arc<str>),
+    /// Of a configuration with the scope of a node, what the members of one namespace need: these
+    /// pods, and the Services and peers as above. Never other pods, what other namespaces consume, or
+    /// which namespaces are of the mesh. Services do not depend on the pods, because connections
+    /// outlive those.
+    Shard(Arc<str>),
 }
 
 impl Scope {
@@ -24,13 +30,13 @@ impl Scope {
         match self {
             Self::Everything => true,
             Self::Gateway(wanted) => wanted == name,
-            Self::Node(_) => false,
+            Self::Node(_) | Self::Shard(_) => false,
         }
     }
 
     /// Whether pods, and Services as mesh clients see them, belong to it.
     pub(crate) fn has_mesh(&self) -> bool {
-        matches!(self, Self::Everything | Self::Node(_))
+        matches!(self, Self::Everything | Self::Node(_) | Self::Shard(_))
     }
 
     /// Whether endpoints, certificates and authorities belong to it that nothing refers to.

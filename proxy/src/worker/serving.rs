@@ -152,6 +152,8 @@ impl Serving {
             ca_bundles,
             // A Gateway has none.
             workloads: _,
+            peers: _,
+            namespaces: _,
         } = applied.configuration;
         self.update.generation = self.subscriber.generation().unwrap_or_default();
         let mut problems = Vec::new();

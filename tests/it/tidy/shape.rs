@@ -13,7 +13,7 @@ const GOLDEN_MEDIAN_LINES: usize = 60;
 const GOLDEN_LINES: usize = 200;
 
 /// Public items of `ir`, which eight rooms depend on. Raising it needs a sentence in the commit.
-const IR_PUBLIC_ITEMS: usize = 154;
+const IR_PUBLIC_ITEMS: usize = 157;
 
 /// Rooms and files of the top level.
 const TOP_LEVEL: &[&str] = &[

@@ -1,8 +1,8 @@
-//! Pods, which come one by one and are kept by node.
+//! Pods, which come one by one and are kept by node; peers, which come by node; and namespaces.
 
 use std::sync::Arc;
 
-use weft_ir::{Name, Workload, Workloads};
+use weft_ir::{Name, Namespaces, NodePeers, Peers, Workload, Workloads};
 
 /// Takes over a pod, or that it is gone. It may have been on another node. Lists of nodes that come out
 /// equal stay. Costs a look at every node, of which a node's proxy has one.
@@ -23,5 +23,24 @@ pub(super) fn replace(all: &mut Arc<Workloads>, name: &Name, pod: Option<Workloa
     if let Some(pod) = pod {
         let pods = all.entry(Arc::clone(&pod.node)).or_default();
         Arc::make_mut(pods).insert(name.clone(), Arc::new(pod));
+    }
+}
+
+/// Takes over the members on a node, of whose key this is the name. Those that come out equal stay.
+pub(super) fn replace_peers(all: &mut Arc<Peers>, key: &Name, peers: NodePeers) {
+    let node = &key.name;
+    if peers.is_empty() {
+        if all.contains_key(node) {
+            Arc::make_mut(all).remove(node);
+        }
+    } else if all.get(node).is_none_or(|known| **known != peers) {
+        Arc::make_mut(all).insert(Arc::clone(node), Arc::new(peers));
+    }
+}
+
+/// Takes over the namespaces of the mesh. They stay if they are the same.
+pub(super) fn replace_namespaces(known: &mut Arc<Namespaces>, namespaces: Namespaces) {
+    if **known != namespaces {
+        *known = Arc::new(namespaces);
     }
 }

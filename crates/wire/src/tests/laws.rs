@@ -57,20 +57,41 @@ fn restricted_to_node(all: &Configuration, node: &str) -> Configuration {
     workloads.retain(|name, _| **name == *node);
     let pods = workloads.values().flat_map(|pods| pods.values());
     let members = pods.filter(|pod| pod.is_member);
-    let namespaces: BTreeSet<_> = members.map(|pod| pod.name.namespace.clone()).collect();
+    let clients = members.map(|pod| pod.name.namespace.clone()).collect();
+    Configuration {
+        namespaces: all.namespaces.clone(),
+        workloads: Arc::new(workloads),
+        ..seen_by(all, &clients)
+    }
+}
+
+/// What the scope of a namespace has of the configuration of a node, by looking at all of it.
+fn restricted_to_namespace(node: &Configuration, namespace: &Arc<str>) -> Configuration {
+    let mut workloads = (*node.workloads).clone();
+    for pods in workloads.values_mut() {
+        Arc::make_mut(pods).retain(|name, pod| name.namespace == *namespace && pod.is_member);
+    }
+    workloads.retain(|_, pods| !pods.is_empty());
+    Configuration {
+        workloads: Arc::new(workloads),
+        ..seen_by(node, &[namespace.clone()].into())
+    }
+}
+
+/// What members of these namespaces need to reach others.
+fn seen_by(all: &Configuration, namespaces: &BTreeSet<Arc<str>>) -> Configuration {
+    if namespaces.is_empty() {
+        return Configuration::default();
+    }
     let mut services = all.tables.services.clone();
-    services.retain(|_, _| !namespaces.is_empty());
     for service in services.values_mut() {
         for port in &mut Arc::make_mut(service).ports {
-            Arc::make_mut(port)
-                .consumers
-                .retain(|it, _| namespaces.contains(it));
+            let consumers = &mut Arc::make_mut(port).consumers;
+            consumers.retain(|it, _| namespaces.contains(it));
         }
     }
-    let frontends: Vec<_> = services
-        .values()
-        .flat_map(|service| &service.ports)
-        .collect();
+    let frontends = services.values().flat_map(|service| &service.ports);
+    let frontends: Vec<_> = frontends.collect();
     let sets = frontends
         .iter()
         .flat_map(|it| it.producer.iter().chain(it.consumers.values()));
@@ -100,16 +121,39 @@ fn restricted_to_node(all: &Configuration, node: &str) -> Configuration {
         }),
         endpoints: Arc::new(endpoints),
         ca_bundles: Arc::new(ca_bundles),
-        workloads: Arc::new(workloads),
+        peers: all.peers.clone(),
         ..Configuration::default()
     }
+}
+
+/// Sends the difference to a configuration; returns what came out of it.
+fn step(
+    disassembler: &mut Disassembler,
+    assembler: &mut Assembler,
+    now: &Configuration,
+) -> Result<Configuration, TestCaseError> {
+    let old = disassembler.snapshot().clone();
+    let new = disassembler.update(now).clone();
+    let fresh = Disassembler::new(disassembler.scope().clone())
+        .update(now)
+        .clone();
+    prop_assert_eq!(&new, &fresh, "an update is what a fresh disassembler makes");
+    let applied = assembler.apply(&diff(&old, &new));
+    prop_assert_eq!(&applied.problems, &[], "all is of this version");
+    let versions = new.iter().map(|it| (it.key().clone(), it.version()));
+    prop_assert_eq!(
+        assembler.versions(),
+        &versions.collect(),
+        "what is held is known"
+    );
+    Ok(applied.configuration)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// `apply(a, diff(a, b)) == b`, step by step, for everything, each Gateway and each node, with parts
-    /// shared from one state to the next and without.
+    /// `apply(a, diff(a, b)) == b`, step by step, for everything, each Gateway, each node and the
+    /// namespaces there, with parts shared from one state to the next and without.
     #[test]
     fn what_is_taken_apart_and_sent_in_differences_is_put_together_again(
         worlds in vec((worlds(), any::<bool>()), 1..6),
@@ -125,27 +169,31 @@ proptest! {
             .iter()
             .map(|scope| (Disassembler::new(scope.clone()), Assembler::default()))
             .collect();
+        let shards = [Scope::Shard("shop".into()), Scope::Shard("client".into())];
+        let mut shards = shards.map(|it| (Disassembler::new(it), Assembler::default()));
         let mut builder = Builder::default();
         for (world, shares) in &worlds {
             if !shares {
                 builder = Builder::default();
             }
             let all = builder.build(world);
+            let mut node = Configuration::default();
             for (disassembler, assembler) in &mut sides {
-                let old = disassembler.snapshot().clone();
-                let new = disassembler.update(&all).clone();
-                let fresh = Disassembler::new(disassembler.scope().clone()).update(&all).clone();
-                prop_assert_eq!(&new, &fresh, "an update is what a fresh disassembler makes");
-                let applied = assembler.apply(&diff(&old, &new));
-                prop_assert_eq!(&applied.problems, &[], "all is of this version");
+                let now = step(disassembler, assembler, &all)?;
                 let expected = match disassembler.scope() {
-                    Scope::Everything => all.clone(),
                     Scope::Gateway(name) => restricted(&all, name),
                     Scope::Node(name) => restricted_to_node(&all, name),
+                    _ => all.clone(),
                 };
-                prop_assert_eq!(&applied.configuration, &expected);
-                let versions = new.iter().map(|it| (it.key().clone(), it.version())).collect();
-                prop_assert_eq!(assembler.versions(), &versions, "what is held is known");
+                prop_assert_eq!(&now, &expected);
+                if *disassembler.scope() == Scope::Node(node_name(0)) {
+                    node = now;
+                }
+            }
+            for (disassembler, assembler) in &mut shards {
+                let now = step(disassembler, assembler, &node)?;
+                let Scope::Shard(namespace) = disassembler.scope() else { continue };
+                prop_assert_eq!(&now, &restricted_to_namespace(&node, namespace));
             }
         }
     }

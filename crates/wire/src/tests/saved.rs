@@ -13,6 +13,8 @@ fn what_is_saved_is_read_again_without_keys() {
     world.endpoints = vec![(0, 80, 3)];
     world.ca_bundles = vec![(1, 1)];
     world.workloads = vec![(0, true, 0, true), (1, false, 1, false)];
+    world.peers = vec![(0, 0), (1, 0), (1, 1)];
+    world.namespaces = vec![0, 2];
     let configuration = Builder::default().build(&world);
     let full = snapshot(&configuration);
     let bytes = save(&full);
@@ -48,6 +50,16 @@ fn what_is_saved_is_read_again_without_keys() {
         assembler.configuration().workloads,
         configuration.workloads,
         "a node knows its pods without the control plane"
+    );
+    assert_eq!(
+        assembler.configuration().peers,
+        configuration.peers,
+        "and whom to meet where"
+    );
+    assert_eq!(
+        assembler.configuration().namespaces,
+        configuration.namespaces,
+        "and who must not start without the mesh"
     );
 }
 

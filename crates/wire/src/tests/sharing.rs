@@ -8,7 +8,7 @@ use super::{
     assembler,
     world::{Builder, World, config_map_name, gateway_name, node_name, routes},
 };
-use crate::{Configuration, Disassembler, Key, Kind, Scope, diff};
+use crate::{Assembler, Configuration, Disassembler, Key, Kind, Scope, diff};
 
 /// A Gateway with two listeners of two routes each, and endpoints.
 fn world(samples: [u8; 4]) -> World {
@@ -110,7 +110,7 @@ fn authorities_that_change_are_one_resource() {
     world.ca_bundles = vec![(0, 0), (1, 0), (2, 0)];
     let before = builder.build(&world);
     let old = disassembler.update(&before).clone();
-    let (mut receiver, _) = crate::Assembler::load(&old);
+    let (mut receiver, _) = Assembler::load(&old);
     let held = receiver.configuration().clone();
     let names: Vec<&Name> = held.ca_bundles.keys().collect();
     let (one, two) = (config_map_name(1), config_map_name(2));
@@ -247,5 +247,57 @@ fn a_node_is_told_what_its_own_pods_need() {
         "the last pod goes",
         &[(0, true, 1, true)],
         "; Workload shop/pod0",
+    );
+}
+
+#[test]
+fn members_are_told_whom_to_meet_at_addresses_of_pods_and_nodes_who_is_of_the_mesh() {
+    let mut builder = Builder::default();
+    let mut node = Disassembler::new(Scope::Node(node_name(0)));
+    let mut assembler = Assembler::default();
+    let mut shard = Disassembler::new(Scope::Shard("shop".into()));
+    let mut gateway = Disassembler::new(Scope::Gateway(gateway_name(0)));
+    let mut world = World::default();
+    let mut step = |change: &dyn Fn(&mut World), expected: [&str; 2]| {
+        change(&mut world);
+        let all = builder.build(&world);
+        let before = node.snapshot().clone();
+        let of_node = told(&mut node, &all);
+        assembler.apply(&diff(&before, node.snapshot()));
+        let seen = [of_node, told(&mut shard, assembler.configuration())];
+        assert_eq!(seen, expected, "{world:?}");
+        assert_eq!(told(&mut gateway, &all), "; ", "not for Gateways");
+    };
+    let member = (0, false, 0, true);
+    step(
+        &|it| it.namespaces = vec![0],
+        ["Namespaces mesh/enrolled; ", "; "],
+    );
+    step(&|it| it.peers = vec![(1, 0), (2, 0)], ["; ", "; "]);
+    step(
+        &|it| it.workloads = vec![member],
+        [
+            "Peers nodes/node1, Peers nodes/node2, Workload shop/pod0; ",
+            "Peers nodes/node1, Peers nodes/node2, Workload shop/pod0; ",
+        ],
+    );
+    step(
+        &|it| it.peers = vec![(1, 0), (1, 1), (2, 0)],
+        ["Peers nodes/node1; ", "Peers nodes/node1; "],
+    );
+    step(
+        &|it| it.peers = vec![(1, 0), (1, 1)],
+        ["; Peers nodes/node2", "; Peers nodes/node2"],
+    );
+    step(
+        &|it| it.workloads = Vec::new(),
+        [
+            "; Peers nodes/node1, Workload shop/pod0",
+            "; Peers nodes/node1, Workload shop/pod0",
+        ],
+    );
+    step(
+        &|it| it.namespaces = Vec::new(),
+        ["; Namespaces mesh/enrolled", "; "],
     );
 }

@@ -1,6 +1,11 @@
 //! Configurations, generated and by hand.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
@@ -9,10 +14,10 @@ use weft_ir::{
     AllowList, Authorities, Backend, BackendFault, BackendTls, Cidr, Cors, Endpoint, EndpointSet,
     EndpointState, Fail, Filter, Filters, Fraction, Frontend, FrontendProtocol, Gateway, GrpcMatch,
     GrpcMethodMatch, HeaderMatch, HeaderModifier, Hostname, HttpMatch, Listener, Matches, Mirror,
-    Name, NodeWorkloads, OriginPattern, PathMatch, PathModifier, Port, PortProtocol, QueryMatch,
-    Redirect, Regex, Retry, Rewrite, RouteEntry, RouteId, RouteKind, RouteSet, Rule, Scheme,
-    Service, ServicePort, StringMatch, SubjectAltName, Tables, Target, Timeouts, UpstreamProtocol,
-    Workload, Workloads,
+    Name, Namespaces, NodePeers, NodeWorkloads, OriginPattern, PathMatch, PathModifier, Peers,
+    Port, PortProtocol, QueryMatch, Redirect, Regex, Retry, Rewrite, RouteEntry, RouteId,
+    RouteKind, RouteSet, Rule, Scheme, Service, ServicePort, StringMatch, SubjectAltName, Tables,
+    Target, Timeouts, UpstreamProtocol, Workload, Workloads,
 };
 
 use crate::{CaBundle, Certificate, Configuration};
@@ -31,6 +36,10 @@ pub(super) struct World {
     pub(super) ca_bundles: Vec<(u8, u8)>,
     /// Name of a pod, whether its namespace has consumers, its node, and whether it is a member.
     pub(super) workloads: Vec<(u8, bool, u8, bool)>,
+    /// Node of a peer, and the peer.
+    pub(super) peers: Vec<(u8, u8)>,
+    /// Numbers of namespaces of the mesh.
+    pub(super) namespaces: Vec<u8>,
 }
 
 /// A listener: number, port, whether it has hostname and certificate.
@@ -64,6 +73,8 @@ pub(super) struct Builder {
     ca_bundles: BTreeMap<String, Arc<CaBundle>>,
     workloads: BTreeMap<String, Arc<Workload>>,
     nodes: BTreeMap<String, Arc<NodeWorkloads>>,
+    peers: BTreeMap<String, Arc<NodePeers>>,
+    namespaces: BTreeMap<String, Arc<Namespaces>>,
 }
 
 fn memo<T>(known: &mut BTreeMap<String, Arc<T>>, key: String, make: impl FnOnce() -> T) -> Arc<T> {
@@ -73,7 +84,16 @@ fn memo<T>(known: &mut BTreeMap<String, Arc<T>>, key: String, make: impl FnOnce(
 impl Builder {
     pub(super) fn build(&mut self, world: &World) -> Configuration {
         let mut tables = Tables::default();
-        let workloads = self.workloads(world);
+        let (workloads, peers) = (self.workloads(world), self.peers(world));
+        let namespaces = memo(
+            &mut self.namespaces,
+            format!("{:?}", world.namespaces),
+            || {
+                (world.namespaces.iter())
+                    .map(|at| format!("mesh{at}").into())
+                    .collect()
+            },
+        );
         for (at, listeners) in (0..).zip(&world.gateways) {
             if let Some(gateway) = self.gateway(at, listeners, world) {
                 tables.gateways.insert(gateway.name.clone(), gateway);
@@ -105,6 +125,8 @@ impl Builder {
         });
         Configuration {
             workloads: Arc::new(workloads),
+            peers: Arc::new(peers),
+            namespaces,
             ca_bundles: Arc::new(ca_bundles.collect()),
             tables: Arc::new(tables),
             endpoints: Arc::new(endpoints),
@@ -127,6 +149,26 @@ impl Builder {
         }
         let share = |(node, (key, pods)): (u8, (String, NodeWorkloads))| {
             (node_name(node), memo(&mut self.nodes, key, || pods))
+        };
+        nodes.into_iter().map(share).collect()
+    }
+
+    fn peers(&mut self, world: &World) -> Peers {
+        let mut nodes: BTreeMap<u8, NodePeers> = BTreeMap::new();
+        for (node, peer) in &world.peers {
+            let identity = format!("spiffe://cluster.local/ns/shop/sa/peer{peer}");
+            let addresses: [IpAddr; 2] = [
+                [10, 2, *node, *peer].into(),
+                [0xfd00, 0, 0, 0, 0, 0, u16::from(*node), u16::from(*peer)].into(),
+            ];
+            let peers = addresses.map(|address| (address, Arc::from(&*identity)));
+            nodes.entry(*node).or_default().extend(peers);
+        }
+        let share = |(node, peers): (u8, NodePeers)| {
+            (
+                node_name(node),
+                memo(&mut self.peers, format!("{peers:?}"), || peers),
+            )
         };
         nodes.into_iter().map(share).collect()
     }
@@ -541,17 +583,19 @@ pub(super) fn worlds() -> impl Strategy<Value = World> {
         vec((0..5_u8, port(), 0..4_u8), 0..6),
         vec((0..3_u8, 0..2_u8), 0..3),
         vec((0..3_u8, 0..2_u8), 0..4),
-        pods(),
+        (pods(), vec((0..3_u8, 0..3_u8), 0..5), vec(0..4_u8, 0..3)),
     )
         .prop_map(
-            |(gateways, services, routes, endpoints, certificates, ca_bundles, workloads)| World {
+            |(gateways, services, routes, endpoints, certificates, ca_bundles, mesh)| World {
                 gateways,
                 services,
                 routes,
                 endpoints,
                 certificates,
                 ca_bundles,
-                workloads,
+                workloads: mesh.0,
+                peers: mesh.1,
+                namespaces: mesh.2,
             },
         )
 }
