@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// cniPlugins is where Debian's containernetworking-plugins puts them.
+// cniPlugins is where Debian's containernetworking-plugins puts them. Nodes have them in /opt/cni/bin.
 const cniPlugins = "/usr/lib/cni"
 
 // configure writes what the daemons of a node read.
 func (n node) configure(proxyMode string) error {
 	return errors.Join(
 		writeFile(n.dir("containerd.toml"), n.containerdConfig()),
-		writeFile(n.dir("cni", "10-bed.conflist"), n.cniConfig()),
+		writeFile(n.etc("cni", "net.d", "10-bed.conflist"), n.cniConfig()),
 		writeFile(n.dir("kubelet.yaml"), n.kubeletConfig()),
 		writeFile(n.dir("proxy.yaml"), n.proxyConfig(proxyMode)),
 		writeFile(n.dir("resolv.conf"), ""),
@@ -41,9 +41,9 @@ state = %q
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = %q
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = %q
-    conf_dir = %q
-`, n.dir("containerd"), n.dir("containerd-run"), n.socket(), n.dir("opt"), n.dir("runc"), cniPlugins, n.dir("cni"))
+    bin_dir = "/opt/cni/bin"
+    conf_dir = "/etc/cni/net.d"
+`, n.dir("containerd"), n.dir("containerd-run"), n.socket(), n.dir("opt"), n.dir("runc"))
 }
 
 // cniConfig uses ptp, as kind does: with no bridge between the pods of a node all their traffic is

@@ -62,9 +62,9 @@ func startControllers(kube string, all []node) error {
 	)
 	for _, n := range all {
 		err = errors.Join(err,
-			start("kubelet-"+n.name, n.enter(kube, "kubelet", "--config="+n.dir("kubelet.yaml"), "--kubeconfig="+kubeconfig("kubelet-"+n.name),
+			start("kubelet-"+n.name, n.on(kube, "kubelet", "--config="+n.dir("kubelet.yaml"), "--kubeconfig="+kubeconfig("kubelet-"+n.name),
 				"--hostname-override="+n.name, "--node-ip="+n.addrs(), "--root-dir="+n.dir("kubelet"), "--cert-dir="+n.dir("kubelet-pki"))...),
-			start("proxy-"+n.name, n.enter(kube, "proxy", "--config="+n.dir("proxy.yaml"))...))
+			start("proxy-"+n.name, n.on(kube, "proxy", "--config="+n.dir("proxy.yaml"))...))
 	}
 	return err
 }

@@ -22,7 +22,6 @@ func down() error {
 		removeNetwork(),
 		removeCgroups(),
 		restoreSysctls(),
-		giveBack(),
 		os.RemoveAll(stateDir),
 	)
 	if err == nil {

@@ -79,8 +79,8 @@ func pair(value func(family) string) string {
 	return value(v4) + "," + value(v6)
 }
 
-// node is one Kubernetes node: a network namespace of this machine with its own containerd,
-// kubelet and kube-proxy. Kernel, file system and process table are shared.
+// node is one Kubernetes node: namespaces of this machine with their own containerd, kubelet and
+// kube-proxy. They share the kernel, and what of the file system is nobody's alone.
 type node struct {
 	number int
 	// name is also that of its cgroup and of the host's end of its link.
@@ -112,6 +112,12 @@ func (n node) namespace() string { return n.dir("netns") }
 // enter prefixes a command so that it runs in the node's network namespace.
 func (n node) enter(args ...string) []string {
 	return append([]string{"nsenter", "--net=" + n.namespace(), "--"}, args...)
+}
+
+// on prefixes a command so that it runs on the node, once that has booted.
+func (n node) on(args ...string) []string {
+	target := fmt.Sprintf("--target=%d", pidOf(n.daemon()))
+	return append([]string{"nsenter", target, "--net", "--mount", "--pid", "--"}, args...)
 }
 
 func (n node) ctr(args ...string) error {

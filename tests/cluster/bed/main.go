@@ -18,6 +18,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 func main() {
@@ -69,6 +70,8 @@ func run(command string, args []string, p plan) error {
 		return down()
 	case "check-clean":
 		return checkClean()
+	case "node-init": // started by up
+		return nodeInit(named(filepath.Base(args[1])))
 	case "load-balancer": // started by up
 		log.SetFlags(log.LstdFlags)
 		return runBalancer(args[1])

@@ -50,6 +50,11 @@ func keepDescriptors() {
 // start runs a daemon in a session of its own, with its output in log/NAME.log and its identity
 // in run/NAME.pid.
 func start(name string, args ...string) error {
+	return startWith(&syscall.SysProcAttr{Setsid: true}, name, args...)
+}
+
+// startWith is start with what else is to be special about the process.
+func startWith(attr *syscall.SysProcAttr, name string, args ...string) error {
 	output, err := os.OpenFile(state("log", name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -57,7 +62,7 @@ func start(name string, args ...string) error {
 	defer output.Close()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = output, output, stateDir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = attr
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -143,8 +148,13 @@ func killAll(owned func(args []string, cgroups string) bool) error {
 	})
 }
 
-// residentMiB is the resident memory of a process.
+// residentMiB is the resident memory of a process, or of the one it has entered a node for.
 func residentMiB(pid int) int {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if child, err := strconv.Atoi(strings.TrimSpace(string(children))); err == nil && string(comm) == "nsenter\n" {
+		pid = child
+	}
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {
 		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,7 +51,6 @@ func up(p plan) error {
 	}
 	for _, step := range []func() error{
 		func() error { return os.Symlink(p.kube, state("kube")) },
-		borrow,
 		setSysctls,
 		func() error { return makePKI(all) },
 		func() error { return network(all) },
@@ -95,7 +95,10 @@ func startRuntimes(all []node, p plan) error {
 		if err := n.configure(p.proxyMode); err != nil {
 			return err
 		}
-		if err := start("containerd-"+n.name, n.enter("containerd", "-c", n.dir("containerd.toml"))...); err != nil {
+		if err := n.boot(); err != nil {
+			return err
+		}
+		if err := start("containerd-"+n.name, n.on("containerd", "-c", n.dir("containerd.toml"))...); err != nil {
 			return err
 		}
 	}
@@ -126,6 +129,12 @@ func load(all []node, archives []string) error {
 func present() []node {
 	dirs, _ := os.ReadDir(state("nodes"))
 	return nodes(len(dirs))
+}
+
+// named is the node of a name.
+func named(name string) node {
+	number, _ := strconv.Atoi(strings.TrimPrefix(name, prefix+"-"))
+	return node{number, name}
 }
 
 func client(path string) (*kubernetes.Clientset, error) {
