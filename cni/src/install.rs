@@ -1,8 +1,10 @@
-//! Puts the plugin onto a node and takes it away: `weft-cni install`, `weft-cni remove`.
+//! Puts the plugin onto a node and takes it away: `weft-cni install`, `keep` and `remove`.
 //!
 //! The chain of the node is not edited. A list with the same plugins and this one behind them is written
 //! beside it, under a name that sorts first, which is the one runtimes take. So taking it away is
 //! deleting one file, and whoever owns the other list may rewrite it: the next `install` follows.
+
+mod keep;
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +24,11 @@ const LIST: &str = "00-weft.conflist";
 /// What runtimes read, by the ending of its name.
 const ENDINGS: [&str; 3] = ["conf", "conflist", "json"];
 
-const USAGE: &str = "usage: weft-cni install|remove [--conf-dir DIR] [--bin-dir DIR] \
-                     [--socket PATH] [--namespaces PATH] [--own-namespace NAME]\n\
+const USAGE: &str = "usage: weft-cni install|keep|remove [--conf-dir DIR] [--bin-dir DIR] \
+                     [--socket PATH] [--namespaces PATH] [--own-namespace NAME] \
+                     [--state-dir DIR] [--run-dir DIR]\n\
+                     keep installs once the supervisor runs, and whenever the chain is written anew;\n\
+                     remove removes the last two directories as well, if they are named\n\
                      without arguments it is a CNI plugin, and reads what a container runtime says";
 
 /// Why the plugin is not installed, or not removed.
@@ -45,6 +50,8 @@ pub(crate) enum InstallError {
 struct Node {
     configurations: PathBuf,
     programs: PathBuf,
+    /// What supervisors have left, where it is to be removed.
+    left: Vec<PathBuf>,
     settings: Settings,
 }
 
@@ -59,6 +66,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<String, InstallError> {
     let node = Node::of(options)?;
     match verb {
         "install" => node.install(),
+        "keep" => keep::forever(&node),
         "remove" => node.remove(),
         other => Err(InstallError::Usage(format!("`{other}` is no command"))),
     }
@@ -72,6 +80,8 @@ impl Node {
             ("--socket", SOCKET),
             ("--namespaces", NAMESPACES),
             ("--own-namespace", OWN_NAMESPACE),
+            ("--state-dir", ""),
+            ("--run-dir", ""),
         ]);
         for pair in options.chunks(2) {
             let [name, value] = pair else {
@@ -85,6 +95,12 @@ impl Node {
         Ok(Self {
             configurations: values["--conf-dir"].into(),
             programs: values["--bin-dir"].into(),
+            left: ["--state-dir", "--run-dir"]
+                .map(|name| values[name])
+                .into_iter()
+                .filter(|directory| !directory.is_empty())
+                .map(PathBuf::from)
+                .collect(),
             settings: Settings {
                 socket: values["--socket"].to_owned(),
                 namespaces: values["--namespaces"].to_owned(),
@@ -112,12 +128,12 @@ impl Node {
     /// The list first, for the same reason.
     fn remove(&self) -> Result<String, InstallError> {
         let mut said = String::new();
-        for path in [self.configurations.join(LIST), self.programs.join(PLUGIN)] {
-            match fs::remove_file(&path) {
-                Ok(()) => said += &format!("removed {}\n", path.display()),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(source) => return Err(InstallError::File { path, source }),
-            }
+        let files = [self.configurations.join(LIST), self.programs.join(PLUGIN)];
+        for path in &files {
+            said += &removed(path, fs::remove_file(path))?;
+        }
+        for path in &self.left {
+            said += &removed(path, fs::remove_dir_all(path))?;
         }
         Ok(said)
     }
@@ -140,6 +156,15 @@ impl Node {
             return Err(InstallError::NotFirst(first));
         }
         Ok(first)
+    }
+}
+
+/// What the removal of a path comes to; one that is not there is removed.
+fn removed(path: &Path, result: io::Result<()>) -> Result<String, InstallError> {
+    match result {
+        Ok(()) => Ok(format!("removed {}\n", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(at(path)(error)),
     }
 }
 

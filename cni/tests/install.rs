@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufRead, BufReader, Lines},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Child, ChildStderr, Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -112,6 +113,80 @@ fn installing_follows_the_chain_and_removing_leaves_nothing() {
         "",
         "a second time there is nothing to do"
     );
+}
+
+/// `weft-cni keep` beside a supervisor, and what it says. Ends with the value.
+struct Keeper(Child, Lines<BufReader<ChildStderr>>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs until it is killed");
+        self.0.wait().expect("it is a child");
+    }
+}
+
+impl Keeper {
+    fn start(node: &Node) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_weft-cni"))
+            .arg("keep")
+            .arg("--conf-dir")
+            .arg(node.path("net.d"))
+            .arg("--bin-dir")
+            .arg(node.path("bin"))
+            .arg("--socket")
+            .arg(node.path("cni.sock"))
+            .arg("--namespaces")
+            .arg(node.path("namespaces.json"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the plugin is built");
+        let said = child.stderr.take().expect("it is piped");
+        Self(child, BufReader::new(said).lines())
+    }
+
+    /// Waits for the next thing it says.
+    fn says(&mut self, expected: &str) {
+        let line = self.1.next().expect("it runs").expect("it says UTF-8");
+        assert!(line.contains(expected), "{line} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_chain_is_kept_once_the_supervisor_runs() {
+    let node = Node::new(&[("10-bed.conflist", CHAIN)]);
+    let mut keeper = Keeper::start(&node);
+    keeper.says("waiting for the supervisor of this node");
+    fs::write(node.path("cni.sock"), "").expect("a file");
+    keeper.says("namespaces.json");
+    assert!(!node.path(LIST).exists(), "no list of namespaces yet");
+    fs::write(node.path("namespaces.json"), "{}").expect("a file");
+    keeper.says("bin/weft-cni");
+    keeper.says(LIST);
+    keeper.says("in the chain of this node");
+    fs::remove_file(node.path(LIST)).expect("the list is there");
+    keeper.says(LIST);
+    drop(keeper);
+    assert_eq!(node.chain(), ["ptp", "weft-cni"], "its end changes nothing");
+}
+
+#[test]
+fn what_supervisors_have_left_goes_when_it_is_named() {
+    let node = Node::new(&[("10-bed.conflist", CHAIN)]);
+    fs::create_dir_all(node.path("state/node")).expect("a directory");
+    fs::write(node.path("state/node/namespaces.json"), "{}").expect("a file");
+    let removed = Command::new(env!("CARGO_BIN_EXE_weft-cni"))
+        .args(["remove", "--conf-dir"])
+        .arg(node.path("net.d"))
+        .arg("--bin-dir")
+        .arg(node.path("bin"))
+        .arg("--state-dir")
+        .arg(node.path("state"))
+        .arg("--run-dir")
+        .arg(node.path("never-made"))
+        .status();
+    assert!(removed.expect("the plugin is built").success());
+    assert!(!node.path("state").exists(), "the state goes");
+    assert!(node.path("net.d/10-bed.conflist").exists(), "others stay");
 }
 
 /// Nodes on which the plugin cannot be, and a word of why.
