@@ -19,11 +19,20 @@ const FLAGS: &str = "-C target-feature=+crt-static";
 const USER: &str = "65532:65532";
 const SOURCE: &str = "https://github.com/weft-mesh/weft";
 
-/// An image: one program, and what it reads of a system.
+/// A program: the name of the binary, and the package that makes it.
+#[derive(Clone, Copy)]
+struct Program {
+    name: &'static str,
+    package: &'static str,
+}
+
+/// An image: the program it starts, and what else it holds.
 struct Image {
     /// Of the archive, of the reference and of the binary.
     name: &'static str,
     package: &'static str,
+    /// Programs beside that one.
+    others: &'static [Program],
     title: &'static str,
     /// Whether it has the certification authorities that `wellKnownCACertificates: System` of a
     /// BackendTLSPolicy means.
@@ -34,13 +43,19 @@ const IMAGES: &[Image] = &[
     Image {
         name: "weft",
         package: "weft-cli",
+        others: &[],
         title: "Weft: control plane and command line",
         authorities: false,
     },
     Image {
         name: "weft-proxy",
         package: "weft-proxy",
-        title: "Weft: proxy of a Gateway",
+        // On every node it lies beside the supervisor that answers it.
+        others: &[Program {
+            name: "weft-cni",
+            package: "weft-cni",
+        }],
+        title: "Weft: proxy of a Gateway or of a node, and the CNI plugin",
         authorities: true,
     },
 ];
@@ -87,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         };
         image.pack(args, &archive, bundle.as_deref())?;
         // Beside the archive for those who install what they have just packed.
-        let program = image.binary(&args.profile);
+        let program = binary(image.name, &args.profile);
         std::fs::copy(&program, out.join(image.name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
         let size_mib = |path: &Path| -> Result<f64> {
@@ -122,8 +137,8 @@ fn compile(images: &[&Image], profile: &str) -> Result<()> {
         "--target-dir",
         TARGET_DIR,
     ];
-    for image in images {
-        args.extend(["--package", image.package, "--bin", image.name]);
+    for program in images.iter().flat_map(|image| image.programs()) {
+        args.extend(["--package", program.package, "--bin", program.name]);
     }
     // The names of functions stay, for backtraces; what only a debugger reads is more than half.
     let strip = format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase());
@@ -142,13 +157,20 @@ fn compile(images: &[&Image], profile: &str) -> Result<()> {
     )
 }
 
+/// Where a program is once it is built.
+fn binary(name: &str, profile: &str) -> PathBuf {
+    let directory = workspace_root().join(TARGET_DIR).join(TARGET);
+    directory.join(profile).join(name)
+}
+
 impl Image {
-    fn binary(&self, profile: &str) -> PathBuf {
-        workspace_root()
-            .join(TARGET_DIR)
-            .join(TARGET)
-            .join(profile)
-            .join(self.name)
+    /// All of its programs, the one it starts first.
+    fn programs(&self) -> impl Iterator<Item = Program> + use<> {
+        let first = Program {
+            name: self.name,
+            package: self.package,
+        };
+        [first].into_iter().chain(self.others.iter().copied())
     }
 
     fn pack(&self, args: &Args, archive: &Path, bundle: Option<&Path>) -> Result<()> {
@@ -170,7 +192,12 @@ impl Image {
             let file = format!("{}={}", authorities::IN_IMAGE, bundle.display());
             pack.args(["-file", &file]);
         }
-        let status = pack.arg(self.binary(&args.profile)).status();
+        for program in self.others {
+            let built = binary(program.name, &args.profile);
+            let file = format!("/usr/local/bin/{}={}", program.name, built.display());
+            pack.args(["-file", &file]);
+        }
+        let status = pack.arg(binary(self.name, &args.profile)).status();
         let status =
             status.context("cannot start `go`; install Go 1.26 or later from https://go.dev/dl")?;
         if status.success() {
