@@ -22,6 +22,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use weft_certs::Identity;
 use weft_ir::{FrontendProtocol, PortProtocol, Scheme};
 use weft_telemetry::{
     Reason,
@@ -31,6 +32,7 @@ use weft_telemetry::{
 
 use self::{activity::Activity, client_io::read_some, detect::Preface};
 use crate::{
+    caller::{Caller, Own},
     limits,
     live::{Held, Inlet, Live, View, ViewKind},
     upstream::From,
@@ -62,6 +64,8 @@ impl Shared {
 pub(crate) struct Client {
     pub(crate) worker: Arc<Worker>,
     pub(crate) inlet: Arc<Inlet>,
+    /// Whose requests these are, where that does not follow from the inlet.
+    own: Option<Own>,
     pub(crate) peer: SocketAddr,
     pub(crate) scheme: Scheme,
     /// Server name of the TLS handshake, in lower case.
@@ -94,33 +98,90 @@ impl Client {
         From {
             worker: &self.worker,
             inlet: &self.inlet,
+            own: self.own.as_ref(),
         }
+    }
+
+    /// Who the client is, where its connection has said so.
+    pub(crate) fn sender(&self) -> Option<&Identity> {
+        self.own.as_ref()?.caller().identity()
     }
 
     /// Whether answers must tell the client to connect anew.
     pub(crate) fn is_draining(&self) -> bool {
-        self.inlet.is_draining()
+        let own = self.own.as_ref();
+        self.inlet.is_draining() || own.is_some_and(|own| own.caller().is_leaving())
+    }
+
+    /// Completes when the connection has to end if nothing is under way on it.
+    pub(crate) async fn closed(&self) {
+        closed(&self.inlet, self.own.as_ref()).await;
+    }
+
+    /// Completes when the connection is served no more, whatever is under way on it; never, where that
+    /// is for nobody to say.
+    pub(crate) async fn cut(&self) {
+        match &self.own {
+            None => std::future::pending().await,
+            Some(own) => own.cut().await,
+        }
+    }
+}
+
+async fn closed(inlet: &Inlet, own: Option<&Own>) {
+    match own {
+        None => inlet.closed().await,
+        Some(own) => tokio::select! {
+            () = inlet.closed() => {}
+            () = own.left() => {}
+        },
     }
 }
 
 /// Serves an accepted connection, a socket that does not block, on `handle`'s worker until it ends.
-/// Returns at once.
+/// Returns at once. Whose connection it is follows from the inlet.
 pub fn accept(handle: &WorkerHandle, shared: &Shared, inlet: Arc<Inlet>, stream: StdStream) {
-    let worker = Arc::clone(&handle.worker);
+    let open = OpenConnection::of(&handle.worker);
     let shared = shared.clone();
-    // Counted here and not in the task, so that the next choice of a worker sees it.
-    worker.connections.fetch_add(1, Relaxed);
-    let open = OpenConnection(Arc::clone(&worker));
     let task = handle.runtime.spawn(async move {
-        let _open = open;
-        serve(worker, shared, inlet, stream).await;
+        match TcpStream::from_std(stream) {
+            Ok(stream) => run(&open.0, shared, inlet, (stream, None)).await,
+            Err(error) => gone(&inlet, &error),
+        }
     });
     // Nobody waits for a connection: it ends with its peer, its limits or the drain.
     drop(task);
 }
 
+/// Serves the connection of a client that is `caller`, to its end: on the thread of `handle`'s worker,
+/// where this has to be awaited, and to the end of what it is upgraded to. When it is dropped the
+/// connection is cut.
+pub fn serve(
+    handle: &WorkerHandle,
+    shared: &Shared,
+    inlet: Arc<Inlet>,
+    (stream, caller): (TcpStream, Arc<Caller>),
+) -> impl Future<Output = ()> + Send + use<> {
+    let open = OpenConnection::of(&handle.worker);
+    let shared = shared.clone();
+    let (own, bond) = Own::new(caller);
+    async move {
+        run(&open.0, shared, inlet, (stream, Some(own))).await;
+        // An upgraded connection goes on without what has been its own.
+        bond.outlived().await;
+    }
+}
+
 /// Counts a connection while it lives, a panic included.
 struct OpenConnection(Arc<Worker>);
+
+impl OpenConnection {
+    /// Counted at once, and not when its task runs, so that the next choice of a worker sees it.
+    fn of(worker: &Arc<Worker>) -> Self {
+        worker.connections.fetch_add(1, Relaxed);
+        Self(Arc::clone(worker))
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
@@ -128,25 +189,28 @@ impl Drop for OpenConnection {
     }
 }
 
-async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: StdStream) {
+async fn run(
+    worker: &Arc<Worker>,
+    shared: Shared,
+    inlet: Arc<Inlet>,
+    (stream, own): (TcpStream, Option<Own>),
+) {
     let Some(view) = inlet.view().or_else(|| shared.live.activate(&inlet)) else {
         return;
     };
-    let (stream, peer) = match prepare(stream) {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            tracing::debug!(inlet = %inlet.key, %error, "an accepted connection was already gone");
-            return;
-        }
+    let peer = match prepare(&stream) {
+        Ok(peer) => peer,
+        Err(error) => return gone(&inlet, &error),
     };
     let scheme = view.scheme();
     let tls = scheme == Scheme::Https;
     let connections = Arc::clone(&view.connections);
     connections.opened(tls);
     let accepted = Accepted {
-        worker,
+        worker: Arc::clone(worker),
         shared,
         inlet,
+        own,
         peer,
     };
     let process = Arc::clone(&accepted.shared.process);
@@ -158,12 +222,15 @@ async fn serve(worker: Arc<Worker>, shared: Shared, inlet: Arc<Inlet>, stream: S
     connections.closed(reason, tls);
 }
 
-/// The stream as its worker's event queue knows it.
-fn prepare(stream: StdStream) -> io::Result<(TcpStream, SocketAddr)> {
-    let stream = TcpStream::from_std(stream)?;
+/// Where a stream comes from, which from here on waits for nothing before it writes.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
     let peer = stream.peer_addr()?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer))
+    Ok(peer)
+}
+
+fn gone(inlet: &Inlet, error: &io::Error) {
+    tracing::debug!(inlet = %inlet.key, %error, "an accepted connection was already gone");
 }
 
 /// A connection whose protocol is not known yet.
@@ -171,10 +238,25 @@ struct Accepted {
     worker: Arc<Worker>,
     shared: Shared,
     inlet: Arc<Inlet>,
+    own: Option<Own>,
     peer: SocketAddr,
 }
 
 impl Accepted {
+    /// What connections to endpoints are made from.
+    fn sends(&self) -> From<'_> {
+        From {
+            worker: &self.worker,
+            inlet: &self.inlet,
+            own: self.own.as_ref(),
+        }
+    }
+
+    /// Completes when the connection has to end if nothing is under way on it.
+    async fn closed(&self) {
+        closed(&self.inlet, self.own.as_ref()).await;
+    }
+
     async fn dispatch(self, view: Arc<View>, stream: TcpStream) -> CloseReason {
         match &view.kind {
             ViewKind::Gateway { port, .. } => match port.protocol {
@@ -201,7 +283,7 @@ impl Accepted {
         let first = tokio::select! {
             biased;
             first = timeout(limits::CLIENT_IDLE, read_some(&mut stream, 64)) => first,
-            () = self.inlet.closed() => return CloseReason::Drain,
+            () = self.closed() => return CloseReason::Drain,
         };
         let mut ahead = match first {
             Ok(Ok(bytes)) if !bytes.is_empty() => bytes,
@@ -237,6 +319,7 @@ impl Accepted {
                 .expect("an IP address has only header characters"),
             worker: self.worker,
             inlet: self.inlet,
+            own: self.own,
             peer: self.peer,
             scheme,
             sni,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri, header::HeaderValue};
 use http_body::Frame;
 use weft_balance::{Failure, InFlight as AtEndpoint, Outcome};
+use weft_certs::Identity;
 use weft_telemetry::{
     Reason,
     access_log::{AccessLog, AccessRecord},
@@ -162,6 +163,11 @@ impl Exchange {
         self.record(reason);
     }
 
+    /// Completes when the client's connection, or what has become of it, is cut.
+    pub(crate) async fn cut(&self) {
+        self.client.cut().await;
+    }
+
     /// A tunnel after 101 ended.
     pub(crate) fn tunnel_ended(&mut self, response_bytes: u64) {
         self.response_bytes = response_bytes;
@@ -193,12 +199,13 @@ impl Exchange {
     }
 
     fn log(&self, log: &AccessLog, end: RequestEnd) {
+        let principal = self.client.sender().map(Identity::id);
         let record = AccessRecord {
             time: self.client.worker.clock.wall(),
             end,
             labels: self.route.handles().labels(),
             client: Some(self.client.peer),
-            source_principal: None,
+            source_principal: principal.as_ref(),
             destination_principal: None,
             method: self.asked.method.as_str().as_bytes(),
             authority: self.asked.host.as_ref().map_or(b"", |host| host.as_bytes()),

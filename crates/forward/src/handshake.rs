@@ -4,7 +4,8 @@ use weft_certs::{ConnectError, Handshake, HandshakeError, Version};
 use weft_telemetry::metrics::{TlsGroup, TlsHandshake, TlsResult, TlsSide, TlsVersion};
 
 /// One that came about.
-pub(crate) fn completed(side: TlsSide, handshake: &Handshake) -> TlsHandshake {
+#[must_use]
+pub fn completed(side: TlsSide, handshake: &Handshake) -> TlsHandshake {
     TlsHandshake {
         side,
         group: match handshake.group {
@@ -50,7 +51,9 @@ pub(crate) fn late(side: TlsSide) -> TlsHandshake {
     unfinished(side, TlsResult::Timeout)
 }
 
-fn unfinished(side: TlsSide, result: TlsResult) -> TlsHandshake {
+/// One that did not come about.
+#[must_use]
+pub fn unfinished(side: TlsSide, result: TlsResult) -> TlsHandshake {
     TlsHandshake {
         side,
         group: TlsGroup::Other,

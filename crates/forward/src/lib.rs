@@ -5,10 +5,11 @@
 //! from, and it opens no listening socket; `proxy` hands it accepted connections.
 
 mod body;
+mod caller;
 mod clock;
 mod connection;
 mod exchange;
-mod handshake;
+pub mod handshake;
 mod http;
 pub mod limits;
 mod live;
@@ -18,9 +19,10 @@ mod upstream;
 mod worker;
 
 pub use self::{
+    caller::{Awaited, Caller, Sockets, Unopened},
     clock::Clock,
-    connection::{Shared, accept},
+    connection::{Shared, accept, serve},
     live::{Configuration, Inlet, InletKey, Live, Roots},
-    members::{Answering, Caller, Members, Sender},
+    members::{Answering, Members, Sender},
     worker::{Dispatch, WorkerHandle, Workers},
 };

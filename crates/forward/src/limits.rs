@@ -28,6 +28,10 @@ pub const HEAD_LINE: usize = 8 * 1024;
 pub const HEAD_FIELDS: usize = 100;
 /// Largest request body that is kept for a retry; above it the first answer stands.
 pub const REPLAY_BYTES: usize = 64 * 1024;
+/// Time the head of a gRPC answer may wait for its first message or its end while the call could still
+/// be made again. A client that takes the head for a sign of life hardly notices it, and a server that
+/// makes them one after the other is through with it even when it has to wait for its processor.
+pub const CALL_HELD: Duration = Duration::from_millis(50);
 /// Body bytes that may wait for a mirror; a slower mirror loses its copy.
 pub const MIRROR_CHUNKS: usize = 16;
 /// Attempts at other endpoints for a request that no endpoint has seen: with half of a set gone at
@@ -42,3 +46,8 @@ pub const OPAQUE_IDLE: Duration = Duration::from_secs(3600);
 /// Without client bytes for this long, an upstream connection is opened speculatively so that
 /// server-first protocols work on routed ports.
 pub const SPECULATIVE_CONNECT: Duration = Duration::from_millis(50);
+/// How long a client's connection waits, all in all, for the identity that members of the mesh are
+/// reached with: certificates of a new service account are being signed.
+pub const NO_IDENTITY: Duration = Duration::from_secs(10);
+/// Time for what a client has sent before it could know that it should have connected elsewhere.
+pub const FAREWELL: Duration = Duration::from_secs(1);

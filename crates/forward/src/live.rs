@@ -31,7 +31,7 @@ pub use self::{
     cluster_key::Roots,
     state::{Configuration, InletKey, Live},
 };
-use crate::{members::Caller, upstream::Cluster};
+use crate::{caller::Caller, upstream::Cluster};
 
 /// One place where connections come in.
 #[derive(Debug)]

@@ -1,23 +1,19 @@
 //! The mesh as far as this process takes part in it: in whose name members are reached, and where they
 //! answer.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use weft_certs::{Expected, Identity, IdentityError};
+use weft_certs::Expected;
 use weft_ir::{Endpoint, Name};
-use weft_tunnel::{Connect, Source, Target, wire};
+use weft_tunnel::{Target, wire};
 
-use crate::{live::InletKey, upstream::Dialer};
+use crate::{caller::Caller, live::InletKey};
 
 /// What it takes to reach members of the mesh. Apart from tables and endpoints, which name them: keys
 /// and roots are this process' own.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// In whose name traffic leaves. A sender without a caller reaches no member.
+    /// In whose name traffic leaves that brings no caller of its own. Without any it reaches no member.
     pub callers: HashMap<Sender, Arc<Caller>>,
     /// Who answers for the members, by the SPIFFE ID that [`Endpoint::member`] has. A member that is not
     /// here is not reached.
@@ -52,35 +48,6 @@ pub struct Answering {
     pub door: Option<SocketAddr>,
     /// Who has to answer there.
     pub expected: Expected,
-}
-
-/// One identity that connections are made with. Connections of one caller are never another's.
-#[derive(Debug)]
-pub struct Caller {
-    source: Source<Dialer>,
-    address: IpAddr,
-}
-
-impl Caller {
-    /// Connects as `identity`; `address` is what the other side is told of where traffic comes from.
-    ///
-    /// # Errors
-    /// When the TLS library lacks TLS 1.3.
-    pub fn new(identity: &Identity, address: IpAddr) -> Result<Self, IdentityError> {
-        Ok(Self {
-            source: Source::new(identity, None, Dialer)?,
-            address,
-        })
-    }
-
-    pub(crate) fn source(&self) -> &Source<Dialer> {
-        &self.source
-    }
-
-    /// A connection to an endpoint serves one client after the other, so that it comes from no port.
-    pub(crate) fn connect_to(&self, destination: SocketAddr) -> Connect {
-        Connect::new(destination, SocketAddr::new(self.address, 0))
-    }
 }
 
 /// Which way connections to an endpoint take.

@@ -20,12 +20,16 @@ use weft_ir::{EndpointSet, EndpointState as Readiness, ServicePort};
 use weft_telemetry::metrics::{BackendMetrics, EndpointCounts};
 
 pub(crate) use self::{
-    connect::{ConnectError, Dialer},
+    connect::{ConnectError, Dialer, dial_patiently},
     lease::{How, Lease, SendError, send},
     pool::Pool,
-    transport::{Connectors, From, Speaks, Transport, UpstreamIo, connect, connect_opaque},
+    transport::{Connectors, From, Speaks, Transport, connect, connect_opaque},
+    wire::UpstreamIo,
 };
-use crate::members::{Members as Mesh, Way};
+use crate::{
+    caller::Caller,
+    members::{Members as Mesh, Way},
+};
 
 /// The endpoints of one Service port, reached in one way. Rules hold it; endpoint churn and new
 /// certificates only swap its members.
@@ -100,6 +104,13 @@ impl Upstream {
             fresh();
             Box::default()
         })
+    }
+
+    /// Closes what a worker has of a caller that has gone.
+    pub(crate) fn forget(&self, worker: usize, caller: &Arc<Caller>) {
+        if let Some(pool) = self.existing_pool(worker) {
+            pool.forget(caller);
+        }
     }
 
     /// The pool of a worker, if it was ever used.

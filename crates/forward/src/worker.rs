@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use weft_balance::RetryBudget;
 use weft_tunnel::Timing;
 
-use crate::{clock::Clock, limits, upstream::Upstream};
+use crate::{body::Methods, caller::Caller, clock::Clock, limits, upstream::Upstream};
 
 /// What the tasks of one worker share.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) exchanges: AtomicUsize,
     /// Its connections to members of the mesh.
     pub(crate) tunnels: weft_tunnel::Pool,
+    /// What was seen of the gRPC methods that are called here.
+    pub(crate) methods: Arc<Methods>,
     random: AtomicU64,
     upstreams: Mutex<Vec<Weak<Upstream>>>,
 }
@@ -47,6 +49,7 @@ impl Worker {
             connections: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
             tunnels: weft_tunnel::Pool::new(weft_certs::Clock::system(), Timing::default()),
+            methods: Arc::default(),
             random: AtomicU64::new(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             upstreams: Mutex::default(),
         }
@@ -69,6 +72,14 @@ impl Worker {
     /// Remembers an endpoint whose pool needs sweeping.
     pub(crate) fn remember(&self, upstream: &Arc<Upstream>) {
         self.lock().push(Arc::downgrade(upstream));
+    }
+
+    /// Closes what is kept of a caller that has gone; what is under way on it ends first.
+    fn forget(&self, caller: &Arc<Caller>) {
+        for upstream in self.lock().iter().filter_map(Weak::upgrade) {
+            upstream.forget(self.index, caller);
+        }
+        self.tunnels.drain(|key| caller.is_at(key.source_address()));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Upstream>>> {
@@ -157,6 +168,35 @@ impl Workers {
             threads,
             stop,
         })
+    }
+
+    /// One worker on the thread of the runtime that this is called in: for a process that does everything
+    /// on one thread. It ends with the runtime, or when it is dropped.
+    ///
+    /// # Errors
+    /// Outside of a runtime.
+    pub fn here(clock: Clock, seed: u64) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let worker = Arc::new(Worker::new(0, clock, seed));
+        let stop = CancellationToken::new();
+        let tunnels = worker.tunnels.clone();
+        let keep = async move { tunnels.keep().await };
+        runtime.spawn(stop.clone().run_until_cancelled_owned(keep));
+        let sweep = Arc::clone(&worker).sweep();
+        runtime.spawn(stop.clone().run_until_cancelled_owned(sweep));
+        Ok(Self {
+            dispatch: Dispatch([WorkerHandle { worker, runtime }].into()),
+            threads: Vec::new(),
+            stop,
+        })
+    }
+
+    /// Closes the connections to endpoints that a caller has left behind. Those that are in use are used
+    /// to their end.
+    pub fn forget(&self, caller: &Arc<Caller>) {
+        for handle in &*self.dispatch.0 {
+            handle.worker.forget(caller);
+        }
     }
 
     /// How to give connections to the workers; does not keep them running.

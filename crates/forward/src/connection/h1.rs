@@ -75,7 +75,7 @@ async fn idle<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> Result<Bytes, CloseReason> {
     let left = limits::CLIENT_IDLE.saturating_sub(watch.idle_for());
-    let mut closing = pin!(client.inlet.closed());
+    let mut closing = pin!(client.closed());
     tokio::select! {
         biased;
         read = read_some(stream, 64) => match read {

@@ -22,7 +22,7 @@ use crate::{
     limits,
     live::{View, ViewKind},
     relay::{Relayed, relay},
-    upstream::{Cluster, ConnectError, From, UpstreamIo, UpstreamRef, connect_opaque},
+    upstream::{Cluster, ConnectError, UpstreamIo, UpstreamRef, connect_opaque},
 };
 
 /// A connection to an endpoint, which counts there while it is open.
@@ -118,36 +118,36 @@ impl Accepted {
             Ok(_) => return First::Gone,
             Err(_elapsed) => {}
         }
-        // Without a Service to connect, and on failure, the client may still speak HTTP, and then its
-        // request gets the error.
-        let mut upstream = match service_cluster(view) {
-            Some(cluster) => self.open(cluster, Said::Plaintext).await.ok(),
-            None => None,
-        };
+        // Rare, and large.
+        let mut server = Box::pin(self.greeting(view));
+        // The server gave the speculative connection up, or there is none.
+        let mut is_mute = false;
         loop {
-            let server = async {
-                match &mut upstream {
-                    Some((upstream, _in_flight)) => read_some(upstream, 64).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 spoke = read_some(client, 64) => return match spoke {
                     Ok(bytes) if !bytes.is_empty() => First::Client(bytes),
                     _ => First::Gone,
                 },
-                spoke = server => match (spoke, upstream.take()) {
-                    (Ok(bytes), Some(upstream)) if !bytes.is_empty() => {
-                        return First::Server(upstream, bytes);
-                    }
-                    // The server gave the speculative connection up; the client may still speak.
-                    _ => {}
+                spoke = &mut server, if !is_mute => match spoke {
+                    Some((opened, bytes)) => return First::Server(opened, bytes),
+                    None => is_mute = true,
                 },
-                () = self.inlet.closed() => return First::Closed,
+                () = self.closed() => return First::Closed,
                 () = sleep(limits::CLIENT_IDLE) => return First::Silent,
             }
         }
+    }
+
+    /// Connects the Service and waits for what it says first. Without a Service to connect, and on
+    /// failure, there is nothing: the client may still speak HTTP, and then its request gets the error.
+    async fn greeting(&self, view: &View) -> Option<(Opened, Bytes)> {
+        let mut opened = self
+            .open(service_cluster(view)?, Said::Plaintext)
+            .await
+            .ok()?;
+        let bytes = read_some(&mut opened.0, 64).await.ok()?;
+        (!bytes.is_empty()).then_some((opened, bytes))
     }
 
     /// Passes bytes between the client and one endpoint of the Service. Towards one that is to get TLS
@@ -224,12 +224,8 @@ impl Accepted {
                 return Err(reason);
             };
             let mut in_flight = InFlight::begin(upstream.clone(), now_ns);
-            let from = From {
-                worker: &self.worker,
-                inlet: &self.inlet,
-            };
             let encrypts = matches!(said, Said::Tls);
-            let result = connect_opaque(from, &upstream, encrypts).await;
+            let result = connect_opaque(self.sends(), &upstream, encrypts).await;
             self.report(cluster, &mut in_flight, &result, now_ns);
             match result {
                 Ok(stream) => return Ok((stream, in_flight)),

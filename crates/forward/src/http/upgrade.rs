@@ -138,10 +138,15 @@ impl ClientUpgrade {
     /// the tunnel.
     pub(super) fn tunnel(self, upstream: OnUpgrade, mut exchange: Box<Exchange>) {
         tokio::spawn(async move {
-            let (received, ended) = match tunnel(self.on_upgrade, upstream).await {
-                Ok(Relayed::Done(_sent, received)) => (received, "by both sides"),
-                Ok(Relayed::Idle) => (0, "for want of bytes"),
-                Ok(Relayed::Failed(_)) | Err(_) => (0, "by a failure"),
+            let relayed = tokio::select! {
+                relayed = tunnel(self.on_upgrade, upstream) => Some(relayed),
+                () = exchange.cut() => None,
+            };
+            let (received, ended) = match relayed {
+                Some(Ok(Relayed::Done(_sent, received))) => (received, "by both sides"),
+                Some(Ok(Relayed::Idle)) => (0, "for want of bytes"),
+                Some(Ok(Relayed::Failed(_)) | Err(_)) => (0, "by a failure"),
+                None => (0, "by the end of a drain"),
             };
             tracing::debug!(ended, "an upgraded connection ended");
             exchange.tunnel_ended(received);

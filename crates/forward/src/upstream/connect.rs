@@ -1,13 +1,16 @@
 //! Opening connections to endpoints: the only file of this room that dials.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use weft_telemetry::Reason;
 use weft_tunnel::{Dial, OpenError, Timing};
 
-use crate::limits;
+use crate::{caller::Sockets, limits};
 
 /// How the room of certificates names a certificate of somebody else.
 const MISMATCH: &str = "peer_identity_mismatch";
@@ -29,6 +32,14 @@ pub(crate) enum ConnectError {
         /// The endpoint.
         address: SocketAddr,
         /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody made a socket in the place that the connection was to leave from.
+    #[error("no socket for a connection to {address}: {source}")]
+    NoSocket {
+        /// The endpoint.
+        address: SocketAddr,
+        /// What whoever makes them said.
         source: io::Error,
     },
     /// The endpoint did not answer in time.
@@ -88,7 +99,7 @@ impl ConnectError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Refused { .. } => Reason::UpstreamConnectRefused,
-            Self::Unreachable { .. } => Reason::UpstreamUnreachable,
+            Self::Unreachable { .. } | Self::NoSocket { .. } => Reason::UpstreamUnreachable,
             Self::Timeout { .. } => Reason::UpstreamConnectTimeout,
             Self::Tls { .. } => Reason::UpstreamTls,
             Self::Unusable { .. } => Reason::BackendInvalid,
@@ -105,7 +116,10 @@ impl ConnectError {
     /// Whether it says something about the endpoint, rather than about us or a policy.
     pub(crate) fn is_of_endpoint(&self) -> bool {
         match self {
-            Self::Unusable { .. } | Self::NoIdentity { .. } | Self::Nowhere { .. } => false,
+            Self::Unusable { .. }
+            | Self::NoSocket { .. }
+            | Self::NoIdentity { .. }
+            | Self::Nowhere { .. } => false,
             Self::Tunnel { source, .. } => !matches!(source, OpenError::Denied),
             _ => true,
         }
@@ -117,9 +131,12 @@ impl ConnectError {
     }
 }
 
-/// Opens a TCP connection without delay for small writes.
-pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
-    let stream = match timeout(limits::DIAL, TcpStream::connect(address)).await {
+/// Opens a TCP connection to an endpoint, without delay for small writes.
+pub(super) async fn dial(dialer: &Dialer, address: SocketAddr) -> Result<TcpStream, ConnectError> {
+    // Whoever makes sockets has a time of its own for it, which is not the endpoint's.
+    let socket = dialer.socket(address).await;
+    let socket = socket.map_err(|source| ConnectError::NoSocket { address, source })?;
+    let stream = match timeout(limits::DIAL, socket.connect(address)).await {
         Err(_elapsed) => return Err(ConnectError::Timeout { address }),
         Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(ConnectError::Refused { address, source });
@@ -133,18 +150,72 @@ pub(super) async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError>
     }
 }
 
-/// Opens the connections that tunnels are made of; the pool of tunnels limits the time.
-#[derive(Debug)]
-pub(crate) struct Dialer;
+/// Opens a TCP connection to where a client wanted to go itself, which may be anywhere.
+pub(crate) async fn dial_patiently(dialer: &Dialer, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = dialer.socket(to).await?;
+    let connecting = timeout(Timing::default().connect, guarded(socket, to));
+    connecting
+        .await
+        .map_err(|_elapsed| io::ErrorKind::TimedOut)?
+}
 
+/// Where the sockets of connections come from. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Dialer {
+    /// From this process, as the system gives them.
+    Host,
+    /// From somebody who has them from elsewhere.
+    Given(Arc<dyn Sockets>),
+}
+
+/// What a connection is made with.
+enum Socket {
+    /// The system makes it when it is connected.
+    Own,
+    Given(TcpSocket),
+}
+
+impl Dialer {
+    async fn socket(&self, to: SocketAddr) -> io::Result<Socket> {
+        match self {
+            Self::Host => Ok(Socket::Own),
+            Self::Given(sockets) => sockets.socket(to).await.map(Socket::Given),
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "Host",
+            Self::Given(_) => "Given",
+        })
+    }
+}
+
+impl Socket {
+    async fn connect(self, to: SocketAddr) -> io::Result<TcpStream> {
+        match self {
+            Self::Own => TcpStream::connect(to).await,
+            Self::Given(socket) => socket.connect(to).await,
+        }
+    }
+}
+
+/// A connection that is given up when nobody acknowledges what is sent on it.
+async fn guarded(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    let patience = Timing::default().ping_patience;
+    SockRef::from(&stream).set_tcp_user_timeout(Some(patience))?;
+    Ok(stream)
+}
+
+/// Opens the connections that tunnels are made of; the pool of tunnels limits the time.
 impl Dial for Dialer {
     type Io = TcpStream;
 
     async fn dial(&self, endpoint: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(endpoint).await?;
-        stream.set_nodelay(true)?;
-        let patience = Timing::default().ping_patience;
-        SockRef::from(&stream).set_tcp_user_timeout(Some(patience))?;
-        Ok(stream)
+        guarded(self.socket(endpoint).await?, endpoint).await
     }
 }

@@ -20,7 +20,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::UpstreamIo;
-use crate::members::Caller;
+use crate::caller::Caller;
 
 /// What the requests of a connection know of its socket. Request and connection share a thread.
 #[derive(Debug, Default)]
@@ -29,8 +29,27 @@ pub(crate) struct Line {
     writes: AtomicU64,
     /// Look whether the endpoint is still there before the next write.
     look: AtomicBool,
-    /// In whose name it was made, if in anybody's.
+    /// Whose it is; nobody's in particular without.
     caller: Option<Arc<Caller>>,
+    /// What its caller proved to be somebody with, and whom it trusted, when it was made.
+    proof: Option<Proof>,
+}
+
+/// The certificate and the roots of a caller at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct Proof {
+    serial: String,
+    bundles_version: u64,
+}
+
+impl Proof {
+    fn of(caller: &Caller) -> Option<Self> {
+        let identity = caller.identity()?;
+        Some(Self {
+            serial: identity.leaf().info().serial.clone(),
+            bundles_version: identity.trust().bundles().version(),
+        })
+    }
 }
 
 /// The state of a line before a request.
@@ -38,6 +57,15 @@ pub(crate) struct Line {
 pub(crate) struct Mark(u64);
 
 impl Line {
+    /// Of a connection that is being made, whosever it is.
+    pub(super) fn of(caller: Option<Arc<Caller>>) -> Arc<Self> {
+        Arc::new(Self {
+            proof: caller.as_deref().and_then(Proof::of),
+            caller,
+            ..Self::default()
+        })
+    }
+
     /// Whether it was made in that name. A caller that was made anew is another one.
     pub(super) fn is_of(&self, caller: Option<&Arc<Caller>>) -> bool {
         match (&self.caller, caller) {
@@ -45,6 +73,21 @@ impl Line {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
+    }
+
+    /// Whether new requests had better go elsewhere: its caller is leaving, or has another certificate or
+    /// other roots by now, so that the tunnel below ends with the old ones.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.is_leaving() || self.proof != Proof::of(caller))
+    }
+
+    /// Whether its caller takes no connection back.
+    pub(super) fn is_left(&self) -> bool {
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.is_leaving())
     }
 
     /// A request comes. `only_once` says that losing it costs the client an error, so that a look at
@@ -77,10 +120,7 @@ pub(super) struct Lined<S = UpstreamIo> {
 
 impl<S: Look> Lined<S> {
     pub(super) fn of(stream: S, caller: Option<Arc<Caller>>) -> (Self, Arc<Line>) {
-        let line = Arc::new(Line {
-            caller,
-            ..Line::default()
-        });
+        let line = Line::of(caller);
         let lined = Self {
             stream,
             line: Arc::clone(&line),
@@ -192,7 +232,7 @@ mod tests {
         ];
         for (leaves, only_once, expected) in rows {
             let (near, mut far) = pair().await;
-            let (mut lined, line) = Lined::of(Wire::Tcp(near), None);
+            let (mut lined, line) = Lined::of(Wire::Left(near), None);
             match leaves {
                 Leaves::Not => {}
                 Leaves::Closing => far.shutdown().await.expect("closed"),
@@ -220,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn one_look_per_request() {
         let (near, mut far) = pair().await;
-        let (mut lined, line) = Lined::of(Wire::Tcp(near), None);
+        let (mut lined, line) = Lined::of(Wire::Left(near), None);
         let first = line.mark(true);
         lined.write_all(b"POST").await.expect("the peer is there");
         assert!(!line.is_untouched_since(first));

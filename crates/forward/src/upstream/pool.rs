@@ -8,7 +8,7 @@ use std::sync::{
 use hyper::client::conn::{http1, http2};
 
 use super::line::Line;
-use crate::{body::RequestBody, limits, members::Caller};
+use crate::{body::RequestBody, caller::Caller, limits};
 
 /// Streams on one HTTP/2 connection above which another connection is opened. Servers commonly
 /// allow 100 (RFC 9113 section 6.5.2 recommends no less).
@@ -95,7 +95,8 @@ impl Pool {
     /// Keeps a connection whose last answer has ended.
     pub(crate) fn put_h1(&self, connection: Exclusive) {
         let mut inner = self.lock();
-        if !connection.sender.is_closed() && inner.h1.len() < limits::UPSTREAM_IDLE_MAX {
+        let is_wanted = !connection.sender.is_closed() && !connection.line.is_left();
+        if is_wanted && inner.h1.len() < limits::UPSTREAM_IDLE_MAX {
             let epoch = inner.epoch;
             inner.h1.push(Idle { connection, epoch });
         }
@@ -134,17 +135,32 @@ impl Pool {
         shared
     }
 
-    /// Closes what was idle for a whole period between two sweeps.
+    /// Closes what was idle for a whole period between two sweeps, and what no request is to use any
+    /// more; requests that are on it end first.
     pub(crate) fn sweep(&self) {
         let mut inner = self.lock();
         let epoch = inner.epoch;
-        inner
-            .h1
-            .retain(|idle| idle.epoch == epoch && !idle.connection.sender.is_closed());
-        inner
-            .h2
-            .retain(|open| (open.epoch == epoch || open.streams() > 0) && !open.is_closed());
+        inner.h1.retain(
+            |Idle {
+                 connection,
+                 epoch: of,
+             }| {
+                *of == epoch && !connection.sender.is_closed() && !connection.line.is_outdated()
+            },
+        );
+        inner.h2.retain(|open| {
+            let is_used = open.epoch == epoch || open.streams() > 0;
+            is_used && !open.is_closed() && !open.shared.line.is_outdated()
+        });
         inner.epoch = epoch.wrapping_add(1);
+    }
+
+    /// Closes the connections of a caller; requests that are on them end first.
+    pub(crate) fn forget(&self, caller: &Arc<Caller>) {
+        let mut inner = self.lock();
+        let is_other = |line: &Line| !line.is_of(Some(caller));
+        inner.h1.retain(|idle| is_other(&idle.connection.line));
+        inner.h2.retain(|open| is_other(&open.shared.line));
     }
 }
 

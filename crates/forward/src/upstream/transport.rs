@@ -1,26 +1,23 @@
 //! What lies between a request and the socket of its endpoint: nothing, or TLS as a BackendTLSPolicy
 //! asks for it.
 
-use std::{
-    io::{self, IoSlice},
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
-};
+use tokio::time::timeout;
+use tokio_util::either::Either;
 use weft_certs::{Alpn, BackendTls, Clock, Connector, ConnectorError, TlsStream};
 use weft_telemetry::metrics::{TlsMetrics, TlsSide};
 
-use super::{ConnectError, Upstream, connect::dial, line::Look, wire::Wire};
+use super::{
+    ConnectError, Upstream,
+    connect::{Dialer, dial},
+    wire::{UpstreamIo, Wire},
+};
 use crate::{
+    caller::{Caller, Own},
     handshake, limits,
     live::Inlet,
-    members::{Caller, Way},
+    members::Way,
     worker::Worker,
 };
 
@@ -118,17 +115,21 @@ impl Connectors {
 pub(crate) struct From<'a> {
     /// Has the tunnels.
     pub(crate) worker: &'a Worker,
-    /// Knows whose traffic it is.
+    /// Knows whose traffic it is,
     pub(crate) inlet: &'a Inlet,
+    /// unless the client's connection has said so.
+    pub(crate) own: Option<&'a Own>,
 }
 
 impl From<'_> {
-    /// In whose name the endpoint is reached; `None` for one that asks nobody for a name.
+    /// Whose connections to the endpoint may be used, and made; `None` stands for everybody's. A client
+    /// that brings a caller along uses nobody else's, in plaintext either.
     pub(super) fn caller(self, upstream: &Upstream) -> Result<Option<Arc<Caller>>, ConnectError> {
         let address = upstream.address;
+        let own = self.own.map(|own| Arc::clone(own.caller()));
         match &upstream.way {
-            Way::Direct => Ok(None),
-            Way::Tunnel { .. } => match self.inlet.caller() {
+            Way::Direct => Ok(own),
+            Way::Tunnel { .. } => match own.or_else(|| self.inlet.caller()) {
                 None => Err(ConnectError::NoIdentity { address }),
                 caller => Ok(caller),
             },
@@ -143,15 +144,23 @@ impl From<'_> {
     async fn wire(self, upstream: &Upstream, as_: Option<&Caller>) -> Result<Wire, ConnectError> {
         let address = upstream.address;
         match (&upstream.way, as_) {
-            (Way::Direct, _) => dial(address).await.map(Wire::Tcp),
+            (Way::Direct, caller) => {
+                let dialer = caller.map_or(&Dialer::Host, Caller::dialer);
+                dial(dialer, address).await.map(Either::Left)
+            }
             (Way::Tunnel { target, .. }, Some(caller)) => {
+                let no_identity = ConnectError::NoIdentity { address };
+                let source = match (caller.source(), self.own) {
+                    (Some(source), _) => source,
+                    (None, Some(own)) => own.named().await.ok_or(no_identity)?,
+                    (None, None) => return Err(no_identity),
+                };
                 let connect = caller.connect_to(address);
-                let tunnels = &self.worker.tunnels;
                 // Rare, and large.
-                let opening = Box::pin(tunnels.open(caller.source(), target, &connect));
+                let opening = Box::pin(self.worker.tunnels.open(source, target, &connect));
                 let opened = opening.await;
                 opened
-                    .map(|opened| Wire::Tunnel(Box::new(opened.stream)))
+                    .map(|opened| Either::Right(Box::new(opened.stream)))
                     .map_err(|source| ConnectError::Tunnel { address, source })
             }
             (Way::Tunnel { .. }, None) => Err(ConnectError::NoIdentity { address }),
@@ -173,11 +182,11 @@ pub(crate) async fn connect(
 ) -> Result<UpstreamIo, ConnectError> {
     let address = upstream.address;
     match &upstream.transport {
-        Transport::Plain => from.wire(upstream, caller).await.map(UpstreamIo::Plain),
+        Transport::Plain => from.wire(upstream, caller).await.map(Either::Left),
         Transport::Tls(connectors) => {
             let stream = from.wire(upstream, caller).await?;
             let stream = connectors.connect(address, stream, speaks).await?;
-            Ok(UpstreamIo::Tls(stream))
+            Ok(Either::Right(stream))
         }
         Transport::Unusable => Err(ConnectError::Unusable { address }),
     }
@@ -193,84 +202,7 @@ pub(crate) async fn connect_opaque(
     let caller = from.caller(upstream)?;
     if encrypts {
         let wire = from.wire(upstream, caller.as_deref()).await;
-        return wire.map(UpstreamIo::Plain);
+        return wire.map(Either::Left);
     }
     connect(from, upstream, caller.as_deref(), Speaks::Opaque).await
-}
-
-/// A connection to an endpoint.
-#[derive(Debug)]
-pub(crate) enum UpstreamIo {
-    /// With the bytes of the request as they are.
-    Plain(Wire),
-    /// With those bytes in TLS.
-    Tls(TlsStream<Wire>),
-}
-
-impl Look for UpstreamIo {
-    fn is_over(&self) -> bool {
-        match self {
-            Self::Plain(wire) => wire.is_over(),
-            // The end of TLS is bytes to be read; the end of what carries it is the same.
-            Self::Tls(stream) => stream.get_ref().is_over(),
-        }
-    }
-}
-
-impl AsyncRead for UpstreamIo {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamIo {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

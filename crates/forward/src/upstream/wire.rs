@@ -1,95 +1,47 @@
-//! What carries the bytes of a connection to an endpoint: TCP, or a stream of the tunnel.
+//! What carries the bytes of a connection to an endpoint.
 
-use std::{
-    io::{self, IoSlice},
-    mem::MaybeUninit,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{io, mem::MaybeUninit};
 
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
+use tokio_util::either::Either;
+use weft_certs::TlsStream;
 
 use super::line::Look;
 
-/// Leads to the endpoint.
-#[derive(Debug)]
-pub(crate) enum Wire {
-    /// By itself.
-    Tcp(TcpStream),
-    /// In the tunnel.
-    Tunnel(Box<weft_tunnel::Stream>),
+/// Leads to the endpoint: TCP by itself, or a stream of the tunnel.
+pub(crate) type Wire = Either<TcpStream, Box<weft_tunnel::Stream>>;
+
+/// A connection to an endpoint, with the bytes of the request as they are, or in TLS.
+pub(crate) type UpstreamIo = Either<Wire, TlsStream<Wire>>;
+
+impl Look for TcpStream {
+    fn is_over(&self) -> bool {
+        match SockRef::from(self).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
-impl Look for Wire {
+impl Look for Box<weft_tunnel::Stream> {
+    fn is_over(&self) -> bool {
+        (**self).is_over()
+    }
+}
+
+impl<S: Look> Look for TlsStream<S> {
+    fn is_over(&self) -> bool {
+        // The end of TLS is bytes to be read; the end of what carries it is the same.
+        self.get_ref().is_over()
+    }
+}
+
+impl<L: Look, R: Look> Look for Either<L, R> {
     fn is_over(&self) -> bool {
         match self {
-            Self::Tcp(stream) => match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
-                Ok(bytes) => bytes == 0,
-                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-            },
-            Self::Tunnel(stream) => stream.is_over(),
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Tunnel(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Left(stream) => stream.is_over(),
+            Self::Right(stream) => stream.is_over(),
         }
     }
 }

@@ -6,8 +6,36 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{DuplexStream, duplex};
 
-use super::{Exclusive, Pool, STREAMS};
-use crate::{body::RequestBody, limits::UPSTREAM_IDLE_MAX};
+use super::{Exclusive, Line, Pool, STREAMS};
+use crate::{
+    body::RequestBody,
+    caller::{Awaited, Caller, Sockets},
+    limits::UPSTREAM_IDLE_MAX,
+};
+
+/// Sockets of a pod that makes no connection.
+struct NoSockets;
+
+impl Sockets for NoSockets {
+    fn socket(&self, to: std::net::SocketAddr) -> Awaited<'_> {
+        panic!("nobody connects to {to} here");
+    }
+}
+
+/// A pod.
+fn caller() -> Arc<Caller> {
+    Arc::new(Caller::elsewhere(
+        Arc::new(NoSockets),
+        vec![[10, 0, 0, 1].into()],
+    ))
+}
+
+/// An HTTP/1.1 connection of that caller.
+async fn h1_of(caller: &Arc<Caller>) -> (Exclusive, DuplexStream) {
+    let (connection, far) = h1().await;
+    let line = Line::of(Some(Arc::clone(caller)));
+    (Exclusive { line, ..connection }, far)
+}
 
 /// An HTTP/1.1 connection whose other end is held.
 async fn h1() -> (Exclusive, DuplexStream) {
@@ -129,4 +157,40 @@ async fn a_pool_keeps_so_many_and_no_more() {
         ends.push(far);
     }
     assert_eq!(pool.lock().h1.len(), UPSTREAM_IDLE_MAX);
+}
+
+#[tokio::test]
+async fn nobody_uses_the_connections_of_another_caller() {
+    let pool = Pool::default();
+    // The same address: another pod of the same account may have it later.
+    let (one, other) = (caller(), caller());
+    let ((connection, _h1), (sender, _h2)) = (h1_of(&one).await, h2().await);
+    pool.put_h1(connection);
+    drop(pool.put_h2(sender, Line::of(Some(Arc::clone(&one)))));
+    for (name, who) in [("another caller", Some(&other)), ("everybody", None)] {
+        assert!(pool.take_h1(who).is_none(), "HTTP/1.1 for {name}");
+        assert!(pool.take_h2(who).is_none(), "HTTP/2 for {name}");
+    }
+    assert!(pool.take_h2(Some(&one)).is_some(), "HTTP/2 for its own");
+    assert!(pool.take_h1(Some(&one)).is_some(), "HTTP/1.1 for its own");
+}
+
+#[tokio::test]
+async fn a_caller_that_has_gone_leaves_nothing_behind() {
+    let pool = Pool::default();
+    let (gone, stays) = (caller(), caller());
+    let mut ends = Vec::new();
+    for caller in [&gone, &stays] {
+        let ((connection, h1), (sender, h2)) = (h1_of(caller).await, h2().await);
+        pool.put_h1(connection);
+        drop(pool.put_h2(sender, Line::of(Some(Arc::clone(caller)))));
+        ends.push((h1, h2));
+    }
+    let (in_use, _far) = h1_of(&gone).await;
+    gone.leave();
+    pool.put_h1(in_use);
+    assert_eq!(sizes(&pool), (2, 2), "what was in use is not kept");
+    pool.forget(&gone);
+    assert_eq!(sizes(&pool), (1, 1), "only what the other has");
+    assert!(pool.take_h1(Some(&stays)).is_some(), "which is its own");
 }
