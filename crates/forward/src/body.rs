@@ -1,9 +1,11 @@
 //! The bodies that pass through: a request on its way to an endpoint, an answer on its way back.
 //!
 //! Both stream frame by frame with the back-pressure of the slower side; nothing is collected. The
-//! two exceptions are bounded: the beginning of a request's body, which may have to be sent again as
-//! long as there is no answer ([`Replay`]), and a body that is copied to a mirror ([`Tee`]).
+//! three exceptions are bounded: the beginning of a request's body, which may have to be sent again as
+//! long as there is no answer ([`Replay`]), the beginning of a gRPC answer ([`Answered`]), and a body
+//! that is copied to a mirror ([`Tee`]).
 
+mod answered;
 mod replay;
 mod tee;
 
@@ -16,14 +18,21 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use weft_telemetry::metrics::{Protocol, RequestHandles};
+use weft_telemetry::{
+    Reason,
+    metrics::{Protocol, RequestHandles},
+};
 
 pub(crate) use self::{
+    answered::{Answered, Call, Methods},
     replay::{Replay, ReplayBody},
     tee::{MirrorBody, Tee, tee},
 };
 use crate::{
-    connection::activity::Activity, exchange::Exchange, http::strip_trailers, upstream::Lease,
+    connection::activity::Activity,
+    exchange::Exchange,
+    http::{status_of_cut, strip_trailers},
+    upstream::Lease,
 };
 
 /// Why a body ended early. The text goes to hyper, which resets the stream or closes the connection.
@@ -170,27 +179,40 @@ pub(crate) enum ResponseBody {
 /// An endpoint's answer with what has to happen when it ends: the exchange is recorded and the
 /// connection goes back to its pool.
 pub(crate) struct UpstreamBody {
-    incoming: Incoming,
+    answered: Answered,
     lease: Option<Lease>,
     exchange: Option<Box<Exchange>>,
     deadline: Option<Pin<Box<tokio::time::Sleep>>>,
+    cut: Cut,
+}
+
+/// How the client learns that an answer was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The stream is reset, or the connection closed: the rest is missing.
+    Reset,
+    /// By the status of a gRPC call, in trailers, which are the place for it. The retry policy of its
+    /// client knows what UNAVAILABLE means; what a reset means is INTERNAL to most of them.
+    Status,
 }
 
 impl UpstreamBody {
     pub(crate) fn new(
-        incoming: Incoming,
+        answered: Answered,
         lease: Lease,
         exchange: Box<Exchange>,
         deadline: Option<tokio::time::Instant>,
+        cut: Cut,
     ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
         let mut body = Self {
-            incoming,
+            answered,
             lease: Some(lease),
             exchange: Some(exchange),
             deadline,
+            cut,
         };
-        if body.incoming.is_end_stream() {
+        if body.answered.is_end_stream() {
             body.complete();
         }
         body
@@ -209,30 +231,56 @@ impl UpstreamBody {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            if let Some(exchange) = self.exchange.take() {
-                exchange.timed_out();
-            }
-            return Poll::Ready(Some(Err(BodyError::Timeout)));
+            return Poll::Ready(Some(self.cut_off(BodyError::Timeout)));
         }
-        let mut frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        match &mut frame {
-            Some(Ok(frame)) => {
+        let frame = match ready!(Pin::new(&mut self.answered).poll_frame(cx)) {
+            Some(Ok(mut frame)) => {
                 frame.trailers_mut().map(strip_trailers);
                 if let Some(exchange) = &mut self.exchange {
-                    exchange.response_frame(frame);
+                    exchange.response_frame(&frame);
                 }
-                if self.incoming.is_end_stream() {
+                if self.answered.is_end_stream() {
                     self.complete();
                 }
+                Some(Ok(frame))
             }
-            Some(Err(_)) => {
-                if let Some(exchange) = self.exchange.take() {
-                    exchange.upstream_cut();
-                }
+            Some(Err(error)) => Some(self.cut_off(error.into())),
+            None => {
+                self.complete();
+                None
             }
-            None => self.complete(),
+        };
+        Poll::Ready(frame)
+    }
+
+    /// Records that there is no more of the answer; what the client hears of it.
+    fn cut_off(&mut self, error: BodyError) -> Result<Frame<Bytes>, BodyError> {
+        let reason = match error {
+            BodyError::Timeout => Reason::TimeoutRequest,
+            _ => Reason::UpstreamReset,
+        };
+        let status = match self.cut {
+            Cut::Reset => None,
+            Cut::Status => Some(Frame::trailers(status_of_cut(reason))),
+        };
+        if let Some(mut exchange) = self.exchange.take() {
+            if let Some(status) = &status {
+                exchange.response_frame(status);
+            }
+            match reason {
+                Reason::TimeoutRequest => exchange.timed_out(),
+                _ => exchange.upstream_cut(),
+            }
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+        status.ok_or(error)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.cut {
+            Cut::Reset => self.answered.size_hint(),
+            // Behind content of a stated length there is no room for a status when some is missing.
+            Cut::Status => SizeHint::default(),
+        }
     }
 }
 
@@ -256,8 +304,8 @@ impl HttpBody for ResponseBody {
         match self {
             Self::Empty => true,
             Self::Full(data) => data.is_none(),
-            Self::Stream(body) => body.incoming.is_end_stream(),
-            Self::Trailed(body) => body.incoming.is_end_stream(),
+            Self::Stream(body) => body.answered.is_end_stream(),
+            Self::Trailed(body) => body.answered.is_end_stream(),
         }
     }
 
@@ -266,7 +314,7 @@ impl HttpBody for ResponseBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(data) => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
             Self::Trailed(_) => SizeHint::default(),
-            Self::Stream(body) => body.incoming.size_hint(),
+            Self::Stream(body) => body.size_hint(),
         }
     }
 }

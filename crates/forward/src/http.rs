@@ -27,14 +27,13 @@ use weft_telemetry::{
     metrics::{Protocol, RequestHandles},
 };
 
-pub(crate) use self::headers::strip_trailers;
-pub(crate) use self::route::Route;
 use self::{
     answering::{Answer, Answering},
     job::Job,
     reply::own_answer,
     route::route,
 };
+pub(crate) use self::{headers::strip_trailers, reply::status_of_cut, route::Route};
 use crate::{
     body::ResponseBody,
     connection::Client,

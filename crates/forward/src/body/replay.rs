@@ -69,6 +69,12 @@ impl Replay {
         !lock(&self.shared).overflow
     }
 
+    /// Whether all of it has come from the client, and another attempt would see it.
+    pub(crate) fn is_whole(&self) -> bool {
+        let shared = lock(&self.shared);
+        !shared.overflow && (shared.ended || shared.source.is_end_stream())
+    }
+
     /// The attempt that is under way is the last one.
     pub(crate) fn let_go(self) {
         lock(&self.shared).last = true;

@@ -11,14 +11,21 @@ use http::{
     response,
 };
 use http_body::Body as _;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
+use weft_ir::is_grpc;
 use weft_telemetry::Reason;
 
 use super::{attempt::Sent, headers, job::Job};
 use crate::{
-    body::{ResponseBody, UpstreamBody},
+    body::{Answered, Cut, ResponseBody, UpstreamBody},
     upstream::Lease,
 };
+
+/// Whether this is the head of a gRPC server, whose status follows in trailers ("gRPC over HTTP/2",
+/// Responses). What is not may come from a server that knows nothing of gRPC.
+pub(super) fn is_begun_call(head: &response::Parts) -> bool {
+    head.status == StatusCode::OK && is_grpc(&head.headers)
+}
 
 impl Job {
     /// The answer of a filter: a redirect, a CORS preflight, or the refusal of a filter that cannot
@@ -73,11 +80,17 @@ impl Job {
     fn stream(
         self: Box<Self>,
         mut parts: response::Parts,
-        body: Incoming,
+        body: Answered,
         lease: Lease,
     ) -> Response<ResponseBody> {
+        let cut = if self.call && is_begun_call(&parts) && !body.is_end_stream() {
+            parts.headers.remove(CONTENT_LENGTH);
+            Cut::Status
+        } else {
+            Cut::Reset
+        };
         let trailed = self.trailers && !body.is_end_stream() && parts.headers.contains_key(TRAILER);
-        let body = UpstreamBody::new(body, lease, self.exchange, self.deadline);
+        let body = UpstreamBody::new(body, lease, self.exchange, self.deadline, cut);
         let body = if trailed {
             // Behind content of a stated length HTTP/1.1 has no room for trailers.
             parts.headers.remove(CONTENT_LENGTH);

@@ -1,30 +1,34 @@
 //! Sending a request to endpoints until one answers or nothing is left to try.
 
+mod ask;
 mod held;
 mod template;
 
 use std::{net::SocketAddr, time::Duration};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::time::{sleep, timeout, timeout_at};
 use weft_balance::{Failure, Outcome};
 use weft_telemetry::{Reason, metrics::RetryOutcome};
 
-use self::held::Held;
 pub(super) use self::template::Template;
+use self::{ask::ask, held::Held};
 use super::job::Job;
 use crate::{
-    body::RequestBody,
+    body::{Answered, RequestBody},
     exchange::outcome_of,
     limits,
-    upstream::{How, Lease, SendError, UpstreamRef, send},
+    upstream::{Lease, SendError, UpstreamRef},
 };
 
 /// How sending ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are answers, and each is moved a few times only: a box costs more"
+)]
 pub(super) enum Sent {
     /// An endpoint answered.
-    Answer(Response<Incoming>, Lease),
+    Answer(Response<Answered>, Lease),
     /// Nobody did: the status and reason for the client.
     Failed(u16, Reason),
 }
@@ -109,7 +113,7 @@ impl Tries<'_> {
     }
 
     /// An answer ends the matter, or is held while the request is made again.
-    fn judge(&mut self, response: Response<Incoming>, lease: Lease) -> Next {
+    fn judge(&mut self, response: Response<Answered>, lease: Lease) -> Next {
         if let Some(earlier) = self.held.take() {
             earlier.let_go();
         }
@@ -175,39 +179,28 @@ impl Tries<'_> {
     async fn attempt(
         &mut self,
         upstream: &UpstreamRef,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
+    ) -> Result<(Response<Answered>, Lease), Failed> {
         let limit = self.job.route().timeouts().backend_request;
-        let Job {
-            client,
-            exchange,
-            request,
-            http2,
-            template,
-            ..
-        } = &mut *self.job;
-        let how = How {
-            http2: *http2,
-            only_once: template.as_ref().is_none_or(Template::is_made_once),
-        };
-        let worker = &client.worker;
+        let can_be_repeated = self
+            .allows(Reason::UpstreamReset, RepeatFor::Loss)
+            .is_some();
         let started_ns = self.now_ns;
-        exchange.attempt(upstream, started_ns);
+        self.job.exchange.attempt(upstream, started_ns);
+        let answer = ask(self.job, upstream, can_be_repeated);
         let result = match limit {
-            None => Some(send(client.sends(), upstream, how, request).await),
-            Some(limit) => Box::pin(timeout(limit, send(client.sends(), upstream, how, request)))
-                .await
-                .ok(),
+            None => Some(answer.await),
+            Some(limit) => Box::pin(timeout(limit, answer)).await.ok(),
         };
-        self.now_ns = worker.clock.now_ns();
+        self.now_ns = self.job.client.worker.clock.now_ns();
         self.ended(result, started_ns)
     }
 
     /// Reports how an attempt went to the balancer and the retry counters.
     fn ended(
         &mut self,
-        result: Option<Result<(Response<Incoming>, Lease), SendError>>,
+        result: Option<Result<(Response<Answered>, Lease), SendError>>,
         started_ns: u64,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
+    ) -> Result<(Response<Answered>, Lease), Failed> {
         let outcome = match &result {
             Some(Ok((response, _))) => Some(outcome_of(response.status().as_u16())),
             // Says nothing about the endpoint; else clients could eject endpoints.
@@ -299,9 +292,9 @@ impl Tries<'_> {
         Some(template.request())
     }
 
-    /// Whether the request is made once more after an endpoint saw it; fills the slot. The answer
-    /// is how long to wait first.
-    fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
+    /// Whether one more repeat would be within the limits, but for the budget, and how long to wait
+    /// first.
+    fn allows(&self, reason: Reason, why: RepeatFor) -> Option<Duration> {
         let (limit, backoff) = match (self.job.route().retry(), why) {
             _ if reason == Reason::ClientAbort => return None,
             // What was agreed with the client is the upgrade of this one handshake.
@@ -310,9 +303,13 @@ impl Tries<'_> {
             (None, RepeatFor::Loss) if self.is_lost_idempotent(reason) => (1, Duration::ZERO),
             (None, _) => return None,
         };
-        if self.repeats >= limit {
-            return None;
-        }
+        (self.repeats < limit).then_some(backoff)
+    }
+
+    /// Whether the request is made once more after an endpoint saw it; fills the slot. The answer
+    /// is how long to wait first.
+    fn repeat(&mut self, reason: Reason, why: RepeatFor) -> Option<Duration> {
+        let backoff = self.allows(reason, why)?;
         let request = self.made_again(reason)?;
         if !self.within_budget(reason) {
             return None;

@@ -37,6 +37,8 @@ pub(super) struct Job {
     pub(super) upgrade: Option<ClientUpgrade>,
     /// The client speaks HTTP/1.1 and takes trailers.
     pub(super) trailers: bool,
+    /// A gRPC call of a client that can be told its status at any time, as HTTP/2 allows.
+    pub(super) call: bool,
     view: Arc<Held>,
 }
 
@@ -59,6 +61,7 @@ impl Job {
             deadline: None,
             upgrade: None,
             trailers: false,
+            call: false,
             view,
         })
     }
@@ -84,6 +87,7 @@ impl Job {
         self.upgrade = upgrade::asked_for(&mut parts, || self.client.worker.random());
         self.trailers =
             parts.version == Version::HTTP_11 && headers::takes_trailers(&parts.headers);
+        self.call = parts.version == Version::HTTP_2 && self.is_grpc();
         headers::to_upstream(&mut parts.headers, &self.client, self.view.is_gateway());
         let mut mirrors = Vec::new();
         if let Err(early) = self.filter_all(&mut parts, &mut mirrors) {

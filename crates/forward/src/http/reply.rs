@@ -1,7 +1,7 @@
 //! Answers of Weft's own: refusals and errors, in the form the client understands.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use weft_telemetry::Reason;
 
 use crate::body::ResponseBody;
@@ -51,9 +51,24 @@ fn grpc_answer(code: u16, reason: Reason) -> Response<ResponseBody> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
+    say(headers, code, reason);
+    response
+}
+
+fn say(headers: &mut HeaderMap, code: u16, reason: Reason) {
     headers.insert("grpc-status", HeaderValue::from(code));
     headers.insert("grpc-message", HeaderValue::from_static(reason.as_str()));
-    response
+}
+
+/// The trailers that end the answer of a gRPC call whose end is missing, for whatever reason.
+pub(crate) fn status_of_cut(reason: Reason) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    let code = match reason {
+        Reason::TimeoutRequest => 4,
+        _ => 14,
+    };
+    say(&mut trailers, code, reason);
+    trailers
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! An answer that is set aside while the request is made again.
 
 use http::Response;
-use hyper::body::Incoming;
 
 use super::Sent;
 use crate::{
+    body::Answered,
     exchange::{AtUpstream, Exchange},
     upstream::Lease,
 };
@@ -12,14 +12,14 @@ use crate::{
 /// The head of an answer and its body, of which nothing was read: what has arrived of it waits in
 /// the buffers of its connection, bounded as for any slow reader.
 pub(super) struct Held {
-    response: Response<Incoming>,
+    response: Response<Answered>,
     lease: Lease,
     at_endpoint: Option<AtUpstream>,
 }
 
 impl Held {
     /// Sets the answer of the last attempt aside.
-    pub(super) fn new(response: Response<Incoming>, lease: Lease, exchange: &mut Exchange) -> Self {
+    pub(super) fn new(response: Response<Answered>, lease: Lease, exchange: &mut Exchange) -> Self {
         Self {
             response,
             lease,

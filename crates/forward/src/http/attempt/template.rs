@@ -33,6 +33,16 @@ impl Template {
         self.body.as_ref().is_none_or(Replay::can_repeat)
     }
 
+    /// Whether all of the request has come, and can be repeated.
+    pub(super) fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(Replay::is_whole)
+    }
+
+    /// The path that endpoints are asked for.
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     /// Whether making the request twice means what making it once means: by its method, or because
     /// the owner of the route says so.
     pub(super) fn is_idempotent(&self) -> bool {
