@@ -138,6 +138,11 @@ pub const EXCLUDE_OUTBOUND_CIDRS: &str = "weft.dev/exclude-outbound-cidrs";
 pub const OPAQUE_PORTS: &str = "weft.dev/opaque-ports";
 /// Annotation of Pods: how long connections may take to end when the Pod leaves, in seconds.
 pub const DRAIN_SECONDS: &str = "weft.dev/drain-seconds";
+/// Annotation of Pods that Weft writes: `true` once it has taken over the network of the Pod, `pending`
+/// or `error` before; absent where it has nothing to do with it.
+pub const CAPTURED: &str = "weft.dev/captured";
+/// Annotation of Pods that Weft writes: why it is not captured, for people.
+pub const CAPTURED_REASON: &str = "weft.dev/captured-reason";
 
 impl Pod {
     /// Whether it has ended for good: its address may be another's, and no container runs again.

@@ -4,6 +4,7 @@
 //! One lock guards all of it. It is held for looks and for taking a configuration apart (which costs
 //! what changed), never while anything is waited for.
 
+mod captures;
 mod ledger;
 mod marks;
 mod seat;
@@ -22,11 +23,15 @@ use tokio::sync::watch;
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::{Name, Workload};
 use weft_wire::{
-    Configuration,
+    Configuration, Pool, Scope,
     proto::{config::Trusts, replicas::ReportRequest},
 };
 
-pub(crate) use self::{ledger::Told, seat::Seat};
+pub(crate) use self::{
+    captures::{PodOfNode, Word},
+    ledger::Told,
+    seat::Seat,
+};
 use self::{seat::Parts, standing::Standing};
 use crate::{applied::Spread, world::Gateways};
 
@@ -51,8 +56,9 @@ struct State {
     generation: u64,
     gateways: Arc<Gateways>,
     standing: Standing,
-    /// The configuration, taken apart for each Gateway that has a stream here.
-    parts: BTreeMap<Name, Parts>,
+    /// The configuration, taken apart for whoever has a stream here.
+    parts: BTreeMap<Scope, Parts>,
+    pool: Pool,
     sessions: u64,
     /// Whom this replica trusts itself.
     trusts: Trusts,
@@ -162,6 +168,7 @@ impl Hub {
             gateway: gateway.clone(),
             instance: instance.to_owned(),
             session,
+            scope: whose::scope(gateway, false),
         })
     }
 
@@ -218,6 +225,32 @@ impl Hub {
     /// Routes that some proxy cannot serve as they say.
     pub(crate) fn refused(&self) -> BTreeSet<ObjectRef> {
         self.state().standing.refused()
+    }
+
+    /// What is said about pods, as far as something else is said than the last time, and about `others`;
+    /// about every pod if `all`.
+    pub(crate) fn words(
+        &self,
+        others: impl IntoIterator<Item = PodOfNode>,
+        all: bool,
+    ) -> Vec<(PodOfNode, Word)> {
+        let mut state = self.state();
+        let mut pods = state.standing.take_pods();
+        pods.extend(others);
+        if all {
+            pods.extend(state.standing.all_pods());
+        }
+        let standing = &state.standing;
+        let word = |pod: PodOfNode| {
+            let word = standing.word(&pod.0, &pod.1)?.clone();
+            Some((pod, word))
+        };
+        pods.into_iter().filter_map(word).collect()
+    }
+
+    /// The oldest configuration that any proxy is at; `None` while that is not known.
+    pub(crate) fn least(&self, now: Duration) -> Option<u64> {
+        self.state().standing.least(now)
     }
 
     /// When what is remembered of proxies that went stops to count, if anything is remembered.

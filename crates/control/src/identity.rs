@@ -35,6 +35,10 @@ use crate::{door::PeerAddress, hub::Hub, proto::identity::identity_server::Ident
 /// Reviews and signatures under way at once.
 const IN_FLIGHT: usize = 64;
 
+/// So long a request waits for its pod to be heard of. Watches are milliseconds apart; what takes longer
+/// is a replica that is cut off, and another one will answer the next attempt.
+const INFORMER_LAG: Duration = Duration::from_millis(500);
+
 /// What the service is made of.
 pub(crate) struct IdentityParts {
     pub(crate) tokens: Arc<Tokens>,
@@ -113,7 +117,7 @@ impl IdentityService {
         let now = self.now();
         let owner = self.review(token, address, now).await?;
         self.limit(&owner, now)?;
-        let Granted { id, pod } = self.authorise(&owner, request, now)?;
+        let Granted { id, pod } = self.granted(&owner, request, now).await?;
         let checked = CheckedRequest::parse(&request.csr_der, &id);
         let checked = checked.map_err(|error| Refusal::Csr(id.to_string(), error))?;
         self.sign(&owner, &Granted { id, pod }, &checked).await
@@ -167,6 +171,30 @@ impl IdentityService {
             None => format!("{namespace}/{service_account}"),
         };
         Err(Refusal::TooOften(who))
+    }
+
+    /// Decides, and waits a moment for a pod that nobody knows yet: the watch of this replica may be
+    /// behind that of the one the node has its configuration from. A refusal would cost the caller a
+    /// back-off, during which the connections of its newest pod wait.
+    async fn granted(
+        &self,
+        owner: &TokenOwner,
+        request: &SignRequest,
+        now: Duration,
+    ) -> Result<Granted, Refusal> {
+        let mut generations = self.parts.hub.generations();
+        let deciding = async {
+            loop {
+                generations.mark_unchanged();
+                let decided = self.authorise(owner, request, now);
+                let is_early = matches!(decided, Err(Refusal::NotYet(_)));
+                if !is_early || generations.changed().await.is_err() {
+                    return decided;
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(INFORMER_LAG, deciding).await;
+        in_time.unwrap_or_else(|_elapsed| self.authorise(owner, request, now))
     }
 
     /// Whether the caller may have it, by what its token proves and what pods there are.

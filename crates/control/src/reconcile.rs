@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use weft_api::AnyObject;
+use weft_api::{AnyObject, Kind};
 use weft_certs::Clock;
 use weft_source::kube::{StatusWriter, Update, Watches};
 use weft_spiffe::TrustDomain;
@@ -13,8 +13,8 @@ use crate::{
     applied::Applied,
     deploy,
     deployer::{Failures, Plan},
-    hub::Hub,
-    world::{Changes, Installed, Settled, World, has_status},
+    hub::{Hub, PodOfNode},
+    world::{Changes, Heard, Installed, Settled, World, has_status},
 };
 
 /// So long a change waits for Secrets and ConfigMaps that it refers to. They are read in
@@ -168,7 +168,8 @@ impl Reconciler {
         let given_up = given_up.filter(|at| *at > now);
         let leads = *self.parts.leads.borrow();
         let due = leads.then(|| self.applied.due_at(now)).flatten();
-        let moments = [self.parts.hub.forgets_at(now), given_up, due];
+        let leaving = self.world.leaving_until().map(|at| at.max(now));
+        let moments = [self.parts.hub.forgets_at(now), given_up, due, leaving];
         let alarm = async {
             match moments.into_iter().flatten().min() {
                 // A little later, so that it is over for certain.
@@ -190,13 +191,18 @@ impl Reconciler {
     fn settle(&mut self, began: Duration) {
         let changes = std::mem::take(&mut self.changes);
         let hub = Arc::clone(&self.parts.hub);
-        let acknowledged = |gateways: &_| hub.acknowledged(gateways, began);
+        let heard = Heard {
+            acknowledged: |gateways: &_| hub.acknowledged(gateways, began),
+            least: hub.least(began),
+            now: began,
+        };
+        let pods = self.world.pods_among(&changes.0);
         let Settled {
             statuses,
             gone,
             is_new,
             is_translated,
-        } = self.world.settle(acknowledged, changes);
+        } = self.world.settle(heard, changes);
         if is_translated {
             let took = self.now().saturating_sub(began);
             self.parts.metrics.translated(took);
@@ -210,7 +216,7 @@ impl Reconciler {
             tracing::debug!(generation, ?took, "configuration");
         }
         self.deploy();
-        for object in gone.iter().filter(|object| has_status(object.kind)) {
+        for object in gone.iter().filter(|object| is_written(object.kind)) {
             self.parts.writer.forget(object);
             self.applied.forget(object);
         }
@@ -233,8 +239,22 @@ impl Reconciler {
                 self.state(&seen, wanted);
             }
         }
-        if std::mem::take(&mut self.must_state_all) {
+        let all = std::mem::take(&mut self.must_state_all);
+        if leads {
+            self.tell_captures(pods, all);
+        }
+        if all {
             for (seen, wanted) in self.world.all_statuses() {
+                self.state(&seen, wanted);
+            }
+        }
+    }
+
+    /// Has written what nodes say about pods: of these, of those of which something else is said, or of
+    /// all.
+    fn tell_captures(&self, pods: Vec<PodOfNode>, all: bool) {
+        for (pod, word) in self.parts.hub.words(pods, all) {
+            if let Some((seen, wanted)) = self.world.captured(&pod, &word) {
                 self.state(&seen, wanted);
             }
         }
@@ -281,4 +301,9 @@ impl Reconciler {
     fn now(&self) -> Duration {
         self.parts.clock.read().monotonic
     }
+}
+
+/// Whether anything of an object of the kind is written.
+fn is_written(kind: Kind) -> bool {
+    has_status(kind) || kind == Kind::Pod
 }

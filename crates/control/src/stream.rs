@@ -94,7 +94,8 @@ impl Config for ConfigService {
                 JoinError::NotSynced => Status::unavailable(error.to_string()),
                 JoinError::Unknown => Status::permission_denied("not allowed"),
                 JoinError::TooMany => Status::resource_exhausted(error.to_string()),
-            })?;
+            })?
+            .with_tunnels(hello.tunnels);
         tracing::info!(whose = whose::shown(&gateway), instance = %hello.instance, held = hello.have.len(), "proxy connected");
         let (sender, receiver) = mpsc::channel(UNANSWERED);
         let conversation = Conversation {
@@ -240,6 +241,15 @@ impl Conversation {
         if let Some(Message::Trusts(trusts)) = message.message {
             self.seat.trusts(trusts.clone());
             return Ok(self.bundles.said(trusts));
+        }
+        if let Some(Message::Pods(report)) = message.message {
+            return match whose::is_node(self.seat.gateway()) {
+                true => {
+                    self.seat.reports(report);
+                    Ok(None)
+                }
+                false => Err(Status::permission_denied("only nodes have pods")),
+            };
         }
         self.tell_problems(&message);
         let now = self.now();

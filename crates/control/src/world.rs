@@ -4,14 +4,17 @@
 //! came of them; the work is that of what changed. It does no IO and knows no time.
 
 mod addresses;
+mod captured;
 mod certificates;
 mod deployments;
+mod leaving;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use weft_api::{
@@ -27,7 +30,7 @@ use weft_translate::{
 };
 use weft_wire::Configuration;
 
-use self::certificates::Certificates;
+use self::{certificates::Certificates, leaving::Leaving};
 use crate::{
     deploy::{Parameters, deployed_name, limit},
     deployer::Failures,
@@ -60,6 +63,15 @@ pub(crate) type Gateways = BTreeMap<Name, Served>;
 /// Objects that were applied, and objects that are gone.
 pub(crate) type Changes = (Vec<ObjectRef>, Vec<ObjectRef>);
 
+/// What proxies say, as far as it is asked.
+pub(crate) struct Heard<F> {
+    /// What they have of each Gateway.
+    pub(crate) acknowledged: F,
+    /// The oldest configuration that any of them is at; `None` while that is not known.
+    pub(crate) least: Option<u64>,
+    pub(crate) now: Duration,
+}
+
 /// What came of some changes.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
@@ -79,6 +91,7 @@ pub(crate) struct World {
     translator: Translator,
     endpoints: EndpointTable,
     certificates: Certificates,
+    leaving: Leaving,
     /// What the deployer could not deploy.
     undeployed: Failures,
     /// Parameters of the Gateways that can be deployed, as far as parameters go.
@@ -113,6 +126,7 @@ impl World {
             translator: Translator::default(),
             endpoints: EndpointTable::new(enrolment),
             certificates: Certificates::default(),
+            leaving: Leaving::default(),
             undeployed: Failures::default(),
             parameters: BTreeMap::new(),
             scope,
@@ -171,13 +185,19 @@ impl World {
         class.filter(|it| it.spec.controller_name == self.scope.gateway_controller)
     }
 
-    /// Translates, if anything it depends on is different. `acknowledged` is what proxies have of
-    /// each Gateway; `seen` are objects whose status is to be compared again in any case.
+    /// Translates, if anything it depends on is different. `seen` are objects whose status is to be
+    /// compared again in any case.
     pub(crate) fn settle(
         &mut self,
-        acknowledged: impl FnOnce(&Gateways) -> BTreeMap<Name, i64>,
+        heard: Heard<impl FnOnce(&Gateways) -> BTreeMap<Name, i64>>,
         (seen, gone): Changes,
     ) -> Settled {
+        let Heard {
+            acknowledged,
+            least,
+            now,
+        } = heard;
+        let is_released = self.leaving.release(least, now);
         let gateways = self.find_gateways();
         self.certificates.update(&self.store);
         self.scope.unusable_certificates = self.certificates.unusable();
@@ -196,6 +216,8 @@ impl World {
             self.endpoints.update(&self.store);
             touched.extend(changed(&old, &self.output.statuses));
             self.translated = Some((self.store.revision(), self.scope.clone()));
+        }
+        if is_translated || is_released {
             is_new |= self.configure();
         }
         if gateways != *self.gateways {
@@ -206,6 +228,7 @@ impl World {
         if is_new {
             self.generation += 1;
         }
+        self.leaving.begin(self.generation, now);
         let statuses = touched.iter().filter_map(|object| self.stated(object));
         Settled {
             statuses: statuses.collect(),
@@ -213,6 +236,11 @@ impl World {
             is_new,
             is_translated,
         }
+    }
+
+    /// When pods on their way out of the mesh have waited long enough.
+    pub(crate) fn leaving_until(&self) -> Option<Duration> {
+        self.leaving.due_at()
     }
 
     /// Every object that has a status of ours, as it was seen and as it should be.
@@ -248,20 +276,24 @@ impl World {
 
     /// Takes over what was translated; whether any part of it is another one.
     fn configure(&mut self) -> bool {
+        self.leaving.take(&self.output.workloads);
         let next = Configuration {
             tables: Arc::clone(&self.output.tables),
             endpoints: Arc::clone(self.endpoints.table()),
             certificates: Arc::clone(self.certificates.usable()),
             ca_bundles: Arc::clone(self.certificates.usable_authorities()),
-            workloads: Arc::clone(&self.output.workloads),
-            ..Configuration::default()
+            workloads: Arc::clone(self.leaving.told()),
+            peers: Arc::clone(&self.output.peers),
+            namespaces: Arc::clone(&self.output.namespaces),
         };
         let now = &self.configuration;
         let is_same = Arc::ptr_eq(&next.tables, &now.tables)
             && Arc::ptr_eq(&next.endpoints, &now.endpoints)
             && Arc::ptr_eq(&next.certificates, &now.certificates)
             && Arc::ptr_eq(&next.ca_bundles, &now.ca_bundles)
-            && Arc::ptr_eq(&next.workloads, &now.workloads);
+            && Arc::ptr_eq(&next.workloads, &now.workloads)
+            && Arc::ptr_eq(&next.peers, &now.peers)
+            && Arc::ptr_eq(&next.namespaces, &now.namespaces);
         self.configuration = next;
         !is_same
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use weft_api::{Namespace, Object, Pod};
+use weft_api::{Namespace, Object, Pod, workload::CAPTURED};
 use weft_spiffe::TrustDomain;
 
 use crate::workload::is_member;
@@ -13,8 +13,6 @@ use crate::workload::is_member;
 #[cfg(test)]
 mod tests;
 
-/// Annotation by which Weft says that it has taken over the network of a Pod.
-const CAPTURED: &str = "weft.dev/captured";
 /// The account of a Pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
 

@@ -53,6 +53,7 @@ pub use crate::{
     },
     status::Status,
     translator::Translator,
+    workload::is_member,
 };
 
 /// Translates a whole store once.

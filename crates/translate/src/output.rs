@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use weft_api::{Kind, ObjectKey, ObjectRef};
-use weft_ir::{Tables, Workloads};
+use weft_ir::{Namespaces, Peers, Tables, Workloads};
 
 use crate::{notes::Note, status::Status};
 
@@ -15,6 +15,11 @@ pub struct Output {
     pub tables: Arc<Tables>,
     /// What the proxies of nodes have to know of their pods; empty where there is no mesh.
     pub workloads: Arc<Workloads>,
+    /// Members of the mesh by the addresses of their pods, as far as they can be reached through the
+    /// tunnel.
+    pub peers: Arc<Peers>,
+    /// Namespaces whose pods are to be of the mesh.
+    pub namespaces: Arc<Namespaces>,
     /// The whole status of every object that Weft judges. Objects of others have no entry.
     pub statuses: Arc<BTreeMap<ObjectRef, Arc<Status>>>,
     /// Findings by object, sorted by field; objects without one have no entry.

@@ -164,6 +164,7 @@ impl Scope {
             && self.mesh_controller == other.mesh_controller
             && self.classes == other.classes
             && self.has_mesh == other.has_mesh
+            && self.enrolment == other.enrolment
     }
 }
 

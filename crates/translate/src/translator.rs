@@ -102,7 +102,7 @@ impl Translator {
         );
         self.state_others(input);
         if scope.has_mesh {
-            self.pods.update(store, &mut self.output);
+            self.pods.update(input, &mut self.output);
         }
         self.output.clone()
     }

@@ -4,6 +4,7 @@
 
 mod annotations;
 mod membership;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +18,11 @@ use weft_api::{
     workload::{MESH, POLICY},
 };
 use weft_ir::{Workload, Workloads};
-use weft_store::Store;
 
 use self::annotations::Annotated;
-pub(crate) use self::membership::is_member;
+pub use self::membership::is_member;
 use crate::{
-    Output,
+    Input, Output,
     context::name_of,
     field::Quoted,
     notes::{self, Findings},
@@ -47,10 +47,15 @@ struct OfNamespace {
 
 impl Pods {
     /// Takes over the state of the store.
-    pub(crate) fn update(&mut self, store: &Store, output: &mut Output) {
+    pub(crate) fn update(&mut self, input: Input<'_>, output: &mut Output) {
+        let store = input.store;
+        let mut nodes: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut keys: BTreeSet<ObjectKey> = BTreeSet::new();
         for change in self.namespaces.update(store.namespaces().entries()) {
-            self.namespace(&change.key, change.new.as_deref(), output);
+            let now = change.new.as_deref();
+            self.namespace(&change.key, now, output);
+            let is_enrolled = now.is_some_and(|it| is_member(None, Some(it)));
+            peers::enrol(&mut output.namespaces, change.key.name(), is_enrolled);
             let pods = store.pods().in_namespace(change.key.name());
             keys.extend(pods.map(|pod| pod.key()));
         }
@@ -68,9 +73,15 @@ impl Pods {
                 let namespace = store.namespaces().get("", key.namespace());
                 self.workload(pod, namespace.map(AsRef::as_ref), &mut findings)
             });
+            nodes.extend(old_node.map(Arc::from));
+            nodes.extend(workload.as_ref().map(|it| Arc::clone(&it.node)));
             put(&mut output.workloads, (&key, old_node), workload);
             let object = ObjectRef::new(Pod::KIND, key);
             output.put(&object, None, findings.into_vec());
+        }
+        for node in nodes {
+            let peers = peers::on(&node, input, &output.workloads);
+            peers::put(&mut output.peers, node, peers);
         }
     }
 

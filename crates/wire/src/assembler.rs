@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use weft_ir::{Gateway, Name, Namespaces, NodePeers, RouteId, Service, ServicePort, Tables};
+use weft_ir::{Gateway, Name, RouteId, Service, ServicePort, Tables};
 
 use self::groups::Groups;
 use crate::{
@@ -178,20 +178,8 @@ impl Assembler {
                 }
                 Ok(problems)
             }
-            Kind::Workload => {
-                let Decoded { value, problems } = body::decode_workload(name, body)?;
-                pods::replace(&mut self.current.workloads, name, Some(value));
-                Ok(problems)
-            }
-            Kind::Peers => {
-                let Decoded { value, problems } = body::decode_peers(body)?;
-                pods::replace_peers(&mut self.current.peers, name, value);
-                Ok(problems)
-            }
-            Kind::Namespaces => {
-                let Decoded { value, problems } = body::decode_namespaces(body)?;
-                pods::replace_namespaces(&mut self.current.namespaces, value);
-                Ok(problems)
+            Kind::Workload | Kind::Peers | Kind::Namespaces => {
+                pods::upsert(&mut self.current, resource)
             }
         }
     }
@@ -217,13 +205,7 @@ impl Assembler {
             Kind::CaBundle => {
                 self.ca_bundles().remove(name);
             }
-            Kind::Workload => pods::replace(&mut self.current.workloads, name, None),
-            Kind::Peers => {
-                pods::replace_peers(&mut self.current.peers, name, NodePeers::default());
-            }
-            Kind::Namespaces => {
-                pods::replace_namespaces(&mut self.current.namespaces, Namespaces::default());
-            }
+            Kind::Workload | Kind::Peers | Kind::Namespaces => pods::remove(&mut self.current, key),
         }
     }
 }

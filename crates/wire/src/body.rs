@@ -16,7 +16,7 @@ use ciborium::Value;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::{
-    endpoints::{Ports, decode_endpoints, encode_endpoints},
+    endpoints::{Ports, decode_endpoints, encode_endpoints, encode_endpoints_outside},
     gateway::{decode_gateway, encode_gateway},
     peers::{decode_namespaces, decode_peers, encode_namespaces, encode_peers},
     route::{Attached, Parent, RouteParts, decode_route, encode_route},

@@ -17,7 +17,7 @@ use self::{
     uses::{Referred, Uses},
 };
 use crate::{
-    Configuration, Key, Kind, Scope, Snapshot,
+    Configuration, Key, Kind, Pool, Scope, Snapshot,
     body::{self, RouteParts},
 };
 
@@ -60,6 +60,14 @@ impl Disassembler {
         }
     }
 
+    /// The same, which shares resources with the others of the pool.
+    pub fn sharing(scope: Scope, pool: &Pool) -> Self {
+        Self {
+            snapshot: Arc::new(Snapshot::sharing(pool)),
+            ..Self::new(scope)
+        }
+    }
+
     /// The scope.
     pub fn scope(&self) -> &Scope {
         &self.scope
@@ -84,7 +92,7 @@ impl Disassembler {
                 viewed = self.pods.of_namespace(namespace, now);
                 &viewed
             }
-            Scope::Everything | Scope::Gateway(_) => now,
+            Scope::Everything | Scope::Gateway(_) | Scope::GatewayOutside(_) => now,
         };
         let mut next = Snapshot::clone(&self.snapshot);
         let mut touched = Touched::default();
@@ -222,7 +230,11 @@ impl Disassembler {
             if ports.is_empty() {
                 next.remove(&key);
             } else {
-                next.put(body::encode_endpoints(key, &ports));
+                let encoded = match self.scope.has_members() {
+                    true => body::encode_endpoints(key, &ports),
+                    false => body::encode_endpoints_outside(key, &ports),
+                };
+                next.put(encoded);
             }
         }
     }

@@ -45,6 +45,7 @@ mod configuration;
 mod disassembler;
 mod key;
 pub mod limits;
+mod pool;
 pub mod proto;
 mod publisher;
 mod resource;
@@ -60,6 +61,7 @@ pub use crate::{
     configuration::{CaBundle, CaBundles, Certificate, Certificates, Configuration},
     disassembler::Disassembler,
     key::{Key, Kind},
+    pool::Pool,
     publisher::{PROTOCOL_VERSION, Publisher, Session, Standing, SubscriberError},
     resource::{Resource, ResourceError},
     saved::{SavedError, load, save, save_configuration},

@@ -12,6 +12,9 @@ pub enum Scope {
     Everything,
     /// One Gateway, its routes, and the endpoints, certificates and authorities these refer to.
     Gateway(Name),
+    /// The same for a proxy that reaches nobody through the tunnel: its endpoints are no members. What
+    /// it sends them in plaintext, their own nodes take or refuse by the policy of their namespaces.
+    GatewayOutside(Name),
     /// What the pods of one node need: these pods, and which namespaces are of the mesh; and if any of
     /// them is of the mesh, Services as mesh clients of the namespaces of those see them, with routes,
     /// endpoints and authorities, and whom all nodes reach through the tunnel. Never the pods of other
@@ -29,7 +32,7 @@ impl Scope {
     pub(crate) fn has_gateway(&self, name: &Name) -> bool {
         match self {
             Self::Everything => true,
-            Self::Gateway(wanted) => wanted == name,
+            Self::Gateway(wanted) | Self::GatewayOutside(wanted) => wanted == name,
             Self::Node(_) | Self::Shard(_) => false,
         }
     }
@@ -37,6 +40,11 @@ impl Scope {
     /// Whether pods, and Services as mesh clients see them, belong to it.
     pub(crate) fn has_mesh(&self) -> bool {
         matches!(self, Self::Everything | Self::Node(_) | Self::Shard(_))
+    }
+
+    /// Whether endpoints can be members of the mesh.
+    pub(crate) fn has_members(&self) -> bool {
+        !matches!(self, Self::GatewayOutside(_))
     }
 
     /// Whether endpoints, certificates and authorities belong to it that nothing refers to.

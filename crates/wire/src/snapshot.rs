@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use weft_ir::Name;
 
-use crate::{Key, Resource, ResourceError, resource::digest};
+use crate::{Key, Pool, Resource, ResourceError, resource::digest};
 
 /// Parts a snapshot is divided into. Those without a change are shared with the snapshot before, so
 /// that a change among 5,000 resources copies about 20 of them, and is found by comparing pointers.
@@ -18,6 +18,8 @@ type Shard = BTreeMap<Key, Arc<Resource>>;
 pub struct Snapshot {
     shards: Vec<Arc<Shard>>,
     refused: Arc<BTreeMap<Key, ResourceError>>,
+    /// With whom resources are shared that are equal.
+    pool: Option<Pool>,
 }
 
 /// What leads from one snapshot to another.
@@ -41,11 +43,20 @@ impl Default for Snapshot {
         Self {
             shards: vec![Arc::default(); SHARDS],
             refused: Arc::default(),
+            pool: None,
         }
     }
 }
 
 impl Snapshot {
+    /// An empty one whose resources are shared with other snapshots of the pool.
+    pub(crate) fn sharing(pool: &Pool) -> Self {
+        Self {
+            pool: Some(pool.clone()),
+            ..Self::default()
+        }
+    }
+
     /// Every resource. The order is the same for equal snapshots and says nothing.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.shards.iter().flat_map(|shard| shard.values())
@@ -92,8 +103,12 @@ impl Snapshot {
                 if known.is_some_and(|known| known.version() == resource.version()) {
                     return;
                 }
+                let resource = match &self.pool {
+                    Some(pool) => pool.share(resource),
+                    None => Arc::new(resource),
+                };
                 if let Some(shard) = self.shards.get_mut(shard_of(&key)) {
-                    Arc::make_mut(shard).insert(key, Arc::new(resource));
+                    Arc::make_mut(shard).insert(key, resource);
                 }
             }
             Err(error) => {

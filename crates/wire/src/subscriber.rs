@@ -28,6 +28,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Subscriber {
     identity: Identity,
+    tunnels: bool,
     assembler: Assembler,
     session: u64,
     gathered: Gathered,
@@ -88,6 +89,7 @@ impl Subscriber {
     /// A subscriber that holds what the assembler holds: nothing, or what was saved.
     pub fn new(identity: Identity, assembler: Assembler) -> Self {
         Self {
+            tunnels: identity.role == message::Role::Node,
             identity,
             assembler,
             session: 0,
@@ -95,6 +97,13 @@ impl Subscriber {
             nonce: 0,
             generation: None,
         }
+    }
+
+    /// The same, of a proxy that reaches members of the mesh through the tunnel. Those of nodes do.
+    #[must_use]
+    pub fn with_tunnels(mut self) -> Self {
+        self.tunnels = true;
+        self
     }
 
     /// A stream is being opened: its session, and its first message. Pieces of a change that was
@@ -129,6 +138,7 @@ impl Subscriber {
             namespace,
             instance,
             have,
+            tunnels: self.tunnels,
         };
         (
             Session(self.session),

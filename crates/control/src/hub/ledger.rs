@@ -1,19 +1,19 @@
 //! What the proxies of one replica have taken, in terms of objects. Ours is kept by the streams, that
 //! of another replica by its reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reports;
 
-use weft_api::{Kind, ObjectKey, ObjectRef};
+use std::{collections::BTreeMap, sync::Arc};
+
+use weft_api::{Kind, ObjectRef};
 use weft_ir::Name;
-use weft_wire::proto::{
-    config::Trusts,
-    replicas::{Object, Proxy as ProxyReport, Refused, ReportRequest},
+use weft_wire::proto::config::{PodReport, Trusts};
+
+pub(crate) use self::reports::Told;
+use super::{
+    captures::{Captures, PodOfNode, Word},
+    marks::Marks,
 };
-
-use super::marks::Marks;
-
-/// The group of all objects that proxies are configured by.
-const GROUP: &str = "gateway.networking.k8s.io";
 
 /// Routes that a proxy cannot serve as they say, with the reason.
 pub(super) type Refusals = BTreeMap<ObjectRef, String>;
@@ -43,24 +43,8 @@ struct Proxy {
     refused: Refusals,
     /// Whom it trusts, once it has said so.
     trusts: Option<Trusts>,
-}
-
-/// What another replica was told of a ledger so far.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// As whom the marks know it.
-    reader: u64,
-    objects: BTreeMap<ObjectRef, (u64, i64)>,
-    proxies: BTreeMap<(Name, String), Said>,
-    own: Option<Trusts>,
-}
-
-/// What a proxy has said.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Said {
-    took: Option<u64>,
-    refused: Refusals,
-    trusts: Option<Trusts>,
+    /// What it says about the pods of its node.
+    captures: Arc<Captures>,
 }
 
 impl Ledger {
@@ -202,6 +186,44 @@ impl Ledger {
         })
     }
 
+    /// What a proxy says about pods of its node; those of which it is something else than before.
+    pub(super) fn reports(
+        &mut self,
+        (node, instance): (&Name, &str),
+        session: u64,
+        report: PodReport,
+    ) -> Vec<String> {
+        let proxies = self.proxies.get_mut(node);
+        let proxy = proxies.and_then(|proxies| proxies.get_mut(instance));
+        match proxy.filter(|proxy| proxy.session == session) {
+            Some(proxy) => Arc::make_mut(&mut proxy.captures).take(report),
+            None => Vec::new(),
+        }
+    }
+
+    /// What each proxy of a node says about a pod.
+    pub(super) fn words(&self, node: &Name, uid: &str) -> impl Iterator<Item = &Word> {
+        let proxies = self.proxies.get(node).into_iter();
+        let proxies = proxies.flat_map(BTreeMap::values);
+        proxies.filter_map(move |proxy| proxy.captures.get(uid))
+    }
+
+    /// Every pod of which something is said.
+    pub(super) fn spoken_of(&self) -> impl Iterator<Item = PodOfNode> {
+        let proxies = self.proxies.iter();
+        let proxies = proxies.flat_map(|(node, all)| all.values().map(move |it| (node, it)));
+        proxies.flat_map(|(node, proxy)| {
+            let uids = proxy.captures.uids();
+            uids.map(move |uid| (node.clone(), uid.clone()))
+        })
+    }
+
+    /// The oldest configuration that a proxy is at which has taken any; `None` when there is none.
+    pub(super) fn least(&self) -> Option<u64> {
+        let proxies = self.proxies.values().flat_map(BTreeMap::values);
+        proxies.filter_map(|proxy| proxy.took).min()
+    }
+
     /// Whether it was there, by this stream.
     pub(super) fn leave(&mut self, (gateway, instance): (&Name, &str), session: u64) -> bool {
         let is_there = self.has(gateway, instance, session);
@@ -231,149 +253,8 @@ impl Ledger {
 
     /// Forgets marks that nobody can be at any more.
     pub(super) fn prune(&mut self) {
-        let proxies = self.proxies.values().flat_map(BTreeMap::values);
-        if let Some(least) = proxies.filter_map(|proxy| proxy.took).min() {
+        if let Some(least) = self.least() {
             self.marks.prune(least);
         }
     }
-}
-
-/// Reports from replica to replica.
-impl Ledger {
-    /// What is different from what was told, which is told with it; `None` when nothing is.
-    pub(super) fn report(&mut self, own: &Trusts, told: &mut Told) -> Option<ReportRequest> {
-        let mut report = ReportRequest {
-            bundle_version: own.bundle_version,
-            issuer: own.issuer.clone(),
-            ..ReportRequest::default()
-        };
-        self.report_objects(told, &mut report.objects);
-        for (gateway, proxies) in &self.proxies {
-            for (instance, proxy) in proxies {
-                let key = (gateway.clone(), instance.clone());
-                let said = Said {
-                    took: proxy.took,
-                    refused: proxy.refused.clone(),
-                    trusts: proxy.trusts.clone(),
-                };
-                if told.proxies.get(&key) != Some(&said) {
-                    report.proxies.push(proxy_report(&key, Some(&said)));
-                    told.proxies.insert(key, said);
-                }
-            }
-        }
-        told.proxies.retain(|key, _| {
-            let is_there = self.knows(&key.0, &key.1);
-            if !is_there {
-                report.proxies.push(proxy_report(key, None));
-            }
-            is_there
-        });
-        let is_news = !report.objects.is_empty()
-            || !report.proxies.is_empty()
-            || told.own.as_ref() != Some(own);
-        told.own = Some(own.clone());
-        is_news.then_some(report)
-    }
-
-    fn report_objects(&mut self, told: &mut Told, report: &mut Vec<Object>) {
-        let changed = self.marks.unread(&mut told.reader).unwrap_or_else(|| {
-            let all = self.marks.objects().chain(told.objects.keys());
-            BTreeSet::from_iter(all.cloned())
-        });
-        for object in changed {
-            let last = self.marks.last(&object);
-            if told.objects.get(&object) == last.as_ref() {
-                continue;
-            }
-            report.push(object_report(&object, last.unwrap_or_default()));
-            match last {
-                Some(last) => told.objects.insert(object, last),
-                None => told.objects.remove(&object),
-            };
-        }
-    }
-
-    /// Takes over a report.
-    pub(super) fn take(&mut self, report: ReportRequest) {
-        for object in report.objects {
-            // A kind that is not known here is of a newer version, and nothing is made of it.
-            let Some(kind) = Kind::find(GROUP, &object.kind) else {
-                continue;
-            };
-            let key = ObjectKey::new(object.namespace, object.name);
-            let object_ref = ObjectRef::new(kind, key);
-            if object.generation == 0 {
-                self.marks.forget(&object_ref);
-            } else {
-                self.marks
-                    .mark(&object_ref, object.since, object.generation);
-            }
-        }
-        for proxy in report.proxies {
-            let gateway = Name::new(proxy.namespace, proxy.gateway);
-            let proxies = self.proxies.entry(gateway).or_default();
-            if proxy.gone {
-                proxies.remove(&proxy.instance);
-            } else {
-                let refused = proxy.refused.into_iter().filter_map(refusal);
-                let trusts = Trusts {
-                    bundle_version: proxy.bundle_version,
-                    issuer: proxy.issuer,
-                };
-                let taken = Proxy {
-                    session: 0,
-                    took: (proxy.took > 0).then_some(proxy.took),
-                    refused: refused.collect(),
-                    trusts: (proxy.bundle_version > 0).then_some(trusts),
-                };
-                proxies.insert(proxy.instance, taken);
-            }
-        }
-        self.proxies.retain(|_, proxies| !proxies.is_empty());
-        self.prune();
-    }
-}
-
-fn object_report(object: &ObjectRef, (since, generation): (u64, i64)) -> Object {
-    Object {
-        kind: object.kind.as_str().to_owned(),
-        namespace: object.key.namespace().to_owned(),
-        name: object.key.name().to_owned(),
-        generation,
-        since,
-    }
-}
-
-/// `None` of one that went.
-fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> ProxyReport {
-    let Said {
-        took,
-        refused,
-        trusts,
-    } = said.cloned().unwrap_or_default();
-    let trusts = trusts.unwrap_or_default();
-    let refused = refused.into_iter().map(|(object, message)| Refused {
-        kind: object.kind.as_str().to_owned(),
-        namespace: object.key.namespace().to_owned(),
-        name: object.key.name().to_owned(),
-        message,
-    });
-    ProxyReport {
-        namespace: gateway.namespace.to_string(),
-        gateway: gateway.name.to_string(),
-        instance: instance.clone(),
-        took: took.unwrap_or_default(),
-        gone: said.is_none(),
-        bundle_version: trusts.bundle_version,
-        issuer: trusts.issuer,
-        refused: refused.collect(),
-    }
-}
-
-/// A route that a proxy of another replica refuses; `None` of a kind that is not known here.
-fn refusal(refused: Refused) -> Option<(ObjectRef, String)> {
-    let kind = Kind::find(GROUP, &refused.kind)?;
-    let key = ObjectKey::new(refused.namespace, refused.name);
-    Some((ObjectRef::new(kind, key), refused.message))
 }

@@ -8,7 +8,10 @@ use std::{
 
 use weft_api::ObjectRef;
 use weft_ir::Name;
-use weft_wire::{Disassembler, Snapshot, proto::config::Trusts};
+use weft_wire::{
+    Disassembler, Scope, Snapshot,
+    proto::config::{PodReport, Trusts},
+};
 
 use super::{Hub, State, whose};
 
@@ -19,6 +22,7 @@ pub(crate) struct Seat {
     pub(super) gateway: Name,
     pub(super) instance: String,
     pub(super) session: u64,
+    pub(super) scope: Scope,
 }
 
 /// A configuration, taken apart for one Gateway.
@@ -30,6 +34,13 @@ pub(super) struct Parts {
 }
 
 impl Seat {
+    /// The same for a proxy that reaches members of the mesh through the tunnel, or does not. Proxies of
+    /// nodes always do.
+    pub(crate) fn with_tunnels(mut self, tunnels: bool) -> Self {
+        self.scope = whose::scope(&self.gateway, tunnels);
+        self
+    }
+
     /// What the proxy should have now.
     pub(crate) fn target(&self) -> (u64, Arc<Snapshot>) {
         let mut state = self.hub.state();
@@ -37,12 +48,13 @@ impl Seat {
             configuration,
             generation,
             parts,
+            pool,
             ..
         } = &mut *state;
-        let taken = match parts.entry(self.gateway.clone()) {
+        let taken = match parts.entry(self.scope.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Parts {
-                disassembler: Disassembler::new(whose::scope(&self.gateway)),
+                disassembler: Disassembler::sharing(self.scope.clone(), pool),
                 generation: 0,
             }),
         };
@@ -81,6 +93,20 @@ impl Seat {
         }
     }
 
+    /// The proxy of a node says what became of pods there.
+    pub(crate) fn reports(&self, report: PodReport) {
+        let mut state = self.hub.state();
+        let (node, standing) = (&self.gateway, &mut state.standing);
+        let proxy = (node, self.instance.as_str());
+        let changed = standing.own.reports(proxy, self.session, report);
+        let is_news = !changed.is_empty();
+        standing.pods_changed(changed.into_iter().map(|uid| (node.clone(), uid)));
+        drop(state);
+        if is_news {
+            self.hub.reported();
+        }
+    }
+
     /// The Gateway, or the node by a name without namespace.
     pub(crate) fn gateway(&self) -> &Name {
         &self.gateway
@@ -105,7 +131,9 @@ impl Seat {
         state.standing.leave(proxy, self.session, now);
         if state.standing.own.len(&self.gateway) == 0 {
             // Nobody asks for it; the next stream takes it apart again.
-            state.parts.remove(&self.gateway);
+            for tunnels in [false, true] {
+                state.parts.remove(&whose::scope(&self.gateway, tunnels));
+            }
         }
         drop(state);
         self.hub.reported();

@@ -14,6 +14,7 @@ use weft_ir::Name;
 use weft_wire::proto::{config::Trusts, replicas::ReportRequest};
 
 use super::{
+    captures::{self, News, PodOfNode, Word},
     ledger::{Ledger, Taken},
     object_of, whose,
 };
@@ -39,6 +40,8 @@ pub(super) struct Standing {
     /// When other replicas have had time to report, after this one began to lead; `None` while it
     /// does not.
     settled_at: Option<Duration>,
+    /// Pods of which proxies say something else, for the replica that leads.
+    pods: News,
 }
 
 /// What another replica reports.
@@ -90,6 +93,7 @@ impl Standing {
     /// It does not lead any more.
     pub(super) fn follow(&mut self) {
         self.settled_at = None;
+        self.pods = News::default();
     }
 
     fn remember(&mut self, gateway: &Name, generation: Option<i64>, now: Duration) {
@@ -184,11 +188,52 @@ impl Standing {
         (spread.proxies() > 0).then_some(spread)
     }
 
+    /// Proxies of a node say something else of these pods than before. Who does not lead has no use for
+    /// it: whoever begins to lead asks about all of them.
+    pub(super) fn pods_changed(&mut self, pods: impl IntoIterator<Item = PodOfNode>) {
+        if self.settled_at.is_some() {
+            self.pods.add(pods);
+        }
+    }
+
+    /// The pods of which something else is said since somebody asked.
+    pub(super) fn take_pods(&mut self) -> BTreeSet<PodOfNode> {
+        self.pods.take()
+    }
+
+    /// Every pod of which something is said.
+    pub(super) fn all_pods(&self) -> BTreeSet<PodOfNode> {
+        self.speaking().flat_map(Ledger::spoken_of).collect()
+    }
+
+    /// What the proxies of a node say about a pod, wherever they are connected.
+    pub(super) fn word(&self, node: &Name, uid: &str) -> Option<&Word> {
+        captures::best(self.speaking().flat_map(|it| it.words(node, uid)))
+    }
+
+    /// The oldest configuration of ours that any proxy is at, wherever it is connected; `None` while
+    /// that is not known. Configurations of other replicas have other numbers.
+    pub(super) fn least(&self, now: Duration) -> Option<u64> {
+        let is_settled = self.settled_at.is_some_and(|at| now >= at);
+        let mut others = self.others.values();
+        let is_alone = others.all(|other| other.ledger.total() == 0);
+        (is_settled && is_alone).then(|| self.own.least().unwrap_or(u64::MAX))
+    }
+
+    /// Of replicas that are heard now: the nodes of a lost one are about to speak for themselves.
+    fn speaking(&self) -> impl Iterator<Item = &Ledger> {
+        let linked = self.others.values().filter(|other| other.until.is_none());
+        linked.map(|other| &other.ledger).chain([&self.own])
+    }
+
+    fn ledgers(&self) -> impl Iterator<Item = &Ledger> {
+        let others = self.others.values().map(|other| &other.ledger);
+        others.chain([&self.own])
+    }
+
     /// Every route that some proxy cannot serve as it says.
     pub(super) fn refused(&self) -> BTreeSet<ObjectRef> {
-        let others = self.others.values().map(|other| &other.ledger);
-        let ledgers = others.chain([&self.own]);
-        ledgers.flat_map(Ledger::refused).cloned().collect()
+        self.ledgers().flat_map(Ledger::refused).cloned().collect()
     }
 
     /// Whether a proxy has a stream, at a replica that we hear of.
@@ -277,7 +322,8 @@ impl Standing {
                 bundle_version: report.bundle_version,
                 issuer: report.issuer.clone(),
             };
-            other.ledger.take(report);
+            let pods = other.ledger.take(report);
+            standing.pods_changed(pods);
         });
         true
     }

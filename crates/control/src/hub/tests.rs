@@ -1,5 +1,7 @@
 //! What counts as acknowledged, and what a stream is sent.
 
+mod captures;
+
 use std::time::Duration;
 
 use super::{ledger::Ledger, standing::Standing, *};

@@ -21,15 +21,16 @@ pub(super) fn is_mesh(name: &Name) -> bool {
     name.namespace.is_empty() && name.name.is_empty()
 }
 
-pub(super) fn is_node(name: &Name) -> bool {
+pub(crate) fn is_node(name: &Name) -> bool {
     name.namespace.is_empty() && !name.name.is_empty()
 }
 
-/// What these proxies are sent.
-pub(super) fn scope(name: &Name) -> Scope {
+/// What these proxies are sent, if they reach members of the mesh through the tunnel, or not.
+pub(super) fn scope(name: &Name, tunnels: bool) -> Scope {
     match is_node(name) {
         true => Scope::Node(Arc::clone(&name.name)),
-        false => Scope::Gateway(name.clone()),
+        false if tunnels => Scope::Gateway(name.clone()),
+        false => Scope::GatewayOutside(name.clone()),
     }
 }
 

@@ -76,7 +76,12 @@ fn settle(world: &mut World, events: Vec<Event>, acknowledged: Option<i64>) -> S
     let changes = world.take(events);
     let name = Name::new("shop", "edge");
     let acknowledged = acknowledged.map(|generation| (name, generation));
-    world.settle(|_| acknowledged.into_iter().collect(), changes)
+    let heard = Heard {
+        acknowledged: |_: &Gateways| acknowledged.into_iter().collect(),
+        least: None,
+        now: Duration::ZERO,
+    };
+    world.settle(heard, changes)
 }
 
 fn programmed(world: &World) -> String {
@@ -337,8 +342,8 @@ fn deploy_settings() -> crate::deploy::Settings {
         control_plane: "control.test".to_owned(),
         control_namespace: "weft-system".to_owned(),
         trust_domain: TrustDomain::parse("cluster.local").expect("a trust domain"),
-        drain_delay: std::time::Duration::from_secs(1),
-        drain_limit: std::time::Duration::from_secs(1),
+        drain_delay: Duration::from_secs(1),
+        drain_limit: Duration::from_secs(1),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Statuses as an API server keeps them: written only when they differ, by one replica, many at
-//! once, without touching what other controllers wrote.
+//! once, without touching what other controllers wrote. What Weft has to say about a Pod stands in its
+//! annotations and is written in the same way.
 
 mod plan;
 mod schedule;

@@ -27,7 +27,8 @@ pub(super) enum Stated<'a> {
 /// namespace says.
 ///
 /// Whether a pod still runs, and whether it is captured already, are other questions.
-pub(crate) fn is_member(pod: Option<&Pod>, namespace: Option<&Namespace>) -> bool {
+#[must_use]
+pub fn is_member(pod: Option<&Pod>, namespace: Option<&Namespace>) -> bool {
     if pod.is_some_and(|pod| cannot_be(pod).is_some()) {
         return false;
     }

@@ -43,6 +43,26 @@ pub(crate) fn encode_endpoints(
     Resource::encode(key, &body)
 }
 
+/// The same as somebody has to take them who is outside of the mesh: nobody is a member.
+pub(crate) fn encode_endpoints_outside(
+    key: Key,
+    ports: &BTreeMap<u16, &Arc<EndpointSet>>,
+) -> Result<Resource, ResourceError> {
+    let outside = |endpoint: &Endpoint| Endpoint {
+        member: None,
+        ..endpoint.clone()
+    };
+    let sets = ports.iter().map(|(&port, &set)| {
+        let set = match set.has_members() {
+            true => Arc::new(EndpointSet::new(set.all().iter().map(outside).collect())),
+            false => Arc::clone(set),
+        };
+        (port, set)
+    });
+    let sets: BTreeMap<u16, Arc<EndpointSet>> = sets.collect();
+    encode_endpoints(key, &sets.iter().map(|(port, set)| (*port, set)).collect())
+}
+
 pub(crate) fn decode_endpoints(body: &[u8]) -> Result<Decoded<Ports>, String> {
     let Body { ports, mut members } = read(body)?;
     let both = |(port, set): (u16, Cow<'_, EndpointSet>)| {

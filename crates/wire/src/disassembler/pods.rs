@@ -73,15 +73,15 @@ impl PodsView {
             };
             self.tables = (Arc::clone(&now.tables), Arc::new(tables));
         }
-        let is_of_use = !self.namespaces.is_empty();
         Configuration {
             tables: Arc::clone(&self.tables.1),
             endpoints: Arc::clone(&now.endpoints),
             ca_bundles: Arc::clone(&now.ca_bundles),
             workloads: Arc::new(workloads),
-            peers: is_of_use
-                .then(|| Arc::clone(&now.peers))
-                .unwrap_or_default(),
+            peers: match self.namespaces.is_empty() {
+                true => Arc::default(),
+                false => Arc::clone(&now.peers),
+            },
             namespaces: Arc::default(),
             // Of listeners, of which pods have none.
             certificates: Arc::default(),

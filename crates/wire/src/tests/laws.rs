@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::{collection::vec, prelude::*};
-use weft_ir::{Name, ServicePort, Tables};
+use weft_ir::{EndpointSet, Name, ServicePort, Tables};
 
 use super::{
     snapshot,
@@ -49,6 +49,16 @@ fn restricted(all: &Configuration, name: &Name) -> Configuration {
         certificates: Arc::new(certificates),
         ..Configuration::default()
     }
+}
+
+/// The same as somebody sees it who is outside of the mesh.
+fn outside(mut all: Configuration) -> Configuration {
+    for set in Arc::make_mut(&mut all.endpoints).values_mut() {
+        let mut endpoints = set.all().to_vec();
+        endpoints.iter_mut().for_each(|it| it.member = None);
+        *set = Arc::new(EndpointSet::new(endpoints));
+    }
+    all
 }
 
 /// What a node's scope has of a configuration, by looking at all of it.
@@ -162,6 +172,7 @@ proptest! {
             Scope::Everything,
             Scope::Gateway(gateway_name(0)),
             Scope::Gateway(gateway_name(1)),
+            Scope::GatewayOutside(gateway_name(1)),
             Scope::Node(node_name(0)),
             Scope::Node(node_name(1)),
         ];
@@ -182,6 +193,7 @@ proptest! {
                 let now = step(disassembler, assembler, &all)?;
                 let expected = match disassembler.scope() {
                     Scope::Gateway(name) => restricted(&all, name),
+                    Scope::GatewayOutside(name) => outside(restricted(&all, name)),
                     Scope::Node(name) => restricted_to_node(&all, name),
                     _ => all.clone(),
                 };

@@ -8,7 +8,7 @@ use super::{
     assembler,
     world::{Builder, World, config_map_name, gateway_name, node_name, routes},
 };
-use crate::{Assembler, Configuration, Disassembler, Key, Kind, Scope, diff};
+use crate::{Assembler, Configuration, Disassembler, Key, Kind, Pool, Scope, diff};
 
 /// A Gateway with two listeners of two routes each, and endpoints.
 fn world(samples: [u8; 4]) -> World {
@@ -248,6 +248,30 @@ fn a_node_is_told_what_its_own_pods_need() {
         &[(0, true, 1, true)],
         "; Workload shop/pod0",
     );
+}
+
+#[test]
+fn nodes_of_a_pool_hold_what_they_have_in_common_once() {
+    let mut world = world([0, 1, 2, 3]);
+    world.services = vec![vec![(80, true, false)]];
+    world.workloads = vec![(0, false, 0, true), (1, false, 1, true)];
+    let all = Builder::default().build(&world);
+    let pool = Pool::default();
+    let node = |at| {
+        let mut disassembler = Disassembler::sharing(Scope::Node(node_name(at)), &pool);
+        Arc::clone(disassembler.update(&all))
+    };
+    let (one, other) = (node(0), node(1));
+    let fresh = Disassembler::new(Scope::Node(node_name(0)))
+        .update(&all)
+        .clone();
+    assert_eq!(one, fresh, "the same as without a pool");
+    let shared = one.iter().filter(|mine| {
+        let theirs = other.get(mine.key());
+        theirs.is_some_and(|theirs| Arc::ptr_eq(mine, theirs))
+    });
+    let (shared, own) = (shared.count(), one.len());
+    assert_eq!(shared + 1, own, "all but the pod of the node");
 }
 
 #[test]

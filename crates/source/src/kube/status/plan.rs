@@ -5,6 +5,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 use weft_api::meta::Time;
+use weft_api::workload::{CAPTURED, CAPTURED_REASON};
 use weft_api::{ConditionType, GATEWAY_GROUP, Kind};
 
 use crate::status::transition_times;
@@ -12,6 +13,8 @@ use crate::status::transition_times;
 /// Fields of lists that several controllers share, an entry each.
 const SHARED_LISTS: &[&str] = &["parents", "ancestors"];
 const CONDITIONS: &str = "conditions";
+/// Annotations of Pods that are ours to write and to remove.
+const ANNOTATIONS: &[&str] = &[CAPTURED, CAPTURED_REASON];
 
 /// Fields of a kind's status that are ours to write and to remove.
 fn fields(kind: Kind) -> &'static [&'static str] {
@@ -66,6 +69,16 @@ pub(super) fn changes(
         }
     }
     changed
+}
+
+/// Annotations of ours that differ, as a merge patch: null removes one. Empty when all is well.
+pub(super) fn annotations(before: &Value, wanted: &Value) -> Map<String, Value> {
+    let differs = |key: &&&str| before.get(key) != wanted.get(key);
+    let changed = ANNOTATIONS.iter().filter(differs);
+    let wanted = |key: &&str| wanted.get(key).cloned().unwrap_or_default();
+    changed
+        .map(|key| ((*key).to_owned(), wanted(key)))
+        .collect()
 }
 
 /// Absent and empty mean the same.

@@ -1,10 +1,11 @@
-//! One status to the API server: compare, patch, and after a conflict read and try again.
+//! One status to the API server, or the annotations by which a Pod has one: compare, patch, and after a
+//! conflict read and try again.
 
 use std::sync::Arc;
 
 use kube::core::params::{GetParams, Patch, PatchParams};
 use serde_json::{Map, Value, json};
-use weft_api::ObjectRef;
+use weft_api::{Kind, ObjectRef};
 
 use super::super::cluster::{ApiError, Limits};
 use super::super::item::Served;
@@ -42,10 +43,12 @@ pub(super) struct Attempt {
     served: Served,
 }
 
-/// The object as far as a write goes: its version and its status.
-struct Before {
+/// The object as far as a write goes.
+struct Facts {
     version: String,
+    uid: String,
     status: Value,
+    annotations: Value,
 }
 
 impl Attempt {
@@ -74,15 +77,14 @@ impl Attempt {
     async fn attempts(&self, object: &ObjectRef) -> Result<Option<Outcome>, ApiError> {
         let unwritable = ApiError::Unreadable;
         let wanted = self.job.wanted.to_value().map_err(unwritable)?;
-        let wanted = wanted.get("status").cloned().unwrap_or(Value::Null);
+        let wanted = Facts::of(&wanted);
         let seen = self.job.seen.to_value().map_err(unwritable)?;
         let own = &self.shared.options.controllers;
-        let mut before = Before::of(&seen);
+        let mut before = Facts::of(&seen);
         // Entries of others are written back exactly as they are, so they must be known exactly.
         let mut is_exact = !plan::has_foreign_entries(&before.status, own);
         for attempt in 0..ATTEMPTS_MAX {
-            let now = self.shared.options.clock.wall();
-            let changed = plan::changes(object.kind, (&before.status, &wanted), own, &now);
+            let changed = self.changes(object.kind, &before, &wanted);
             if changed.is_empty() {
                 let was_asked = attempt > 0;
                 return Ok(Some(match was_asked {
@@ -91,7 +93,7 @@ impl Attempt {
                 }));
             }
             if is_exact {
-                match self.patch(object, &before.version, changed).await {
+                match self.patch(object, &before, changed).await {
                     Ok(()) => return Ok(Some(Outcome::Written)),
                     Err(error) if error.is_conflict() => count(&self.shared.counters.conflicts),
                     Err(error) => return Err(error),
@@ -101,7 +103,7 @@ impl Attempt {
             if !self.is_judged(&fresh) {
                 return Ok(Some(Outcome::Outdated));
             }
-            before = Before::of(&fresh);
+            before = Facts::of(&fresh);
             is_exact = true;
         }
         Ok(None)
@@ -118,18 +120,38 @@ impl Attempt {
         uid == metadata.uid.as_deref() && generation == metadata.generation
     }
 
+    /// What differs from what it should be: fields of the status, or annotations.
+    fn changes(&self, kind: Kind, before: &Facts, wanted: &Facts) -> Map<String, Value> {
+        let options = &self.shared.options;
+        match kind {
+            Kind::Pod => plan::annotations(&before.annotations, &wanted.annotations),
+            _ => {
+                let statuses = (&before.status, &wanted.status);
+                plan::changes(kind, statuses, &options.controllers, &options.clock.wall())
+            }
+        }
+    }
+
     async fn patch(
         &self,
         object: &ObjectRef,
-        version: &str,
+        before: &Facts,
         changed: Map<String, Value>,
     ) -> Result<(), ApiError> {
-        // The version makes the write fail if anybody was faster: lists of entries that several
-        // controllers share are replaced as a whole.
-        let patch = Patch::Merge(json!({
-            "metadata": { "resourceVersion": version },
-            "status": changed,
-        }));
+        let patch = Patch::Merge(match object.kind {
+            // Annotations are nobody else's, so it does not matter that the kubelet was faster, which
+            // it is all the time while a Pod starts. The subresource lets them change, and nothing
+            // that makes a Pod do something else.
+            Kind::Pod => json!({
+                "metadata": { "uid": before.uid, "annotations": changed },
+            }),
+            // The version makes the write fail if anybody was faster: lists of entries that several
+            // controllers share are replaced as a whole.
+            _ => json!({
+                "metadata": { "resourceVersion": before.version },
+                "status": changed,
+            }),
+        });
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -160,15 +182,15 @@ impl Attempt {
     }
 }
 
-impl Before {
+impl Facts {
     fn of(object: &Value) -> Self {
-        let version = object.pointer("/metadata/resourceVersion");
+        let value = |path: &str| object.pointer(path).cloned().unwrap_or_default();
+        let text = |path: &str| value(path).as_str().unwrap_or_default().to_owned();
         Self {
-            version: version
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            status: object.get("status").cloned().unwrap_or(Value::Null),
+            version: text("/metadata/resourceVersion"),
+            uid: text("/metadata/uid"),
+            status: value("/status"),
+            annotations: value("/metadata/annotations"),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weft_api::Kind;
 use weft_api::meta::Time;
 
-use super::{changes, has_foreign_entries};
+use super::{annotations, changes, has_foreign_entries};
 
 const OURS: &str = "weft.dev/gateway-controller";
 const NOW: &str = "1970-01-01T00:00:00Z";
@@ -163,5 +163,50 @@ fn foreign_entries_are_seen_in_every_shared_list() {
         ),
     ] {
         assert_eq!(has_foreign_entries(&status, &own()), expected, "{name}");
+    }
+}
+
+#[test]
+fn of_the_annotations_of_a_pod_ours_are_written() {
+    let (captured, reason) = ("weft.dev/captured", "weft.dev/captured-reason");
+    let rows = [
+        (
+            "the first",
+            json!({}),
+            json!({ captured: "true" }),
+            json!({ captured: "true" }),
+        ),
+        (
+            "the same",
+            json!({ captured: "true" }),
+            json!({ captured: "true" }),
+            json!({}),
+        ),
+        (
+            "a failure",
+            json!({ captured: "true", "other": "x" }),
+            json!({ captured: "error", reason: "no nft" }),
+            json!({ captured: "error", reason: "no nft" }),
+        ),
+        (
+            "mended",
+            json!({ captured: "error", reason: "no nft" }),
+            json!({ captured: "true" }),
+            json!({ captured: "true", reason: null }),
+        ),
+        (
+            "let go",
+            json!({ captured: "true", "weft.dev/opaque-ports": "1" }),
+            Value::Null,
+            json!({ captured: null }),
+        ),
+        ("never had one", Value::Null, Value::Null, json!({})),
+    ];
+    for (name, before, wanted, expected) in rows {
+        assert_eq!(
+            Value::Object(annotations(&before, &wanted)),
+            expected,
+            "{name}"
+        );
     }
 }

@@ -1,0 +1,136 @@
+//! What the proxies of nodes say about the pods there: whether each is captured.
+//!
+//! The word of a proxy lasts as long as its stream, or that of its replica to this one. What is written
+//! into the annotations of pods outlasts both.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use weft_ir::Name;
+use weft_wire::proto::{
+    config::{Capture, PodReport},
+    replicas::PodWord,
+};
+
+/// Pods that one proxy may speak of; a node has a few hundred at most.
+const PODS_MAX: usize = 4_096;
+/// Longest UID that is taken; those of Kubernetes have 36 bytes.
+const UID_BYTES_MAX: usize = 64;
+/// Longest reason that is kept.
+const REASON_BYTES_MAX: usize = 256;
+
+/// A pod by its node and its UID.
+pub(crate) type PodOfNode = (Name, String);
+
+/// What is said about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) captured: Capture,
+    /// For people.
+    pub(crate) reason: String,
+}
+
+/// What one proxy says about the pods of its node, by UID.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Captures(BTreeMap<String, Word>);
+
+impl Captures {
+    pub(super) fn get(&self, uid: &str) -> Option<&Word> {
+        self.0.get(uid)
+    }
+
+    pub(super) fn uids(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    /// Takes over a report; the pods of which something else is said than before. Who speaks of more
+    /// pods than a node can have is not heard about the others.
+    pub(super) fn take(&mut self, report: PodReport) -> Vec<String> {
+        let states = report.pods.into_iter().map(|pod| {
+            let captured = pod.captured();
+            (pod.uid, captured, pod.reason)
+        });
+        self.take_all(states)
+    }
+
+    fn take_all(&mut self, states: impl Iterator<Item = (String, Capture, String)>) -> Vec<String> {
+        let mut changed = Vec::new();
+        for (uid, captured, mut reason) in states.filter(|(uid, ..)| uid.len() <= UID_BYTES_MAX) {
+            reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+            let word = Word { captured, reason };
+            let room = self.0.len() < PODS_MAX || self.make_room();
+            match self.0.entry(uid) {
+                Entry::Occupied(known) if *known.get() == word => continue,
+                Entry::Occupied(mut known) => {
+                    changed.push(known.key().clone());
+                    known.insert(word);
+                }
+                Entry::Vacant(free) if room => {
+                    changed.push(free.key().clone());
+                    free.insert(word);
+                }
+                Entry::Vacant(_) => {}
+            }
+        }
+        changed
+    }
+
+    /// Forgets pods that are over; whether there were any.
+    fn make_room(&mut self) -> bool {
+        self.0.retain(|_, word| word.captured != Capture::Ended);
+        self.0.len() < PODS_MAX
+    }
+
+    /// What another replica has to hear that was told `told`, of the proxy of that node and instance.
+    /// Of a pod about which nothing is said any more: that.
+    pub(super) fn since(&self, told: &Self, (node, instance): (&Name, &str)) -> Vec<PodWord> {
+        let word = |uid: &String, word: Option<&Word>| PodWord {
+            node: node.name.to_string(),
+            instance: instance.to_owned(),
+            uid: uid.clone(),
+            captured: word.map_or(Capture::Unspecified, |it| it.captured).into(),
+            reason: word.map(|it| it.reason.clone()).unwrap_or_default(),
+        };
+        let is_news = |(uid, word): &(&String, &Word)| told.get(uid) != Some(*word);
+        let news = self.0.iter().filter(is_news);
+        let silent = told.0.keys().filter(|uid| !self.0.contains_key(*uid));
+        let news = news.map(|(uid, it)| word(uid, Some(it)));
+        news.chain(silent.map(|uid| word(uid, None))).collect()
+    }
+
+    /// Takes over one word of another replica; whether it makes a difference.
+    pub(super) fn hear(&mut self, word: PodWord) -> bool {
+        match Capture::try_from(word.captured).unwrap_or_default() {
+            Capture::Unspecified => self.0.remove(&word.uid).is_some(),
+            captured => {
+                let state = (word.uid, captured, word.reason);
+                !self.take_all(std::iter::once(state)).is_empty()
+            }
+        }
+    }
+}
+
+/// Of several proxies of a node, which there are while one takes over from another, one suffices that
+/// has captured a pod.
+pub(super) fn best<'a>(words: impl Iterator<Item = &'a Word>) -> Option<&'a Word> {
+    words.max_by_key(|word| match word.captured {
+        Capture::Done => 4,
+        Capture::Failed => 3,
+        Capture::Pending => 2,
+        Capture::Ended => 1,
+        Capture::Unspecified => 0,
+    })
+}
+
+/// Pods of which something else is said, until somebody asks.
+#[derive(Debug, Default)]
+pub(super) struct News(BTreeSet<PodOfNode>);
+
+impl News {
+    pub(super) fn add(&mut self, pods: impl IntoIterator<Item = PodOfNode>) {
+        self.0.extend(pods);
+    }
+
+    pub(super) fn take(&mut self) -> BTreeSet<PodOfNode> {
+        std::mem::take(&mut self.0)
+    }
+}

@@ -1,0 +1,149 @@
+//! What the annotations of pods say about their capture, by what the proxies of their nodes say.
+
+use std::sync::Arc;
+
+use weft_api::{
+    AnyObject, Kind, Object, ObjectRef, Pod,
+    workload::{CAPTURED, CAPTURED_REASON},
+};
+use weft_wire::proto::config::Capture;
+
+use super::World;
+use crate::hub::{PodOfNode, Word, whose};
+
+impl World {
+    /// The pods among these objects, by node and UID.
+    pub(crate) fn pods_among(&self, objects: &[ObjectRef]) -> Vec<PodOfNode> {
+        let pods = objects.iter().filter(|it| it.kind == Kind::Pod);
+        let pods = pods.filter_map(|it| self.store.pods().at(&it.key));
+        let placed = pods.filter_map(|pod| {
+            let node = pod.spec.node_name.as_deref()?;
+            Some((whose::node(node), pod.metadata.uid.as_deref()?.to_owned()))
+        });
+        placed.collect()
+    }
+
+    /// The pod, as it was seen and as its annotations should be; `None` if they are as they should be,
+    /// and of a pod that is not on that node.
+    pub(crate) fn captured(
+        &self,
+        (node, uid): &PodOfNode,
+        word: &Word,
+    ) -> Option<(AnyObject, AnyObject)> {
+        let pods = self.output.workloads.get(&node.name)?;
+        let workload = pods.values().find(|pod| *pod.uid == **uid)?;
+        let (namespace, name) = (&*workload.name.namespace, &*workload.name.name);
+        let seen = self.store.pods().get(namespace, name)?;
+        let wanted = annotated(seen, word)?;
+        Some((Arc::clone(seen).into(), wanted.into()))
+    }
+}
+
+/// The pod with other annotations, if they have to be others.
+fn annotated(seen: &Pod, word: &Word) -> Option<Pod> {
+    let before = seen.annotation(CAPTURED);
+    let reason = Some(&*word.reason).filter(|reason| !reason.is_empty());
+    let (captured, reason) = match word.captured {
+        Capture::Done => (Some("true"), None),
+        // What has only begun needs no word: most pods are captured a moment later.
+        Capture::Pending if before.is_none() && reason.is_none() => return None,
+        Capture::Pending => (Some("pending"), reason),
+        Capture::Failed => (Some("error"), reason),
+        Capture::Ended => (None, None),
+        Capture::Unspecified => return None,
+    };
+    let mut wanted = seen.clone();
+    let annotations = &mut wanted.metadata.annotations;
+    for (key, value) in [(CAPTURED, captured), (CAPTURED_REASON, reason)] {
+        match value {
+            Some(value) => annotations.insert(key, value),
+            None => annotations.remove(key),
+        };
+    }
+    (wanted.metadata.annotations != seen.metadata.annotations).then_some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name, what stands there, what the node says, and what is to stand there; `=` for what does.
+    type Row = (
+        &'static str,
+        [&'static str; 2],
+        (Capture, &'static str),
+        &'static str,
+    );
+
+    const ROWS: &[Row] = &[
+        ("it has begun", ["", ""], (Capture::Pending, ""), "="),
+        (
+            "it takes longer",
+            ["", ""],
+            (Capture::Pending, "no worker"),
+            "pending no worker",
+        ),
+        ("captured", ["", ""], (Capture::Done, ""), "true"),
+        (
+            "captured at last",
+            ["error", "no nft"],
+            (Capture::Done, ""),
+            "true",
+        ),
+        ("captured still", ["true", ""], (Capture::Done, ""), "="),
+        ("lost", ["true", ""], (Capture::Pending, ""), "pending"),
+        (
+            "it cannot be",
+            ["pending", ""],
+            (Capture::Failed, "no nft"),
+            "error no nft",
+        ),
+        (
+            "for another reason",
+            ["error", "no nft"],
+            (Capture::Failed, "x"),
+            "error x",
+        ),
+        ("let go", ["true", ""], (Capture::Ended, ""), ""),
+        ("never had it", ["", ""], (Capture::Ended, ""), "="),
+        (
+            "a newer proxy says more",
+            ["true", ""],
+            (Capture::Unspecified, ""),
+            "=",
+        ),
+    ];
+
+    #[test]
+    fn annotations_say_what_the_node_says() {
+        for (name, before, (captured, reason), expected) in ROWS {
+            let mut pod = Pod::default();
+            for (key, value) in [CAPTURED, CAPTURED_REASON].into_iter().zip(before) {
+                if !value.is_empty() {
+                    pod.metadata.annotations.insert(key, *value);
+                }
+            }
+            pod.metadata
+                .annotations
+                .insert("weft.dev/opaque-ports", "1");
+            let word = Word {
+                captured: *captured,
+                reason: (*reason).to_owned(),
+            };
+            let text = match annotated(&pod, &word) {
+                None => "=".to_owned(),
+                Some(wanted) => {
+                    let value = |key| wanted.annotation(key).unwrap_or_default().to_owned();
+                    let both = format!("{} {}", value(CAPTURED), value(CAPTURED_REASON));
+                    assert_eq!(
+                        wanted.annotation("weft.dev/opaque-ports"),
+                        Some("1"),
+                        "{name}"
+                    );
+                    both.trim().to_owned()
+                }
+            };
+            assert_eq!(text, *expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Pods on their way out of the mesh: whoever reaches them is told first, their own node afterwards.
+//!
+//! A node that lets a pod go does not answer for it any more. So nobody may be left who asks there: the
+//! pod is taken out of what is reached through the tunnel, and stays a member for its node until every
+//! proxy has taken that, or has had time enough. A pure value; configurations and times are arguments.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use weft_ir::{Name, NodeWorkloads, Workload, Workloads};
+
+/// So long a pod waits for proxies that do not answer, or of which nothing is known here.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The pods of nodes as these are told of them.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// What was translated last.
+    translated: Arc<Workloads>,
+    /// The same, with members that are still to be let go.
+    told: Arc<Workloads>,
+    pods: BTreeMap<Name, Left>,
+}
+
+/// A pod that was a member and is to be none.
+#[derive(Debug)]
+struct Left {
+    uid: Arc<str>,
+    node: Arc<str>,
+    /// The first configuration in which nobody reaches it, and when that was.
+    since: Option<(u64, Duration)>,
+}
+
+impl Leaving {
+    /// What nodes are told.
+    pub(super) fn told(&self) -> &Arc<Workloads> {
+        &self.told
+    }
+
+    /// Takes over what was translated. Costs what changed, and a look at every node.
+    pub(super) fn take(&mut self, translated: &Arc<Workloads>) {
+        if Arc::ptr_eq(&self.translated, translated) {
+            return;
+        }
+        for (node, pods) in translated.iter() {
+            let before = self.translated.get(node);
+            if before.is_some_and(|before| Arc::ptr_eq(before, pods)) {
+                continue;
+            }
+            let told = self.told.get(node);
+            for (name, pod) in pods.iter().filter(|(_, pod)| !pod.is_member) {
+                let told = told.and_then(|told| told.get(name));
+                if told.is_some_and(|told| told.is_member && told.uid == pod.uid) {
+                    let left = || Left {
+                        uid: Arc::clone(&pod.uid),
+                        node: Arc::clone(node),
+                        since: None,
+                    };
+                    self.pods.entry(name.clone()).or_insert_with(left);
+                }
+            }
+        }
+        self.pods.retain(|name, left| {
+            let pod = translated.get(&left.node).and_then(|pods| pods.get(name));
+            pod.is_some_and(|pod| !pod.is_member && pod.uid == left.uid)
+        });
+        self.translated = Arc::clone(translated);
+        self.tell();
+    }
+
+    /// This configuration is the newest: nobody who has it reaches a pod that is leaving.
+    pub(super) fn begin(&mut self, configuration: u64, now: Duration) {
+        for left in self.pods.values_mut() {
+            left.since.get_or_insert((configuration, now));
+        }
+    }
+
+    /// Lets pods go that nobody reaches any more; whether there are any. `least` is the oldest
+    /// configuration that any proxy is at, `None` while that is not known.
+    pub(super) fn release(&mut self, least: Option<u64>, now: Duration) -> bool {
+        let before = self.pods.len();
+        self.pods.retain(|_, left| {
+            let Some((configuration, at)) = left.since else {
+                return true;
+            };
+            let is_taken = least.is_some_and(|least| least >= configuration);
+            !is_taken && now < at + PATIENCE
+        });
+        let is_released = self.pods.len() < before;
+        if is_released {
+            self.tell();
+        }
+        is_released
+    }
+
+    /// When patience with proxies ends next.
+    pub(super) fn due_at(&self) -> Option<Duration> {
+        let began = self.pods.values().filter_map(|left| left.since);
+        began.map(|(_, at)| at + PATIENCE).min()
+    }
+
+    /// Lists that come out equal stay.
+    fn tell(&mut self) {
+        let mut told = Arc::clone(&self.translated);
+        let nodes = self.pods.values().map(|left| Arc::clone(&left.node));
+        for node in nodes.collect::<BTreeSet<_>>() {
+            let Some(pods) = self.translated.get(&node) else {
+                continue;
+            };
+            let next = self.with_members(&node, pods);
+            let known = self.told.get(&node).filter(|known| ***known == next);
+            let next = known.cloned().unwrap_or_else(|| Arc::new(next));
+            Arc::make_mut(&mut told).insert(node, next);
+        }
+        if told != self.told || self.pods.is_empty() {
+            self.told = told;
+        }
+    }
+
+    fn with_members(&self, node: &Arc<str>, pods: &NodeWorkloads) -> NodeWorkloads {
+        let mut pods = pods.clone();
+        let here = self.pods.iter().filter(|(_, left)| left.node == *node);
+        for (name, _) in here {
+            if let Some(pod) = pods.get_mut(name) {
+                *pod = Arc::new(Workload {
+                    is_member: true,
+                    ..Workload::clone(pod)
+                });
+            }
+        }
+        pods
+    }
+}
