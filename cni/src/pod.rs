@@ -1,6 +1,11 @@
 //! Which pod a runtime speaks of, and whether the mesh has a say in it.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
 use weft_intercept::handoff::Namespaces;
 
@@ -60,10 +65,27 @@ impl Pod {
     /// Whether the pod must not start without the mesh, as far as this node knows. When it does not
     /// know, it must not: a pod that waits is seen, one that speaks in the clear is not.
     pub(crate) fn is_meshed(&self, config: &Config) -> bool {
-        let known = fs::read(&config.namespaces).ok();
-        let known = known.and_then(|bytes| serde_json::from_slice::<Namespaces>(&bytes).ok());
-        known.is_none_or(|known| known.namespaces.contains(&self.namespace))
+        match meshed(&config.namespaces) {
+            Ok(known) => known.namespaces.contains(&self.namespace),
+            Err(why) => {
+                let pod = self.shown();
+                // Standard error goes to the log of the runtime; who does not read it loses nothing else.
+                let _unread = writeln!(
+                    io::stderr(),
+                    "weft-cni: pod {pod} waits for the supervisor of the node, because nobody else \
+                     knows which namespaces are of the mesh: {why}"
+                );
+                true
+            }
+        }
     }
+}
+
+/// The namespaces of the mesh, as the supervisor has left them on the disk, or why they are not known.
+fn meshed(path: &Path) -> Result<Namespaces, String> {
+    let shown = path.display();
+    let bytes = fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{shown} is not understood: {error}"))
 }
 
 /// Whether a network namespace is that of the node, in which a plugin runs.

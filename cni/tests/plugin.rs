@@ -196,6 +196,28 @@ fn without_a_supervisor_pods_of_the_mesh_wait_and_others_start() {
     }
 }
 
+/// What may be on the disk instead of a list, and what the log of the runtime says of it.
+#[test]
+fn why_nobody_knows_the_namespaces_is_logged() {
+    for (text, why) in [
+        (None, "namespaces.json cannot be read: No such file"),
+        (Some(""), "namespaces.json is not understood: EOF"),
+        (Some("[]"), "namespaces.json is not understood: invalid"),
+    ] {
+        let call = Call::new("ADD");
+        if let Some(text) = text {
+            std::fs::write(call.path("namespaces.json"), text).expect("a file");
+        }
+        let output = call.run();
+        assert_eq!(code(&output, "1.0.0"), 11, "{text:?}: the pod waits");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(log.contains("pod shop/web-0 waits"), "{text:?}: {log}");
+        assert!(log.contains(why), "{text:?}: {log}");
+    }
+    let known = Call::new("ADD").meshed(&["pay"]).run();
+    assert_eq!(known.stderr, b"", "nothing is wrong with a list");
+}
+
 #[test]
 fn an_answer_has_five_seconds_in_all() {
     let call = Call::new("ADD").meshed(&["shop"]);
