@@ -325,10 +325,11 @@ fn said_wrong(error: SubscriberError) -> Status {
     Status::failed_precondition(error.to_string())
 }
 
-/// A route that a proxy cannot serve as it says; `None` of every other resource.
+/// A route or Gateway that a proxy cannot serve as it says; `None` of every other resource.
 fn refusal(problem: Problem) -> Option<(ObjectRef, String)> {
     let key = Key::parse(&problem.kind, &problem.name).ok()?;
     let kind = match key.kind {
+        Kind::Gateway => weft_api::Kind::Gateway,
         Kind::Route(RouteKind::Http) => weft_api::Kind::HttpRoute,
         Kind::Route(RouteKind::Grpc) => weft_api::Kind::GrpcRoute,
         _ => return None,

@@ -15,7 +15,7 @@ use super::{
     marks::Marks,
 };
 
-/// Routes that a proxy cannot serve as they say, with the reason.
+/// Routes and Gateways that a proxy cannot serve as they say, with the reason.
 pub(super) type Refusals = BTreeMap<ObjectRef, String>;
 
 /// What a proxy has of an object.
@@ -153,7 +153,7 @@ impl Ledger {
         is_news
     }
 
-    /// Every route that some proxy refuses.
+    /// Everything that some proxy refuses.
     pub(super) fn refused(&self) -> impl Iterator<Item = &ObjectRef> {
         let proxies = self.proxies.values().flat_map(BTreeMap::values);
         proxies.flat_map(|proxy| proxy.refused.keys())

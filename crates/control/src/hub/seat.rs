@@ -65,8 +65,8 @@ impl Seat {
         (*generation, Arc::clone(taken.disassembler.snapshot()))
     }
 
-    /// The proxy has taken a configuration, apart from what it did not understand: of routes, that
-    /// it refuses these.
+    /// The proxy has taken a configuration, apart from what it did not understand: of routes and its
+    /// Gateway, that it refuses these.
     pub(crate) fn took(&self, generation: u64, refused: BTreeMap<ObjectRef, String>) {
         let mut state = self.hub.state();
         let own = &mut state.standing.own;

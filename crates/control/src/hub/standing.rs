@@ -124,10 +124,11 @@ impl Standing {
     }
 
     /// The least of all that proxies have said; `None` when there is no proxy that has said anything.
+    /// Who refuses a part of the Gateway has not taken it.
     fn of_connected(&self, gateway: &Name, now: Duration) -> Option<Option<i64>> {
         let object = object_of(gateway);
         self.taken(gateway, &object, now)
-            .map(|(_, taken)| taken.generation)
+            .map(|(_, taken)| taken.generation.filter(|_| taken.refusal.is_none()))
             .min()
     }
 

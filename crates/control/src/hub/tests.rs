@@ -390,6 +390,31 @@ fn what_proxies_refuse_is_known_wherever_they_are() {
     assert_eq!(standing.refused(), BTreeSet::new());
 }
 
+#[test]
+fn a_gateway_that_a_proxy_refuses_is_not_acknowledged() {
+    let gateway = object_of(&edge());
+    let route = ObjectRef::new(Kind::HttpRoute, ObjectKey::new("shop", "web"));
+    let mut standing = leading();
+    standing.publish(9, &gateways(7, None), NOW);
+    for instance in ["a", "b"] {
+        standing.own.join(&edge(), instance, 1);
+        standing.own.took((&edge(), instance), 1, 9);
+    }
+    let rows = [
+        ("nothing", vec![], Some(7)),
+        ("a route", vec![&route], Some(7)),
+        ("the Gateway", vec![&gateway], None),
+        ("nothing any more", vec![], Some(7)),
+    ];
+    for (what, refused, expected) in rows {
+        let why = || "port 80 is not served".to_owned();
+        let refused = refused.into_iter().map(|it| (it.clone(), why())).collect();
+        standing.own.refuses((&edge(), "b"), 1, refused);
+        let acknowledged = standing.acknowledged(&edge(), None, NOW);
+        assert_eq!(acknowledged, expected, "one of two refuses {what}");
+    }
+}
+
 /// A configuration with a pod of the mesh on each of these nodes, and a route of a Service.
 fn with_pods(nodes: &[&str]) -> Configuration {
     let pods = nodes.iter().map(|node| {
