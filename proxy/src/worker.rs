@@ -6,8 +6,8 @@
 //! channel; when the channel ends, so does it.
 
 pub(crate) mod confine;
-mod parsed;
-mod platform;
+pub(crate) mod parsed;
+pub(crate) mod platform;
 mod serving;
 
 use std::{

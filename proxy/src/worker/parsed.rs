@@ -14,7 +14,7 @@ use weft_wire::{Kind, proto::config::ResourceError};
 mod tests;
 
 /// Values of type `T`, each made of a resource of type `R`.
-pub(super) struct Parsed<R, T> {
+pub(crate) struct Parsed<R, T> {
     kind: Kind,
     seen: Arc<BTreeMap<Name, Arc<R>>>,
     made: HashMap<Name, Option<T>>,
@@ -22,7 +22,7 @@ pub(super) struct Parsed<R, T> {
 
 impl<R, T: Clone> Parsed<R, T> {
     /// Nothing yet, of resources of that kind.
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
             seen: Arc::default(),
@@ -32,7 +32,7 @@ impl<R, T: Clone> Parsed<R, T> {
 
     /// Takes over resources and reads those that are new or different; says which of these cannot be
     /// used. `None` means that all are as they were.
-    pub(super) fn update<E: Display>(
+    pub(crate) fn update<E: Display>(
         &mut self,
         resources: Arc<BTreeMap<Name, Arc<R>>>,
         parse: impl Fn(&R) -> Result<T, E>,
@@ -62,7 +62,7 @@ impl<R, T: Clone> Parsed<R, T> {
     }
 
     /// Those that can be used.
-    pub(super) fn usable(&self) -> HashMap<Name, T> {
+    pub(crate) fn usable(&self) -> HashMap<Name, T> {
         let made = self.made.iter();
         made.filter_map(|(name, made)| Some((name.clone(), made.clone()?)))
             .collect()

@@ -12,10 +12,13 @@ const LACKING: &str = "a BackendTLSPolicy asks for the authorities of the platfo
                        in caCertificateRefs";
 
 /// Routes with a backend or mirror that only authorities of the platform could vouch for.
-pub(super) fn lacking(tables: &Tables) -> Vec<ResourceError> {
+pub(crate) fn lacking(tables: &Tables) -> Vec<ResourceError> {
     let ports = (tables.gateways.values()).flat_map(|gateway| &gateway.ports);
     let listeners = ports.flat_map(|port| &port.listeners);
-    let rules = listeners.flat_map(|listener| listener.routes.rules());
+    let of_gateways = listeners.map(|listener| &listener.routes);
+    let frontends = (tables.services.values()).flat_map(|service| &service.ports);
+    let of_services = frontends.flat_map(|it| it.producer.iter().chain(it.consumers.values()));
+    let rules = of_gateways.chain(of_services).flat_map(|it| it.rules());
     let lacking = rules.filter(|rule| {
         let mut settings = rule.backend_tls();
         settings.any(|tls| tls.authorities == Authorities::System)
