@@ -211,11 +211,14 @@ async fn guarded(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Opens the connections that tunnels are made of; the pool of tunnels limits the time.
+/// Opens the connections that tunnels are made of: in as little time as connections to an endpoint itself,
+/// because the pod that is to answer may be gone in the same way.
 impl Dial for Dialer {
     type Io = TcpStream;
 
     async fn dial(&self, endpoint: SocketAddr) -> io::Result<TcpStream> {
-        guarded(self.socket(endpoint).await?, endpoint).await
+        let socket = self.socket(endpoint).await?;
+        let dialled = timeout(limits::DIAL, guarded(socket, endpoint)).await;
+        dialled.map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 }
