@@ -144,6 +144,7 @@ impl World {
         let (mut seen, mut gone) = (Vec::new(), Vec::new());
         for event in events {
             match event {
+                Event::Apply(AnyObject::Pod(pod)) if captured::is_known(&self.store, &pod) => {}
                 Event::Apply(object) => {
                     seen.push(object.reference());
                     self.store.apply(object);

@@ -6,10 +6,22 @@ use weft_api::{
     AnyObject, Kind, Object, ObjectRef, Pod,
     workload::{CAPTURED, CAPTURED_REASON},
 };
+use weft_store::Store;
 use weft_wire::proto::config::Capture;
 
 use super::World;
 use crate::hub::{PodOfNode, Word, whose};
+
+/// Whether a pod is known as it is, but for its version: of most changes of a pod, which its kubelet
+/// makes, nothing is kept that anybody reads.
+pub(super) fn is_known(store: &Store, pod: &Pod) -> bool {
+    store.pods().at(&pod.key()).is_some_and(|known| {
+        let mut metadata = known.metadata.clone();
+        let version = &pod.metadata.resource_version;
+        metadata.resource_version.clone_from(version);
+        metadata == pod.metadata && known.spec == pod.spec && known.status == pod.status
+    })
+}
 
 impl World {
     /// The pods among these objects, by node and UID.
@@ -41,12 +53,13 @@ impl World {
 
 /// The pod with other annotations, if they have to be others.
 fn annotated(seen: &Pod, word: &Word) -> Option<Pod> {
-    let before = seen.annotation(CAPTURED);
     let reason = Some(&*word.reason).filter(|reason| !reason.is_empty());
     let (captured, reason) = match word.captured {
         Capture::Done => (Some("true"), None),
-        // What has only begun needs no word: most pods are captured a moment later.
-        Capture::Pending if before.is_none() && reason.is_none() => return None,
+        // What has only begun changes nothing: most pods are captured a moment later, and a proxy that
+        // starts anew finds most of them as they were. Peers would turn away from all of these at once,
+        // and back.
+        Capture::Pending if reason.is_none() => return None,
         Capture::Pending => (Some("pending"), reason),
         Capture::Failed => (Some("error"), reason),
         Capture::Ended => (None, None),
@@ -91,7 +104,13 @@ mod tests {
             "true",
         ),
         ("captured still", ["true", ""], (Capture::Done, ""), "="),
-        ("lost", ["true", ""], (Capture::Pending, ""), "pending"),
+        ("begun anew", ["true", ""], (Capture::Pending, ""), "="),
+        (
+            "lost",
+            ["true", ""],
+            (Capture::Pending, "no worker"),
+            "pending no worker",
+        ),
         (
             "it cannot be",
             ["pending", ""],
@@ -113,6 +132,25 @@ mod tests {
             "=",
         ),
     ];
+
+    #[test]
+    fn a_pod_that_differs_in_its_version_alone_is_known() {
+        let pod = |version: &str, uid: &str, node: &str| {
+            let mut pod = Pod::default();
+            pod.metadata.name = Some("web".into());
+            pod.metadata.namespace = Some("shop".into());
+            pod.metadata.uid = Some(uid.into());
+            pod.metadata.resource_version = Some(version.into());
+            pod.spec.node_name = Some(node.into());
+            pod
+        };
+        let mut store = Store::default();
+        assert!(!is_known(&store, &pod("1", "u", "n")), "nothing is known");
+        store.apply(pod("1", "u", "n").into());
+        assert!(is_known(&store, &pod("2", "u", "n")));
+        assert!(!is_known(&store, &pod("2", "u2", "n")), "another pod");
+        assert!(!is_known(&store, &pod("2", "u", "n2")), "another node");
+    }
 
     #[test]
     fn annotations_say_what_the_node_says() {

@@ -2,7 +2,10 @@
 //!
 //! A node that lets a pod go does not answer for it any more. So nobody may be left who asks there: the
 //! pod is taken out of what is reached through the tunnel, and stays a member for its node until every
-//! proxy has taken that, or has had time enough. A pure value; configurations and times are arguments.
+//! proxy has taken that, or has had time enough. Meanwhile it takes plaintext, whatever the policy of its
+//! namespace: that is how it is asked by those who know already, and how it will be asked by all.
+//!
+//! A pure value; configurations and times are arguments.
 
 #[cfg(test)]
 mod tests;
@@ -130,6 +133,7 @@ impl Leaving {
             if let Some(pod) = pods.get_mut(name) {
                 *pod = Arc::new(Workload {
                     is_member: true,
+                    is_permissive: true,
                     ..Workload::clone(pod)
                 });
             }
