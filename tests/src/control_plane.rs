@@ -231,7 +231,7 @@ impl ControlPlane {
             endpoints: Arc::clone(endpoints.table()),
             certificates: Arc::clone(&state.certificates),
             ca_bundles: Arc::new(ca_bundles(&store)),
-            workloads: Arc::default(),
+            ..Configuration::default()
         };
         let scope = || Scope::Gateway(weft_ir::Name::new("infra", "edge"));
         let disassembler = state
