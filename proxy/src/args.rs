@@ -1,13 +1,17 @@
 //! The arguments of `weft-proxy`, each also an environment variable where a manifest sets it.
 
+mod node;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use weft_proxy::{gateway, worker};
+use weft_proxy::{control, gateway, shard, worker};
 use weft_telemetry::{
     access_log::{self, AccessLogError},
     metrics::BuildInfo,
 };
+
+pub(crate) use self::node::NodeArgs;
 
 /// Weft's data path in a cluster.
 #[derive(Debug, Parser)]
@@ -22,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Role {
     /// Serve one Gateway: own its sockets, follow the control plane, run a worker.
     Gateway(Box<GatewayArgs>),
+    /// Serve the pods of a node: capture them, follow the control plane, run their workers.
+    Node(Box<NodeArgs>),
     /// Serve connections for a parent process, which starts this by itself.
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -62,21 +68,12 @@ pub(crate) struct DataPathArgs {
     pub(crate) access_log: String,
 }
 
-/// `weft-proxy gateway`.
-#[derive(Debug, Args)]
-pub(crate) struct GatewayArgs {
-    /// Name of the Gateway.
-    #[arg(long, env = "WEFT_GATEWAY_NAME")]
-    name: String,
-    /// Namespace of the Gateway and of this pod.
-    #[arg(long, env = "WEFT_GATEWAY_NAMESPACE")]
-    namespace: String,
+/// The control plane, and who the process is to it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ControlArgs {
     /// Service account of this pod.
     #[arg(long, env = "WEFT_SERVICE_ACCOUNT")]
     service_account: String,
-    /// Tells pods of the same Gateway apart, such as the pod's UID.
-    #[arg(long, env = "WEFT_INSTANCE", default_value = "")]
-    instance: String,
     /// Host of the control plane.
     #[arg(long, env = "WEFT_CONTROL_PLANE", value_name = "HOST")]
     control_plane: String,
@@ -118,6 +115,22 @@ pub(crate) struct GatewayArgs {
         value_name = "FILE"
     )]
     token_file: PathBuf,
+}
+
+/// `weft-proxy gateway`.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// Name of the Gateway.
+    #[arg(long, env = "WEFT_GATEWAY_NAME")]
+    name: String,
+    /// Namespace of the Gateway and of this pod.
+    #[arg(long, env = "WEFT_GATEWAY_NAMESPACE")]
+    namespace: String,
+    /// Tells pods of the same Gateway apart, such as the pod's UID.
+    #[arg(long, env = "WEFT_INSTANCE", default_value = "")]
+    instance: String,
+    #[command(flatten)]
+    control: ControlArgs,
     /// Directory for the saved configuration.
     #[arg(
         long,
@@ -161,6 +174,14 @@ pub(crate) struct ShardArgs {
     /// Which of the node's workers it is: for whoever looks at the processes.
     #[arg(long)]
     pub(crate) name: String,
+    /// Requests that get a line on standard output: off, errors or all.
+    #[arg(
+        long,
+        env = "WEFT_ACCESS_LOG",
+        default_value = "errors",
+        value_name = "MODE"
+    )]
+    access_log: String,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -170,28 +191,37 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-impl GatewayArgs {
-    /// What was asked for.
-    pub(crate) fn settings(self, seed: u64) -> gateway::Settings {
-        let worker = self.worker();
-        gateway::Settings {
-            name: self.name,
-            namespace: self.namespace,
+impl ControlArgs {
+    /// What was asked for, of a pod in this namespace.
+    fn settings(self, namespace: String, seed: u64) -> control::Settings {
+        control::Settings {
+            namespace,
             service_account: self.service_account,
-            instance: self.instance,
-            control_plane: self.control_plane,
+            host: self.control_plane,
             config_port: self.config_port,
             identity_port: self.identity_port,
             control_namespace: self.control_namespace,
             trust_domain: self.trust_domain,
             root_file: self.root_file,
             token_file: self.token_file,
+            seed,
+        }
+    }
+}
+
+impl GatewayArgs {
+    /// What was asked for.
+    pub(crate) fn settings(self, seed: u64) -> gateway::Settings {
+        let worker = self.worker();
+        gateway::Settings {
+            name: self.name,
+            instance: self.instance,
+            control: self.control.settings(self.namespace, seed),
             state_dir: self.state_dir,
             admin: self.admin,
             drain_delay: self.drain_delay,
             drain_limit: self.drain_limit,
             worker,
-            seed,
         }
     }
 
@@ -221,6 +251,25 @@ impl WorkerArgs {
         };
         Ok(worker::Settings {
             threads: self.data_path.threads,
+            access_log,
+            build,
+            seed,
+        })
+    }
+}
+
+impl ShardArgs {
+    /// What was asked for.
+    pub(crate) fn settings(
+        &self,
+        build: BuildInfo,
+        seed: u64,
+    ) -> Result<shard::Settings, AccessLogError> {
+        let access_log = access_log::Config {
+            mode: self.access_log.parse()?,
+            ..access_log::Config::default()
+        };
+        Ok(shard::Settings {
             access_log,
             build,
             seed,

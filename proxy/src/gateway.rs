@@ -12,16 +12,10 @@
 //! memory, and on disk for its own restart.
 
 mod core;
-mod dial;
-mod link;
-mod member;
-mod saved;
-mod sign;
 mod sockets;
-mod trust;
 mod view;
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -29,18 +23,18 @@ use tokio::{
     time::timeout,
 };
 use weft_certs::{Clock, RenewalStatus};
-use weft_spiffe::SpiffeIdError;
 use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
 
 use self::{
     core::Core,
-    member::Member,
     view::{AdminState, View},
 };
 use crate::{
     admin::{Admin, AdminError},
     channel::{FromWorker, Report, ToWorker},
     child::{self, Program, Talk},
+    control::{self, Member, NameError, Proof, StateDirError},
+    signals::Signals,
 };
 
 /// Events that may wait for the parent; whoever brings more waits.
@@ -57,26 +51,10 @@ const SAVING: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Name of the Gateway.
     pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Service account of the pod, in the same namespace.
-    pub service_account: String,
     /// Tells processes of the same Gateway apart.
     pub instance: String,
-    /// Host of the control plane.
-    pub control_plane: String,
-    /// Port of its configuration streams.
-    pub config_port: u16,
-    /// Port of its identity service.
-    pub identity_port: u16,
-    /// Namespace of the control plane.
-    pub control_namespace: String,
-    /// Trust domain of both.
-    pub trust_domain: String,
-    /// Roots of the control plane, in PEM.
-    pub root_file: PathBuf,
-    /// Projected token for the identity service.
-    pub token_file: PathBuf,
+    /// The control plane, and who the proxy is to it. The Gateway is in the proxy's namespace.
+    pub control: control::Settings,
     /// Directory of the saved configuration.
     pub state_dir: PathBuf,
     /// Address of the admin endpoint.
@@ -87,29 +65,17 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// Arguments that make this program a worker.
     pub worker: Vec<String>,
-    /// Start of the random numbers that spread attempts in time.
-    pub seed: u64,
 }
 
 /// Why a gateway does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// Names that make no identity.
-    #[error("{what} does not make an identity: {source}")]
-    Name {
-        /// Which names.
-        what: &'static str,
-        /// What is wrong.
-        source: SpiffeIdError,
-    },
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The state directory cannot be used.
-    #[error("the state directory {path}: {source}; mount a writable directory there")]
-    StateDir {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
     /// The admin endpoint cannot listen.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -134,6 +100,12 @@ impl Talk for Talking {
     }
 }
 
+impl From<control::Happened> for Event {
+    fn from(happened: control::Happened) -> Self {
+        Self::Link(happened)
+    }
+}
+
 impl From<OfWorker> for Event {
     fn from(happened: OfWorker) -> Self {
         Self::Worker(happened)
@@ -143,7 +115,7 @@ impl From<OfWorker> for Event {
 /// What happens to a parent.
 #[derive(Debug)]
 enum Event {
-    Link(link::Happened),
+    Link(control::Happened),
     Worker(OfWorker),
     /// Somebody asks for the worker's metrics; dropped without an answer when there are none.
     Scrape(oneshot::Sender<String>),
@@ -155,12 +127,8 @@ enum Event {
 /// See [`GatewayError`]. A control plane that is away is none.
 pub fn run(settings: Settings) -> Result<(), GatewayError> {
     let clock = Clock::system();
-    let member = Member::new(&settings, clock.clone())?;
-    let state_dir = |source| GatewayError::StateDir {
-        path: settings.state_dir.clone(),
-        source,
-    };
-    fs::create_dir_all(&settings.state_dir).map_err(state_dir)?;
+    let member = Member::new(&settings.control, Proof::Certificate, clock.clone())?;
+    control::make_state_dir(&settings.state_dir)?;
     child::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -178,7 +146,7 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     let (last, is_last) = watch::channel(false);
     let mut core = start(&settings, saved, view, clock.clone());
     let mut tasks = JoinSet::new();
-    let saver = tokio::spawn(saved::keep(settings.state_dir.clone(), to_save));
+    let saver = tokio::spawn(control::keep(settings.state_dir.clone(), to_save));
     let program = Program::new(settings.worker.clone(), clock);
     let supervisor = tasks.spawn(child::supervise::<Talking, Event>(
         program,
@@ -192,7 +160,7 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
         view: seen,
         renewal: renewing,
         events,
-        control_plane: settings.control_plane.clone(),
+        control_plane: settings.control.host.clone(),
     })));
     follow(&mut core, &mut happening, signals.next()).await;
     tracing::info!("asked to end; readiness is withdrawn");
@@ -240,17 +208,17 @@ fn start(
     let identity = Identity {
         role: Role::Gateway,
         name: settings.name.clone(),
-        namespace: settings.namespace.clone(),
+        namespace: settings.control.namespace.clone(),
         instance: settings.instance.clone(),
     };
-    let loaded = saved::load(&settings.state_dir).unwrap_or_else(|error| {
+    let loaded = control::load(&settings.state_dir).unwrap_or_else(|error| {
         tracing::error!("{error}; waiting for the control plane");
         None
     });
     let Some(snapshot) = loaded else {
         tracing::info!(
             "no saved configuration: waiting for the control plane at {}",
-            settings.control_plane
+            settings.control.host
         );
         let subscriber = Subscriber::new(identity, Assembler::default());
         return Core::new(subscriber, saved, view, clock);
@@ -285,29 +253,6 @@ async fn follow(
                 None => return,
             },
             _ = retry.tick(), if core.has_failed_sockets() => core.retry_sockets(),
-        }
-    }
-}
-
-/// Signals that ask a process to end.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -4,7 +4,7 @@
 //! The room decides nothing about requests; it owns the sockets and the order in which things start
 //! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is, and
 //! [`loopback`] the mesh of such a process. [`gateway`] and [`worker`] are two processes: one keeps the
-//! sockets and talks to the control plane, the other is the data path. [`node`] and [`shard`] are those
+//! sockets and talks to the control plane ([`control`]), the other is the data path. [`node`] and [`shard`] are those
 //! of the pods of a node.
 
 pub mod admin;
@@ -13,11 +13,13 @@ mod backoff;
 mod chance;
 mod channel;
 mod child;
+pub mod control;
 pub mod gateway;
 mod listen;
 pub mod loopback;
 pub mod node;
 pub mod shard;
+mod signals;
 pub mod standalone;
 mod stubs;
 pub mod worker;

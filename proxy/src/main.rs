@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use weft_proxy::{gateway, shard, worker};
+use weft_proxy::{gateway, node, shard, worker};
 use weft_telemetry::{logging, metrics::BuildInfo};
 
 use crate::args::{Cli, Role};
@@ -42,16 +42,18 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let (format, filter) = match &cli.role {
         Role::Gateway(args) => (&args.log.log_format, &args.log.log),
+        Role::Node(args) => (&args.log.log_format, &args.log.log),
         Role::Worker(args) => (&args.log.log_format, &args.log.log),
         Role::Shard(args) => (&args.log.log_format, &args.log.log),
     };
     logging::init(format.parse()?, filter)?;
     match cli.role {
         Role::Gateway(args) => gateway::run(args.settings(seed()))?,
+        Role::Node(args) => node::run(args.settings(seed()))?,
         Role::Worker(args) => worker::run(args.settings(BUILD, seed())?)?,
         Role::Shard(args) => {
             tracing::debug!(shard = args.name, "starting");
-            shard::run()?;
+            shard::run(&args.settings(BUILD, seed())?)?;
         }
     }
     Ok(())

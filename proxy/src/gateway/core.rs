@@ -24,13 +24,14 @@ use weft_wire::{
 
 use self::worker::Worker;
 use super::{
-    Event, link,
+    Event,
     sockets::{Socket, Sockets, ports},
     view::View,
 };
 use crate::{
     answer,
     channel::{Drain, Order, Sockets as Addresses},
+    control,
 };
 
 /// The parent's state.
@@ -54,7 +55,7 @@ pub(super) struct Core {
 
 struct Link {
     session: Session,
-    stream: link::Stream,
+    stream: control::Stream,
 }
 
 impl Core {
@@ -127,17 +128,19 @@ impl Core {
 
 /// The control plane.
 impl Core {
-    fn link(&mut self, happened: link::Happened) {
+    fn link(&mut self, happened: control::Happened) {
         match happened {
-            link::Happened::Opened(stream) => {
+            control::Happened::Opened(stream) => {
                 let (session, hello) = self.subscriber.connect();
                 // It was owed to the stream before.
                 self.owed = None;
                 self.link = Some(Link { session, stream });
                 self.answer(hello);
             }
-            link::Happened::Received(message) => self.receive(message),
-            link::Happened::Closed(why) => {
+            control::Happened::Received(message) => self.receive(message),
+            // A worker of a gateway has certificates of its listeners, and no identity yet.
+            control::Happened::Trusts(_) => {}
+            control::Happened::Closed(why) => {
                 self.link = None;
                 tracing::warn!("no configuration stream: {why}; trying again");
                 self.view.send_modify(|view| {

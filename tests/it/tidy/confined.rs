@@ -60,9 +60,9 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "opens the connections to backends, under one deadline and one set of options",
     },
     Exception {
-        path: "proxy/src/gateway/dial/address.rs",
+        path: "proxy/src/control/dial/address.rs",
         what: Outside::Connect,
-        reason: "opens the connections of a gateway's parent to the control plane",
+        reason: "opens the connections of a proxy's parent process to the control plane",
     },
     Exception {
         path: "proxy/src/loopback/carry.rs",

@@ -1,6 +1,7 @@
 //! Whom the proxy trusts, as the control plane distributes it while its authority is rotated, and by
 //! whom its own certificate is.
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use weft_certs::{Clock, Identity, RenewSoon, RenewalStatus, TrustBundle};
 use weft_spiffe::TrustDomain;
@@ -12,6 +13,17 @@ const REFUSALS: u32 = 3;
 /// And after so many more again, which takes about a minute.
 const REFUSALS_MORE: u32 = 30;
 
+/// Whom to trust, for others to whom it is passed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// Version of the bundle.
+    pub version: u64,
+    /// Its roots, in DER.
+    pub roots: Vec<Bytes>,
+    /// Fingerprint of the certificate that issues now, as far as it is known.
+    pub issuer: String,
+}
+
 /// Follows the bundles of the control plane.
 #[derive(Debug)]
 pub(super) struct Trusting {
@@ -22,6 +34,8 @@ pub(super) struct Trusting {
     pub(super) renewals: watch::Receiver<RenewalStatus>,
     /// How often in a row the control plane was there and would not have us.
     pub(super) refusals: u32,
+    /// Fingerprint of the certificate that issues now; empty before the control plane said so.
+    pub(super) issuer: String,
 }
 
 impl Trusting {
@@ -36,9 +50,21 @@ impl Trusting {
         }
     }
 
+    /// Whom the proxy trusts, and who issues as far as it knows.
+    pub(super) fn trusted(&self) -> Trusted {
+        let bundles = self.identity.trust().bundles();
+        let roots = bundles.get(&self.domain);
+        let roots = roots.iter().flat_map(|it| it.roots_der());
+        Trusted {
+            version: bundles.version(),
+            roots: roots.map(Bytes::copy_from_slice).collect(),
+            issuer: self.issuer.clone(),
+        }
+    }
+
     /// Trusts a bundle from the next handshake on, and renews the certificate soon if another issuer
     /// signs now. A bundle without a usable root is no bundle: then what was trusted stays.
-    pub(super) fn take(&self, bundle: Bundle) {
+    pub(super) fn take(&mut self, bundle: Bundle) {
         let trust = self.identity.trust();
         let known = trust.bundles();
         if bundle.version > known.version() {
@@ -58,6 +84,7 @@ impl Trusting {
         if self.identity.leaf().info().issuer != bundle.issuer {
             self.soon.ask();
         }
+        self.issuer = bundle.issuer;
     }
 
     /// Waits until there is another certificate; for ever when there never will be. Can be dropped.

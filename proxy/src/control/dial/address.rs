@@ -12,7 +12,7 @@ const ATTEMPTS: u8 = 8;
 
 /// Where to connect to.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Address {
+pub(in crate::control) struct Address {
     host: String,
     port: u16,
     found: Vec<SocketAddr>,
@@ -21,7 +21,7 @@ pub(in super::super) struct Address {
 }
 
 impl Address {
-    pub(in super::super) fn new(host: &str, port: u16) -> Self {
+    pub(in crate::control) fn new(host: &str, port: u16) -> Self {
         Self {
             host: host.to_owned(),
             port,

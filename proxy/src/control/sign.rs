@@ -1,6 +1,10 @@
 //! Asking the identity service for a certificate, with a token instead of one.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tonic::{Code, Request, Status, metadata::AsciiMetadataValue};
 use weft_certs::{
@@ -8,14 +12,14 @@ use weft_certs::{
     Trust, TrustBundle,
 };
 use weft_spiffe::{SpiffeId, TrustDomain};
-use weft_wire::proto::identity::SignRequest;
+use weft_wire::proto::identity::{SignRequest, SignResponse};
 
 use super::dial::{Address, dial};
 use crate::stubs::identity::identity_client::IdentityClient;
 
 /// The identity service, and what is needed to talk to it.
 #[derive(Clone, Debug)]
-pub(super) struct IdentityService {
+pub(crate) struct IdentityService {
     pub(super) host: String,
     pub(super) port: u16,
     /// Who the service has to be.
@@ -23,8 +27,7 @@ pub(super) struct IdentityService {
     pub(super) trust_domain: TrustDomain,
     /// Roots in PEM. Read at each use: they rotate.
     pub(super) root_file: PathBuf,
-    /// The projected token. Read at each use: the kubelet replaces it.
-    pub(super) token_file: PathBuf,
+    pub(super) token: Token,
     pub(super) clock: Clock,
 }
 
@@ -47,23 +50,11 @@ impl IdentityService {
         Ok(Trust::new(Bundles::new(bundle, 0), self.clock.clone()))
     }
 
-    fn authorization(&self) -> Result<AsciiMetadataValue, SignError> {
-        let path = self.token_file.display();
-        let misconfigured = |error: &dyn std::fmt::Display| {
-            let text = format!("{path}: {error}; mount a token of audience weft-identity there");
-            SignError::Misconfigured(text)
-        };
-        let token = fs::read_to_string(&self.token_file).map_err(|error| misconfigured(&error))?;
-        let value = format!("Bearer {}", token.trim());
-        let mut value =
-            AsciiMetadataValue::try_from(value).map_err(|error| misconfigured(&error))?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-}
-
-impl Issuance for IdentityService {
-    async fn issue(&self, request: &KeyAndRequest) -> Result<Issued, SignError> {
+    /// Asks for a certificate.
+    ///
+    /// # Errors
+    /// Why there is none, and whether asking again helps.
+    pub(crate) async fn sign(&self, asked: SignRequest) -> Result<SignResponse, SignError> {
         let trust = self.trust()?;
         let retry = |error: &dyn std::fmt::Display| SignError::Retry(error.to_string());
         let connector = BootstrapConnector::new(&trust).map_err(|error| retry(&error))?;
@@ -74,18 +65,53 @@ impl Issuance for IdentityService {
             Ok(tls)
         });
         let connection = connection.await.map_err(|error| retry(&error))?;
-        let mut asking = Request::new(SignRequest {
-            identity: request.id().to_string(),
-            csr_der: request.der().to_vec().into(),
-            pod_uid: String::new(),
-        });
+        let mut asking = Request::new(asked);
         // Read only now that the service has proved who it is.
-        let token = self.authorization()?;
+        let token = self.token.read()?;
         asking.metadata_mut().insert("authorization", token);
         let origin = http::Uri::from_static("https://identity.weft.dev");
         let mut client = IdentityClient::with_origin(connection, origin);
         let signed = client.sign(asking).await.map_err(|status| sort(&status))?;
-        let signed = signed.into_inner();
+        Ok(signed.into_inner())
+    }
+}
+
+/// A projected token, in a file that the kubelet replaces.
+#[derive(Clone, Debug)]
+pub(crate) struct Token(Arc<Path>);
+
+impl Token {
+    pub(super) fn new(file: &Path) -> Self {
+        Self(file.into())
+    }
+
+    /// What is in the file now, as a header.
+    ///
+    /// # Errors
+    /// [`SignError::Misconfigured`].
+    pub(super) fn read(&self) -> Result<AsciiMetadataValue, SignError> {
+        let path = self.0.display();
+        let misconfigured = |error: &dyn std::fmt::Display| {
+            let text = format!("{path}: {error}; mount a token of audience weft-identity there");
+            SignError::Misconfigured(text)
+        };
+        let token = fs::read_to_string(&self.0).map_err(|error| misconfigured(&error))?;
+        let value = format!("Bearer {}", token.trim());
+        let mut value =
+            AsciiMetadataValue::try_from(value).map_err(|error| misconfigured(&error))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl Issuance for IdentityService {
+    async fn issue(&self, request: &KeyAndRequest) -> Result<Issued, SignError> {
+        let signed = self.sign(SignRequest {
+            identity: request.id().to_string(),
+            csr_der: request.der().to_vec().into(),
+            pod_uid: String::new(),
+        });
+        let signed = signed.await?;
         Ok(Issued {
             chain: signed.chain.into_iter().map(Into::into).collect(),
             roots: signed.roots.into_iter().map(Into::into).collect(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::Status;
-use weft_certs::{Expected, IdentityConnector, IdentityError};
+use tonic::{Request, Status};
+use weft_certs::{Expected, IdentityConnector, IdentityError, SignError};
 use weft_spiffe::SpiffeId;
 use weft_wire::{
     limits,
@@ -14,9 +14,9 @@ use weft_wire::{
 };
 
 use super::{
-    Event,
     dial::{Address, DialError, dial},
-    trust::Trusting,
+    sign::Token,
+    trust::{Trusted, Trusting},
 };
 use crate::{backoff::Backoff, chance::Chance, stubs::config::config_client::ConfigClient};
 
@@ -29,20 +29,32 @@ const OUTBOX: usize = 8;
 
 /// What happens to streams.
 #[derive(Debug)]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     /// One is being opened; it wants a Hello first.
     Opened(Stream),
     /// A message came.
     Received(ServerMessage),
+    /// Whom to trust, at first and whenever that changes.
+    Trusts(Trusted),
     /// There is none, and why. Another one follows.
     Closed(String),
 }
 
 /// A stream as its user sees it. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) outbox: mpsc::Sender<ClientMessage>,
+pub(crate) struct Stream {
+    pub(crate) outbox: mpsc::Sender<ClientMessage>,
     _end: DropGuard,
+}
+
+impl Stream {
+    /// Takes what is to be said, and ends `end` when it is dropped.
+    pub(crate) fn new(outbox: mpsc::Sender<ClientMessage>, end: &CancellationToken) -> Self {
+        Self {
+            outbox,
+            _end: end.clone().drop_guard(),
+        }
+    }
 }
 
 /// Where the control plane is.
@@ -52,6 +64,8 @@ pub(super) struct ControlPlane {
     pub(super) port: u16,
     /// Who it has to be.
     pub(super) controller: SpiffeId,
+    /// What a stream is opened with, where the certificate does not say who opens it.
+    pub(super) token: Option<Token>,
 }
 
 /// Why a stream ended.
@@ -61,6 +75,8 @@ enum LinkError {
     Dial(#[from] DialError),
     #[error("this proxy cannot speak TLS: {0}")]
     Tls(#[from] IdentityError),
+    #[error(transparent)]
+    Token(#[from] SignError),
     #[error("the control plane ended the stream: {0}")]
     Status(Box<Status>),
     #[error("the control plane ended the stream")]
@@ -70,12 +86,16 @@ enum LinkError {
 }
 
 /// Follows the control plane for ever.
-pub(super) async fn follow(
+pub(super) async fn follow<E: From<Happened>>(
     target: ControlPlane,
     mut trusting: Trusting,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<E>,
     mut chance: Chance,
 ) {
+    let trusted = Happened::Trusts(trusting.trusted());
+    if events.send(trusted.into()).await.is_err() {
+        return;
+    }
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     let mut address = Address::new(&target.host, target.port);
     loop {
@@ -94,8 +114,8 @@ pub(super) async fn follow(
             LinkError::Dial(DialError::Tls { .. }) | LinkError::Status(_) => trusting.refused(),
             _ => trusting.refusals = 0,
         }
-        let closed = Event::Link(Happened::Closed(why.to_string()));
-        if events.send(closed).await.is_err() {
+        let closed = Happened::Closed(why.to_string());
+        if events.send(closed.into()).await.is_err() {
             return;
         }
         tokio::time::sleep(backoff.jittered(&mut chance)).await;
@@ -103,10 +123,10 @@ pub(super) async fn follow(
 }
 
 /// One stream, to its end; `Ok` when nobody listens any more.
-async fn stream(
+async fn stream<E: From<Happened>>(
     (target, address): (&ControlPlane, &mut Address),
     trusting: &mut Trusting,
-    events: &mpsc::Sender<Event>,
+    events: &mpsc::Sender<E>,
     backoff: &mut Backoff,
 ) -> Result<(), LinkError> {
     let connector = IdentityConnector::new(&trusting.identity)?;
@@ -122,20 +142,14 @@ async fn stream(
         .max_encoding_message_size(limits::MESSAGE_BYTES);
     let (outbox, waiting) = mpsc::channel(OUTBOX);
     let end = CancellationToken::new();
-    let opened = Stream {
-        outbox: outbox.clone(),
-        _end: end.clone().drop_guard(),
-    };
-    if events
-        .send(Event::Link(Happened::Opened(opened)))
-        .await
-        .is_err()
-    {
+    let opened = Stream::new(outbox.clone(), &end);
+    let opening = opening(target, waiting)?;
+    if events.send(Happened::Opened(opened).into()).await.is_err() {
         return Ok(());
     }
     let ended = |status| LinkError::Status(Box::new(status));
     let received = async {
-        let opened = client.stream(ReceiverStream::new(waiting)).await;
+        let opened = client.stream(opening).await;
         let mut inbound = opened.map_err(ended)?.into_inner();
         loop {
             // After Hello, which opened the stream, and whenever there is another certificate.
@@ -150,13 +164,18 @@ async fn stream(
                 let message = message.ok_or(LinkError::Ended)?;
                 backoff.reset();
                 trusting.refusals = 0;
-                if let Some(Message::Bundle(bundle)) = message.message {
-                    trusting.take(bundle);
-                    break;
-                }
-                let received = Event::Link(Happened::Received(message));
-                if events.send(received).await.is_err() {
+                let (event, is_bundle) = match message.message {
+                    Some(Message::Bundle(bundle)) => {
+                        trusting.take(bundle);
+                        (Happened::Trusts(trusting.trusted()), true)
+                    }
+                    _ => (Happened::Received(message), false),
+                };
+                if events.send(event.into()).await.is_err() {
                     return Ok(());
+                }
+                if is_bundle {
+                    break;
                 }
             }
         }
@@ -165,4 +184,18 @@ async fn stream(
         ended = received => ended,
         () = end.cancelled() => Err(LinkError::Dropped),
     }
+}
+
+/// The request that opens a stream. Made when the control plane has proved who it is: it may carry a
+/// token.
+fn opening(
+    target: &ControlPlane,
+    waiting: mpsc::Receiver<ClientMessage>,
+) -> Result<Request<ReceiverStream<ClientMessage>>, LinkError> {
+    let mut opening = Request::new(ReceiverStream::new(waiting));
+    if let Some(token) = &target.token {
+        let metadata = opening.metadata_mut();
+        metadata.insert("authorization", token.read()?);
+    }
+    Ok(opening)
 }

@@ -10,9 +10,9 @@ use weft_certs::{Clock, RenewalStatus, Renewer};
 use weft_spiffe::{SpiffeId, TrustDomain};
 
 use super::{
-    Event, GatewayError, Settings,
+    Happened, NameError, Settings,
     link::{self, ControlPlane},
-    sign::IdentityService,
+    sign::{IdentityService, Token},
     trust::Trusting,
 };
 use crate::chance::Chance;
@@ -23,10 +23,20 @@ const RETRY_FIRST: Duration = Duration::from_secs(10);
 /// Service account of the control plane.
 const CONTROLLER: &str = "weft-controller";
 
+/// By what a stream shows who opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The certificate says it all.
+    Certificate,
+    /// The certificate is one of many who share an account; the token says which of them.
+    CertificateAndToken,
+}
+
 /// Somebody who becomes a member.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     renewer: Renewer<IdentityService>,
+    service: IdentityService,
     control_plane: ControlPlane,
     domain: TrustDomain,
     clock: Clock,
@@ -37,38 +47,41 @@ impl Member {
     /// Nothing is asked for yet.
     ///
     /// # Errors
-    /// [`GatewayError::Name`].
-    pub(super) fn new(settings: &Settings, clock: Clock) -> Result<Self, GatewayError> {
-        let name = |what| move |source| GatewayError::Name { what, source };
+    /// [`NameError`].
+    pub(crate) fn new(settings: &Settings, proof: Proof, clock: Clock) -> Result<Self, NameError> {
+        let name = |what| move |source| NameError { what, source };
         let domain = &settings.trust_domain;
         let trust_domain = TrustDomain::parse(domain).map_err(name("the trust domain"))?;
         let workload = |namespace: &str, account: &str| {
             SpiffeId::parse(&format!("spiffe://{domain}/ns/{namespace}/sa/{account}"))
         };
         let own = workload(&settings.namespace, &settings.service_account)
-            .map_err(name("the Gateway's namespace with the service account"))?;
+            .map_err(name("the proxy's namespace with its service account"))?;
         let controller = workload(&settings.control_namespace, CONTROLLER)
             .map_err(name("the control plane's namespace"))?;
+        let token = Token::new(&settings.token_file);
         let service = IdentityService {
-            host: settings.control_plane.clone(),
+            host: settings.host.clone(),
             port: settings.identity_port,
             controller: controller.clone(),
             trust_domain: trust_domain.clone(),
             root_file: settings.root_file.clone(),
-            token_file: settings.token_file.clone(),
+            token: token.clone(),
             clock: clock.clone(),
         };
         let mut chance = Chance::new(settings.seed);
         let mut drawn = Chance::new(chance.next());
-        let renewer = Renewer::new(&own, service, clock.clone(), move || drawn.draw())
+        let renewer = Renewer::new(&own, service.clone(), clock.clone(), move || drawn.draw())
             .map_err(name("the proxy's identity"))?;
         let control_plane = ControlPlane {
-            host: settings.control_plane.clone(),
+            host: settings.host.clone(),
             port: settings.config_port,
             controller,
+            token: (proof == Proof::CertificateAndToken).then_some(token),
         };
         Ok(Self {
             renewer,
+            service,
             control_plane,
             domain: trust_domain,
             clock,
@@ -76,16 +89,27 @@ impl Member {
         })
     }
 
+    /// The trust domain of the mesh.
+    pub(crate) fn domain(&self) -> TrustDomain {
+        self.domain.clone()
+    }
+
+    /// The identity service, for asking on behalf of others.
+    pub(crate) fn identity_service(&self) -> IdentityService {
+        self.service.clone()
+    }
+
     /// Becomes a member, stays one, and follows the control plane as such. Ends when nobody listens
     /// to `events` any more.
-    pub(super) async fn run(
+    pub(crate) async fn run<E: From<Happened>>(
         self,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<E>,
         renewal: watch::Sender<RenewalStatus>,
     ) {
         let telling = tell(self.renewer.status(), renewal);
         let Self {
             mut renewer,
+            service: _,
             control_plane,
             domain,
             clock,
@@ -104,6 +128,7 @@ impl Member {
                 soon: renewer.renew_soon(),
                 renewals: renewer.status(),
                 refusals: 0,
+                issuer: String::new(),
             };
             let following = link::follow(control_plane, trusting, events, chance);
             tokio::select! {

@@ -1,4 +1,4 @@
-//! The last good configuration on disk, without certificates: what a gateway serves after a restart
+//! The last good configuration on disk, without certificates: what a proxy serves after a restart
 //! until the control plane answers.
 
 use std::{
@@ -25,7 +25,7 @@ const MODE: u32 = 0o600;
 
 /// Why there is no configuration to start with.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LoadError {
+pub(crate) enum LoadError {
     /// The file cannot be read.
     #[error("{path}: {source}")]
     Read {
@@ -45,7 +45,7 @@ pub(super) enum LoadError {
 }
 
 /// What was saved; `None` when nothing was yet.
-pub(super) fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
+pub(crate) fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
     let path = directory.join(NAME);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -77,7 +77,7 @@ fn save(directory: &Path, snapshot: &Snapshot) -> io::Result<()> {
 
 /// Saves the snapshots that are sent: the first at once, then the last of each [`PAUSE`], and the last of
 /// all when the sender is gone.
-pub(super) async fn keep(directory: PathBuf, mut latest: watch::Receiver<Option<Arc<Snapshot>>>) {
+pub(crate) async fn keep(directory: PathBuf, mut latest: watch::Receiver<Option<Arc<Snapshot>>>) {
     while latest.changed().await.is_ok() {
         let Some(snapshot) = latest.borrow_and_update().clone() else {
             continue;

@@ -1,0 +1,80 @@
+//! A proxy and its control plane: the certificate of the process, the stream of its configuration, and
+//! what of it is kept on disk. The same for a gateway and for the proxy of a node, which differ in who
+//! they say they are.
+//!
+//! A control plane that is away is no error: everything here tries again, for ever, and says why it does.
+
+mod dial;
+mod link;
+mod member;
+mod saved;
+mod sign;
+mod trust;
+
+use std::{io, path::PathBuf};
+
+use weft_spiffe::SpiffeIdError;
+
+pub use self::trust::Trusted;
+pub(crate) use self::{
+    link::{Happened, Stream},
+    member::{Member, Proof},
+    saved::{keep, load},
+    sign::IdentityService,
+};
+
+/// How a proxy reaches its control plane, and as whom.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespace of the proxy's own pod.
+    pub namespace: String,
+    /// Service account of the pod.
+    pub service_account: String,
+    /// Host of the control plane.
+    pub host: String,
+    /// Port of its configuration streams.
+    pub config_port: u16,
+    /// Port of its identity service.
+    pub identity_port: u16,
+    /// Namespace of the control plane.
+    pub control_namespace: String,
+    /// Trust domain of both.
+    pub trust_domain: String,
+    /// Roots of the control plane, in PEM.
+    pub root_file: PathBuf,
+    /// Projected token for the identity service.
+    pub token_file: PathBuf,
+    /// Start of the random numbers that spread attempts in time.
+    pub seed: u64,
+}
+
+/// Names that make no identity.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} does not make an identity: {source}")]
+pub struct NameError {
+    /// Which names.
+    what: &'static str,
+    /// What is wrong.
+    source: SpiffeIdError,
+}
+
+/// A directory for what is saved cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the state directory {path}: {source}; mount a writable directory there")]
+pub struct StateDirError {
+    /// The directory.
+    path: PathBuf,
+    /// What the system said.
+    source: io::Error,
+}
+
+/// Makes the directory for what is saved, if it is not there.
+///
+/// # Errors
+/// [`StateDirError`].
+pub(crate) fn make_state_dir(path: &PathBuf) -> Result<(), StateDirError> {
+    std::fs::create_dir_all(path).map_err(|source| StateDirError {
+        path: path.clone(),
+        source,
+    })
+}
