@@ -8,21 +8,33 @@
 //! ```
 //!
 //! What happens to one pod is decided in `core`, without IO, and tried again for that pod alone. After a
-//! restart nothing is remembered: pods are found by their processes, and their rules by looking.
+//! restart nothing is remembered: pods are found by their processes, and their rules by looking. What is
+//! heard of the control plane and said to it is decided in `follower`, without IO as well; `agent` is the
+//! process around both, and `takeover` how one hands the listeners to the next.
 
+mod agent;
 mod cni;
 mod core;
 mod files;
 mod find;
+mod follower;
+mod inherited;
 mod kernel;
 pub(crate) mod messages;
+mod metrics;
 mod roster;
 mod shards;
 mod supervisor;
+mod takeover;
+mod terms;
+mod view;
 
 pub use self::{
+    agent::{AgentError, AgentSettings, run},
     core::{Assignment, Hold, Notice, OfWorker, Sandbox},
+    inherited::{Heir, Inherited, Listeners},
     roster::{Member, Roster, Shard, Standing},
-    shards::{ShardSettings, Shards},
-    supervisor::{Assigned, Inputs, NodeError, Settings, Shown, Workers, supervise},
+    shards::{Fed, Revision, Settled, ShardSettings, Shards, Signer, Signing, Supply, Watched},
+    supervisor::supervise,
+    terms::{Assigned, Inputs, NodeError, Settings, Shown, Succession, Workers},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::fstat,
+    fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
@@ -64,6 +64,25 @@ impl Netns {
             source,
         })?;
         Self::from_descriptor(file.into())
+    }
+
+    /// The namespace at a path of a runtime that has another view of the file system: `root` is its root
+    /// directory, such as `/proc/PID/root`, within which links lead nowhere else. What is not there is
+    /// looked for at the path as it is, for what the views have in common, as `/proc`.
+    ///
+    /// # Errors
+    /// [`NetnsError::Open`] and [`NetnsError::Other`].
+    pub fn open_within(root: &Path, path: &Path) -> Result<Self, NetnsError> {
+        let (directory, file) = (OFlags::PATH | OFlags::DIRECTORY, OFlags::RDONLY);
+        let open = || {
+            let root = open(root, directory | OFlags::CLOEXEC, Mode::empty())?;
+            let (flags, within) = (file | OFlags::CLOEXEC, ResolveFlags::IN_ROOT);
+            openat2(root, path, flags, Mode::empty(), within)
+        };
+        match open() {
+            Ok(descriptor) => Self::from_descriptor(descriptor),
+            Err(_) => Self::open(path),
+        }
     }
 
     /// The namespace of a descriptor, which may have come from another process.

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     capture::route,
-    netns::{Netns, NetnsError},
+    netns::{Netns, NetnsError, NetnsId},
 };
 
 /// A namespace in which a process of a pod runs.
@@ -84,15 +84,13 @@ pub fn addresses(netns: &Netns) -> Result<io::Result<Vec<IpAddr>>, NetnsError> {
     netns.within(route::addresses)
 }
 
-/// The namespaces of all pods with processes in `proc`, which is that of the node. Processes and pods
-/// come and go meanwhile; one that cannot be read is not there.
+/// The namespaces of all pods with processes in `proc`, which is that of the node; `node` is the
+/// namespace of the node itself, in which no pod is captured. Processes and pods come and go meanwhile;
+/// one that cannot be read is not there.
 ///
 /// # Errors
 /// When `proc` itself cannot be read.
-pub fn running(proc: &Path) -> io::Result<Vec<Found>> {
-    let node = Netns::open(&proc.join("1/ns/net"))
-        .map(|node| node.id())
-        .ok();
+pub fn running(proc: &Path, node: NetnsId) -> io::Result<Vec<Found>> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for process in processes(proc)? {
@@ -103,7 +101,7 @@ pub fn running(proc: &Path) -> io::Result<Vec<Found>> {
         let Ok(netns) = Netns::open(&process.join("ns/net")) else {
             continue;
         };
-        if Some(netns.id()) != node && seen.insert((uid.clone(), netns.id())) {
+        if netns.id() != node && seen.insert((uid.clone(), netns.id())) {
             found.push(Found { uid, netns });
         }
     }

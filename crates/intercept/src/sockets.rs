@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
     capture::{Family, MARK, PROBE_V4, PROBE_V6, route},
-    netns::{Netns, NetnsError},
+    netns::{Netns, NetnsError, NetnsId},
     ports, sys,
 };
 
@@ -61,6 +61,33 @@ impl Purpose {
             (Self::Inbound | Self::Tunnel, Family::V6) => Ipv6Addr::UNSPECIFIED.into(),
         };
         SocketAddr::new(ip, port)
+    }
+}
+
+impl Listener {
+    /// A socket that another process has made with [`listen`], and the namespace it is in, which the
+    /// socket itself says; nothing for another one. Needs `CAP_NET_ADMIN` over the namespace.
+    ///
+    /// # Errors
+    /// When the namespace cannot be asked for.
+    pub fn recognise(descriptor: OwnedFd) -> Result<Option<(NetnsId, Self)>, NetnsError> {
+        let socket = TcpListener::from(descriptor);
+        let is_listening = SockRef::from(&socket).is_listener().unwrap_or(false);
+        let Some(address) = socket.local_addr().ok().filter(|_| is_listening) else {
+            return Ok(None);
+        };
+        let family = Family::of(address.ip());
+        let mut purposes = Purpose::ALL.into_iter();
+        let Some(purpose) = purposes.find(|it| it.address(family) == address) else {
+            return Ok(None);
+        };
+        let netns = Netns::of_socket(&socket)?.id();
+        let listener = Self {
+            purpose,
+            family,
+            socket,
+        };
+        Ok(Some((netns, listener)))
     }
 }
 

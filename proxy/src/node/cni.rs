@@ -1,7 +1,13 @@
 //! The socket on which the CNI plugin asks. The one place of the supervisor that accepts connections:
 //! of the runtime's plugin, which is root on this node, and never of a pod.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,7 +36,8 @@ pub(super) struct Asked {
     pub(super) answer: oneshot::Sender<Reply>,
 }
 
-/// Listens where the plugin asks, for root alone. What an earlier supervisor left there is replaced.
+/// Listens where the plugin asks, for root alone. An earlier supervisor that still listens there is not
+/// asked from now on; at no moment is there nobody.
 ///
 /// # Errors
 /// What the system says.
@@ -38,17 +45,21 @@ pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    match fs::remove_file(path) {
+    let fresh = path.with_extension("new");
+    match fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(&fresh)?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))?;
+    fs::rename(&fresh, path)?;
     Ok(listener)
 }
 
-/// Passes on what is asked, until nobody listens.
-pub(super) async fn serve(listener: UnixListener, asking: mpsc::Sender<Asked>) {
+/// Passes on what is asked, until nobody listens. `root` is the runtime's root directory, in which its
+/// paths are.
+pub(super) async fn serve(listener: UnixListener, root: PathBuf, asking: mpsc::Sender<Asked>) {
+    let root: Arc<Path> = root.into();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let stream = tokio::select! {
@@ -63,9 +74,9 @@ pub(super) async fn serve(listener: UnixListener, asking: mpsc::Sender<Asked>) {
                 continue;
             }
         };
-        let asking = asking.clone();
+        let (asking, root) = (asking.clone(), Arc::clone(&root));
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, asking).await {
+            if let Err(error) = converse(stream, &root, asking).await {
                 tracing::warn!(%error, "a question of the CNI plugin had no answer");
             }
             drop(place);
@@ -73,12 +84,16 @@ pub(super) async fn serve(listener: UnixListener, asking: mpsc::Sender<Asked>) {
     }
 }
 
-async fn converse(mut stream: UnixStream, asking: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn converse(
+    mut stream: UnixStream,
+    root: &Path,
+    asking: mpsc::Sender<Asked>,
+) -> io::Result<()> {
     let is_slow = |_| io::Error::from(io::ErrorKind::TimedOut);
     let request = timeout(PATIENCE, read(&mut stream))
         .await
         .map_err(is_slow)??;
-    let reply = match question(request) {
+    let reply = match question(request, root) {
         Ok(question) => {
             let (answer, answered) = oneshot::channel();
             let asked = Asked { question, answer };
@@ -113,7 +128,7 @@ async fn read(stream: &mut UnixStream) -> io::Result<Request> {
 }
 
 /// What is asked, with the namespace that it is asked about.
-fn question(request: Request) -> Result<Question<Arc<Netns>>, Reply> {
+fn question(request: Request, root: &Path) -> Result<Question<Arc<Netns>>, Reply> {
     let Request {
         v,
         op,
@@ -128,7 +143,7 @@ fn question(request: Request) -> Result<Question<Arc<Netns>>, Reply> {
         let newer = format!("the plugin speaks version {v}, the node agent {VERSION}; upgrade it");
         return Err(Reply::Error(newer));
     }
-    let opened = netns.map(|path| Netns::open(&path));
+    let opened = netns.map(|path| Netns::open_within(root, &path));
     match op {
         Operation::Add => {
             let missing = || Reply::Error("it has no network namespace".to_owned());

@@ -24,13 +24,14 @@ mod tests;
 mod told;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
 use weft_intercept::{NetnsId, capture::Fault, handoff::Reply};
+use weft_spiffe::SpiffeId;
 
 use self::{ask::Pending, sandbox::Entry};
 use super::roster::{Member, Roster, Shard};
@@ -41,6 +42,12 @@ pub(super) const EVERY: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(5);
 /// Time in which a question of the plugin is answered, which waits for a second more.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Time in which a pod that is served is captured even if its worker has no certificate for it yet. What
+/// such a pod dials waits longer than this, so nothing is gained by a pod that does not start.
+const CERTIFIED: Duration = Duration::from_secs(2);
+/// Time for which a pod that has left the mesh goes on accepting. Its peers were told before this node,
+/// but some of them hear it later.
+const LINGER: Duration = Duration::from_secs(2);
 /// Time a worker has to let go of a pod that is gone.
 const LET_GO: Duration = Duration::from_secs(5);
 /// Looks in a row that do not find a pod's process, after which the pod is gone. A pod that is starting
@@ -107,6 +114,8 @@ pub enum OfWorker {
     Released(Hold),
     /// It cannot serve what it was given.
     Refused(Hold, String),
+    /// It has a certificate of this identity.
+    Identified(SpiffeId),
 }
 
 /// What the plugin asks, as far as it can be known before anything is decided.
@@ -247,14 +256,16 @@ pub(super) struct Core<N, L> {
 }
 
 /// The latest life of a worker that is known, and whether it is over. Zero is no life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Life {
     latest: u64,
     is_over: bool,
+    /// Of whom it has certificates.
+    identities: HashSet<SpiffeId>,
 }
 
 impl Life {
-    fn present(self) -> Option<u64> {
+    fn present(&self) -> Option<u64> {
         (self.latest > 0 && !self.is_over).then_some(self.latest)
     }
 }
@@ -328,6 +339,12 @@ impl<N: Clone, L: Clone> Core<N, L> {
         members
             .map(|member| (Arc::clone(member), is_captured(member)))
             .collect()
+    }
+
+    /// The listeners of every pod, for the supervisor that follows.
+    pub(super) fn listeners(&self) -> Vec<L> {
+        let listeners = self.sandboxes.values().map(|it| it.listeners.clone());
+        listeners.flatten().collect()
     }
 
     fn enlist(&mut self, roster: Arc<Roster>) {

@@ -19,10 +19,12 @@ pub(super) struct Found {
 /// pod have to agree.
 ///
 /// # Errors
-/// When `proc`, which is that of the node, cannot be read.
-pub(super) fn running(proc: &Path, roster: &Roster) -> io::Result<Found> {
+/// When `proc`, which is that of the node, cannot be read, or `node` in it, a process of the node
+/// itself.
+pub(super) fn running(proc: &Path, node: &Path, roster: &Roster) -> io::Result<Found> {
     let mut running = Found::default();
-    for found in pods::running(proc)? {
+    let node = Netns::open(&node.join("ns/net")).map_err(io::Error::other)?;
+    for found in pods::running(proc, node.id())? {
         let Some(member) = roster.member(&found.uid) else {
             continue;
         };

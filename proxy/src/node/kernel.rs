@@ -9,17 +9,27 @@ use weft_intercept::{
     sockets::{self, Captured, Listener},
 };
 
-use super::core::{Job, Outcome, Verdict};
+use super::{
+    core::{Job, Outcome, Verdict},
+    inherited::Inherited,
+};
 
 /// How long a connection through a pod's own rules may take to arrive at a listener next to it.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// Does one step; the reason when it cannot be done.
-pub(super) fn run(job: &Job<Arc<Netns>>) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
+/// What an earlier supervisor has handed over is not made again.
+pub(super) fn run(
+    job: &Job<Arc<Netns>>,
+    inherited: &Inherited,
+) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
     let settings = Settings::default();
     match job {
         Job::Listen(netns) => {
-            let listeners = sockets::listen(netns).map_err(|error| error.to_string())?;
+            let listeners = match inherited.take(netns.id()) {
+                Some(listeners) => listeners,
+                None => sockets::listen(netns).map_err(|error| error.to_string())?,
+            };
             Ok(Outcome::Listening(Arc::new(listeners)))
         }
         Job::Capture(netns) => {

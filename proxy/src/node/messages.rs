@@ -52,7 +52,7 @@ pub(crate) enum Order {
 pub(crate) struct Assign {
     #[prost(message, optional, tag = "1")]
     pub(crate) hold: Option<Held>,
-    /// For logs.
+    /// Its namespace, whose routes act for what it dials, and its name: `shop/web-0`.
     #[prost(string, tag = "2")]
     pub(crate) pod: String,
     /// Its addresses.

@@ -1,24 +1,45 @@
-//! The workers of a node: a process per shard, without privilege, which is started, given pods, and
-//! started again when it ends. The listeners stay here, so that nobody is refused meanwhile.
+//! The workers of a node: a process per shard, without privilege, which is started, given what it serves
+//! by and then pods, and started again when it ends. The listeners stay here, so that nobody is refused
+//! meanwhile.
 
+mod feed;
 mod keep;
+mod pods;
+mod present;
+mod signing;
+mod supply;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::task::AbortOnDropHandle;
 use weft_certs::Clock;
 
-use self::keep::{Keeper, Task};
+use self::keep::{Keeper, Means, Task};
+pub use self::supply::{Fed, Revision, Settled, Signer, Signing, Supply};
 use super::{
     core::{Hold, OfWorker},
     roster::Shard,
-    supervisor::{Assigned, Workers},
+    terms::{Assigned, Workers},
 };
 use crate::child::{self, Program};
 
 /// Tasks that may wait for who keeps a worker, which only waits for nobody else.
 const TASKS: usize = 1024;
+/// Time a worker has beyond its drain limit to end.
+const AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 /// How the workers of a node run.
 #[derive(Clone, Debug)]
@@ -32,18 +53,24 @@ pub struct ShardSettings {
 }
 
 /// Workers in processes of their own.
-#[derive(Debug)]
 pub struct Shards {
-    program: Program,
-    said: mpsc::Sender<(Shard, u64, OfWorker)>,
-    kept: BTreeMap<Shard, Kept>,
+    means: Means,
+    watched: Watched,
+    keepers: BTreeMap<Shard, AbortOnDropHandle<()>>,
 }
 
-/// A worker that is wanted. Dropped, it is killed.
-#[derive(Debug)]
+/// The workers as others see them. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Look-ups only; no await is inside.
+    kept: Arc<Mutex<BTreeMap<Shard, Kept>>>,
+}
+
+/// A worker that is wanted. It is killed with its keeper.
+#[derive(Clone, Debug)]
 struct Kept {
     tasks: mpsc::Sender<Task>,
-    _keeper: AbortOnDropHandle<()>,
+    ends: Arc<AtomicU64>,
 }
 
 impl Shards {
@@ -56,26 +83,67 @@ impl Shards {
         said: mpsc::Sender<(Shard, u64, OfWorker)>,
     ) -> Self {
         child::raise_open_files();
-        let own = Program::new(settings.arguments, clock);
+        let own = Program::new(settings.arguments, clock.clone());
         let program = Program {
             file: settings.program.unwrap_or_else(|| own.file.clone()),
             user: settings.user,
             ..own
         };
         Self {
-            program,
-            said,
-            kept: BTreeMap::new(),
+            means: Means {
+                program,
+                said,
+                supply: None,
+                signing: Arc::new(Semaphore::new(supply::IN_FLIGHT)),
+                clock,
+            },
+            watched: Watched::default(),
+            keepers: BTreeMap::new(),
         }
     }
 
-    fn give(&mut self, shard: &Shard, task: Task) {
-        let is_taken = |kept: &Kept| kept.tasks.try_send(task).is_ok();
-        if self.kept.get(shard).is_some_and(is_taken) {
-            return;
+    /// With configurations and certificates for them.
+    #[must_use]
+    pub fn supplied(mut self, supply: Supply) -> Self {
+        self.means.supply = Some(supply);
+        self
+    }
+
+    /// The workers as others see them.
+    #[must_use]
+    pub fn watched(&self) -> Watched {
+        self.watched.clone()
+    }
+
+    /// Lets every worker finish what is under way, and ends it; what is left after `limit` is cut.
+    pub async fn drain(self, limit: Duration) {
+        let mut ending = JoinSet::new();
+        for (shard, keeper) in self.keepers {
+            let task = Task::Drain(limit);
+            let is_told = self
+                .watched
+                .tasks(&shard)
+                .is_some_and(|it| it.try_send(task).is_ok());
+            let limit = if is_told {
+                limit.saturating_add(AFTER_DRAIN)
+            } else {
+                Duration::ZERO
+            };
+            ending.spawn(async move {
+                if timeout(limit, keeper).await.is_err() {
+                    tracing::error!(%shard, "its worker did not end in time and is killed");
+                }
+            });
         }
+        while ending.join_next().await.is_some() {}
+    }
+
+    fn give(&mut self, shard: &Shard, task: Task) {
+        let Some(tasks) = self.watched.tasks(shard) else {
+            return;
+        };
         // Another worker starts with nothing, and is given everything.
-        if self.kept.contains_key(shard) {
+        if tasks.try_send(task).is_err() {
             tracing::error!(%shard, "its worker does not take its orders and is replaced");
             self.start(shard);
         }
@@ -85,17 +153,17 @@ impl Shards {
 impl Workers for Shards {
     fn start(&mut self, shard: &Shard) {
         let (tasks, waiting) = mpsc::channel(TASKS);
-        let keeper = Keeper::new(shard.clone(), self.program.clone(), self.said.clone());
+        let ends = self.watched.ends_of(shard);
+        let keeper = Keeper::new(shard.clone(), self.means.clone(), Arc::clone(&ends));
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(waiting)));
-        let kept = Kept {
-            tasks,
-            _keeper: keeper,
-        };
-        self.kept.insert(shard.clone(), kept);
+        let kept = Kept { tasks, ends };
+        self.watched.lock().insert(shard.clone(), kept);
+        self.keepers.insert(shard.clone(), keeper);
     }
 
     fn end(&mut self, shard: &Shard) {
-        self.kept.remove(shard);
+        self.watched.lock().remove(shard);
+        self.keepers.remove(shard);
     }
 
     fn assign(&mut self, shard: &Shard, life: u64, hold: Hold, pod: Assigned) {
@@ -104,5 +172,50 @@ impl Workers for Shards {
 
     fn revoke(&mut self, shard: &Shard, life: u64, hold: Hold, drain: Duration) {
         self.give(shard, Task::Revoke(life, hold, drain));
+    }
+}
+
+impl Watched {
+    /// The metrics of each worker that says them within `patience`.
+    pub async fn metrics(&self, patience: Duration) -> Vec<(Shard, String)> {
+        let kept: Vec<_> = self.lock().clone().into_iter().collect();
+        let mut asking = JoinSet::new();
+        for (shard, kept) in kept {
+            let (asked, answered) = oneshot::channel();
+            if kept.tasks.try_send(Task::Scrape(asked)).is_ok() {
+                asking.spawn(async move {
+                    let text = timeout(patience, answered).await;
+                    text.ok().and_then(Result::ok).map(|text| (shard, text))
+                });
+            }
+        }
+        let answers = asking.join_all().await;
+        let mut answers: Vec<_> = answers.into_iter().flatten().collect();
+        answers.sort();
+        answers
+    }
+
+    /// How often the worker of each shard ended unasked.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(Shard, u64)> {
+        let kept = self.lock();
+        let ends = |(shard, kept): (&Shard, &Kept)| (shard.clone(), kept.ends.load(Relaxed));
+        kept.iter().map(ends).collect()
+    }
+
+    fn ends_of(&self, shard: &Shard) -> Arc<AtomicU64> {
+        let kept = self.lock();
+        kept.get(shard)
+            .map(|it| Arc::clone(&it.ends))
+            .unwrap_or_default()
+    }
+
+    fn tasks(&self, shard: &Shard) -> Option<mpsc::Sender<Task>> {
+        self.lock().get(shard).map(|it| it.tasks.clone())
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Shard, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -22,91 +21,29 @@ use weft_intercept::{
 
 use super::{
     cni::{self, Asked},
-    core::{Action, Assignment, Core, Event, Hold, Notice, OfWorker, Ticket},
-    files, find, kernel,
-    roster::{Member, Roster, Shard},
+    core::{Action, Core, Event, Notice, Ticket},
+    files, find,
+    inherited::{Heir, Inherited},
+    kernel,
+    roster::{Member, Roster},
+    terms::{Inputs, NodeError, Settings, Shown, Workers},
 };
 
 /// Questions and answers that may wait for the table; whoever brings more waits.
 const EVENTS: usize = 256;
 /// Time between two attempts at what concerns the node as a whole.
 const RETRY: Duration = Duration::from_secs(5);
+/// Time after which what an earlier supervisor has handed over and no pod has needed is closed: longer
+/// than it takes to look for every pod a few times.
+const FORGET: Duration = Duration::from_secs(120);
 /// Time between two looks at the rules of the node.
 const NODE_EVERY: Duration = Duration::from_secs(30);
-
-/// Where things are on the node.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The socket on which the CNI plugin asks.
-    pub cni_socket: PathBuf,
-    /// The file the plugin reads when nobody answers there.
-    pub namespaces_file: PathBuf,
-    /// The processes of the node (`/proc` with the node's own process identifiers).
-    pub proc: PathBuf,
-    /// How long captured connections may go on in a pod that leaves the mesh.
-    pub drain: Duration,
-}
-
-/// Why there is no supervisor.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The plugin cannot ask.
-    #[error("the socket of the CNI plugin, {path}: {source}; mount its directory from the node")]
-    Socket {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
-/// What serves the pods: one worker per shard, in processes or wherever. It is told what to do in order,
-/// and says what happened in [`Inputs::said`].
-pub trait Workers: Send {
-    /// Have a worker of this name, and another when it ends, until [`Workers::end`].
-    fn start(&mut self, shard: &Shard);
-    /// Have it no longer.
-    fn end(&mut self, shard: &Shard);
-    /// Give a pod to the worker that lives this life: its listeners, which stay open here.
-    fn assign(&mut self, shard: &Shard, life: u64, hold: Hold, pod: Assigned);
-    /// Take a pod back, and let what is under way there end within `drain`.
-    fn revoke(&mut self, shard: &Shard, life: u64, hold: Hold, drain: Duration);
-}
-
-/// A pod as a worker is given it.
-pub type Assigned = Assignment<Arc<Netns>, Arc<Vec<Listener>>>;
-
-/// Where a supervisor hears from.
-#[derive(Debug)]
-pub struct Inputs {
-    /// What the control plane says; nothing before it has.
-    pub roster: watch::Receiver<Option<Arc<Roster>>>,
-    /// What workers say, and of which life of which of them it is. Lives are numbered from 1, and no
-    /// two of one name have the same number.
-    pub said: mpsc::Receiver<(Shard, u64, OfWorker)>,
-    /// The end of this process.
-    pub ending: oneshot::Receiver<()>,
-}
-
-/// What the supervisor shows: for metrics, events and readiness.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// The members of this node, and which of them are captured.
-    pub captured: Vec<(Arc<Member>, bool)>,
-    /// How often a capture was damaged from outside and repaired, by [`Fault::reason`].
-    pub repairs: BTreeMap<&'static str, u64>,
-    /// What happened last to each pod that is not as it should be, by UID.
-    pub problems: BTreeMap<String, String>,
-    /// Whether the plugin has what it needs to hold pods back by itself. The CNI chain is installed
-    /// after that and not before.
-    pub is_ready: bool,
-}
 
 type Table = Core<Arc<Netns>, Arc<Vec<Listener>>>;
 type Happened = Event<Arc<Netns>, Arc<Vec<Listener>>>;
 
-/// Supervises the pods of this node until it is told to end. Rules and routes stay in the pods then, for
-/// the supervisor that follows.
+/// Supervises the pods of this node until it is told to end; the workers are left, for the caller to
+/// end. Rules and routes stay in the pods then, for the supervisor that follows.
 ///
 /// # Errors
 /// See [`NodeError`]. Whatever concerns one pod is none.
@@ -116,7 +53,7 @@ pub async fn supervise<W: Workers>(
     workers: W,
     inputs: Inputs,
     shown: watch::Sender<Shown>,
-) -> Result<(), NodeError> {
+) -> Result<W, NodeError> {
     let socket = |source| NodeError::Socket {
         path: settings.cni_socket.clone(),
         source,
@@ -130,7 +67,8 @@ pub async fn supervise<W: Workers>(
     let (asking, asked) = mpsc::channel(EVENTS);
     let (events, happened) = mpsc::channel(EVENTS);
     let mut serving = JoinSet::new();
-    serving.spawn(cni::serve(listener, asking));
+    let root = settings.host().join("root");
+    serving.spawn(cni::serve(listener, root, asking));
     let supervisor = Supervisor {
         table: Core::new(saved, settings.drain),
         settings,
@@ -141,10 +79,10 @@ pub async fn supervise<W: Workers>(
         tickets: 0,
         unsaved: None,
         roster: None,
+        inherited: Arc::clone(&inputs.succession.inherited),
         shown,
     };
-    supervisor.run(asked, happened, inputs).await;
-    Ok(())
+    Ok(supervisor.run(asked, happened, inputs).await)
 }
 
 struct Supervisor<W> {
@@ -158,6 +96,7 @@ struct Supervisor<W> {
     /// Names that could not be saved yet.
     unsaved: Option<BTreeSet<String>>,
     roster: Option<Arc<Roster>>,
+    inherited: Arc<Inherited>,
     shown: watch::Sender<Shown>,
 }
 
@@ -167,7 +106,10 @@ impl<W: Workers> Supervisor<W> {
         mut asked: mpsc::Receiver<Asked>,
         mut happened: mpsc::Receiver<Happened>,
         mut inputs: Inputs,
-    ) {
+    ) -> W {
+        let forgetting = tokio::time::sleep(FORGET);
+        tokio::pin!(forgetting);
+        let mut heirs = inputs.succession.heirs.take();
         let mut retry = tokio::time::interval(RETRY);
         let mut node = tokio::time::interval(NODE_EVERY);
         self.enlist(inputs.roster.borrow_and_update().clone());
@@ -177,7 +119,15 @@ impl<W: Workers> Supervisor<W> {
             let wait = tokio::time::sleep(wait.unwrap_or(NODE_EVERY));
             // All branches may be dropped at any point.
             let event = tokio::select! {
-                _ = &mut inputs.ending => return,
+                _ = &mut inputs.ending => return self.workers,
+                Some(heir) = next_heir(&mut heirs) => {
+                    self.bequeath(heir);
+                    return self.rest(asked, happened, inputs, heirs).await;
+                }
+                () = &mut forgetting, if !forgetting.is_elapsed() => {
+                    self.inherited.forget();
+                    continue;
+                }
                 Some(asked) = asked.recv() => self.ask(asked),
                 Some(event) = happened.recv() => event,
                 Some((shard, life, what)) = inputs.said.recv() => Event::Worker(shard, life, what),
@@ -198,6 +148,32 @@ impl<W: Workers> Supervisor<W> {
             };
             self.handle(event);
         }
+    }
+
+    /// Keeps the listeners and the workers, and leaves the pods to the supervisor that follows.
+    async fn rest(
+        self,
+        mut asked: mpsc::Receiver<Asked>,
+        mut happened: mpsc::Receiver<Happened>,
+        mut inputs: Inputs,
+        mut heirs: Option<mpsc::Receiver<Heir>>,
+    ) -> W {
+        loop {
+            tokio::select! {
+                _ = &mut inputs.ending => return self.workers,
+                // It has started again, or another one follows.
+                Some(heir) = next_heir(&mut heirs) => self.bequeath(heir),
+                // A plugin that had connected before; it asks again, and then the other one.
+                Some(asked) = asked.recv() => drop(asked),
+                Some(_late) = happened.recv() => {}
+                Some(_said) = inputs.said.recv() => {}
+            }
+        }
+    }
+
+    fn bequeath(&self, heir: Heir) {
+        // Who has gone meanwhile comes again.
+        let _gone = heir.send(self.table.listeners());
     }
 
     fn enlist(&mut self, roster: Option<Arc<Roster>>) {
@@ -235,9 +211,9 @@ impl<W: Workers> Supervisor<W> {
     fn perform(&mut self, action: Action<Arc<Netns>, Arc<Vec<Listener>>>) {
         match action {
             Action::Run(sandbox, job) => {
-                let events = self.events.clone();
+                let (events, inherited) = (self.events.clone(), Arc::clone(&self.inherited));
                 tokio::task::spawn_blocking(move || {
-                    let result = kernel::run(&job);
+                    let result = kernel::run(&job, &inherited);
                     // What it holds of the namespace is let go before anybody hears of the end.
                     drop(job);
                     let _ends = events.blocking_send(Event::Done(sandbox, result));
@@ -285,8 +261,9 @@ impl<W: Workers> Supervisor<W> {
 
     fn scan(&self, roster: Arc<Roster>) {
         let (events, proc) = (self.events.clone(), self.settings.proc.clone());
+        let node = self.settings.host();
         tokio::task::spawn_blocking(move || {
-            let found = find::running(&proc, &roster).unwrap_or_else(|error| {
+            let found = find::running(&proc, &node, &roster).unwrap_or_else(|error| {
                 let doubt = format!("{}: {error}; is it the node's?", proc.display());
                 find::Found {
                     doubts: BTreeSet::from([doubt]),
@@ -305,7 +282,7 @@ impl<W: Workers> Supervisor<W> {
         let Some(roster) = self.roster.clone() else {
             return;
         };
-        let node = self.settings.proc.join("1/ns/net");
+        let node = self.settings.host().join("ns/net");
         tokio::task::spawn_blocking(move || {
             let applied = match Netns::open(&node) {
                 Ok(node) => capture::node::apply(&node, &roster.probes()),
@@ -348,5 +325,13 @@ impl<W: Workers> Supervisor<W> {
                 tracing::error!(pod = name(&member), "not captured as it should be: {why}");
             }
         }
+    }
+}
+
+/// The next supervisor that follows; for ever where none is expected. Can be dropped.
+async fn next_heir(heirs: &mut Option<mpsc::Receiver<Heir>>) -> Option<Heir> {
+    match heirs {
+        Some(heirs) => heirs.recv().await,
+        None => std::future::pending().await,
     }
 }

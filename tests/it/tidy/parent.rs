@@ -1,7 +1,8 @@
 //! The parent of a gateway and the supervisor of a node read no byte of a client (invariant 16).
 //!
 //! They own listening sockets and never accept on them, so that there is no connection they could read.
-//! One file of the supervisor accepts: on the Unix socket of the CNI plugin, and it can name no other.
+//! Two files of the supervisor accept: on the Unix sockets of the CNI plugin and of the supervisor that
+//! follows, and they can name no others.
 
 use super::paths::{Ban, banned};
 use super::report::{Finding, assert_clean, assert_found};
@@ -37,10 +38,11 @@ const BANS: &[Ban] = &[
     },
 ];
 
-/// Where the supervisor hears the CNI plugin.
+/// Where the supervisor hears the CNI plugin, and the supervisor that follows.
 const PLUGIN: &str = "proxy/src/node/cni.rs";
+const SUCCESSOR: &str = "proxy/src/node/takeover.rs";
 
-/// What that file may not name instead.
+/// What those files may not name instead.
 const PLUGIN_BANS: &[Ban] = &[
     Ban {
         pattern: "*::TcpListener",
@@ -70,13 +72,13 @@ fn is_of_the_parent(file: &SourceFile) -> bool {
         let rest = path.and_then(|path| path.strip_prefix(name));
         rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
     };
-    room("gateway") || room("node")
+    room("control") || room("gateway") || room("node")
 }
 
 fn findings(files: &[SourceFile]) -> Vec<Finding> {
     let parents = files.iter().filter(|file| is_of_the_parent(file));
     let findings = |file: &SourceFile| {
-        let is_plugin = file.path == PLUGIN;
+        let is_plugin = [PLUGIN, SUCCESSOR].contains(&file.path.as_str());
         banned(file, if is_plugin { PLUGIN_BANS } else { BANS })
     };
     parents.flat_map(findings).collect()

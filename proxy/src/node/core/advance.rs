@@ -37,8 +37,10 @@ impl<N: Clone, L: Clone> Core<N, L> {
         let Some(entry) = self.sandboxes.get_mut(&sandbox) else {
             return;
         };
-        let life = self.shards.get(&entry.member.shard);
-        let life = life.and_then(|life| life.present());
+        let known = self.shards.get(&entry.member.shard);
+        let life = known.and_then(Life::present);
+        let is_certified = now >= entry.certified_by
+            || known.is_some_and(|it| it.identities.contains(&entry.member.identity));
         let is_over = match entry.held {
             Held::Leaves { until, .. } => now >= until,
             Held::Not | Held::Offered { .. } | Held::Serves { .. } => false,
@@ -49,11 +51,14 @@ impl<N: Clone, L: Clone> Core<N, L> {
         let step = match entry.goal {
             Goal::In => inwards(
                 entry,
-                life.is_some() && now >= entry.offer_at,
-                is_first,
+                &Means {
+                    has_worker: life.is_some() && now >= entry.offer_at,
+                    is_certified,
+                    is_first,
+                },
                 now,
             ),
-            Goal::Out => outwards(entry),
+            Goal::Out => outwards(entry, now),
             Goal::Gone => away(entry),
         };
         match step {
@@ -167,24 +172,30 @@ impl<N: Clone, L: Clone> Core<N, L> {
     }
 }
 
-/// Listeners first, so that what is captured finds somebody.
-fn inwards<N: Clone, L>(
-    entry: &Entry<N, L>,
+/// What there is for a sandbox that is to be captured.
+struct Means {
     has_worker: bool,
+    /// Whether the worker can prove whose the sandbox is, or has had its time.
+    is_certified: bool,
+    /// Whether the ports are free.
     is_first: bool,
-    now: Duration,
-) -> Step<N> {
+}
+
+/// Listeners first, so that what is captured finds somebody.
+fn inwards<N: Clone, L>(entry: &Entry<N, L>, means: &Means, now: Duration) -> Step<N> {
     let netns = || entry.netns.clone();
     if entry.listeners.is_none() {
-        return if is_first {
+        return if means.is_first {
             Step::Run(Job::Listen(netns()))
         } else {
             Step::Wait
         };
     }
     match (entry.held, entry.rules) {
-        (Held::Not | Held::Leaves { .. }, _) if has_worker => Step::Assign,
-        (Held::Serves { .. }, Rules::Unknown | Rules::Stopped | Rules::Removed) => {
+        (Held::Not | Held::Leaves { .. }, _) if means.has_worker => Step::Assign,
+        (Held::Serves { .. }, Rules::Unknown | Rules::Stopped | Rules::Removed)
+            if means.is_certified =>
+        {
             Step::Run(Job::Capture(netns()))
         }
         // While there is no worker what is captured waits in the listeners.
@@ -193,11 +204,13 @@ fn inwards<N: Clone, L>(
     }
 }
 
-/// Rules first, so that nothing more is captured; and they go last, with what is captured by then.
-fn outwards<N: Clone, L>(entry: &Entry<N, L>) -> Step<N> {
+/// Rules first, so that nothing more is captured. What dials the tunnel by old news is still served for a
+/// while. The rules go last, with what is captured by then.
+fn outwards<N: Clone, L>(entry: &Entry<N, L>, now: Duration) -> Step<N> {
     let netns = || entry.netns.clone();
     match (entry.rules, entry.held) {
         (Rules::Unknown | Rules::InForce, _) => Step::Run(Job::Stop(netns())),
+        (_, Held::Serves { .. }) if now < entry.lingers_until => Step::Wait,
         (_, Held::Offered { .. } | Held::Serves { .. }) => Step::Revoke,
         (_, Held::Leaves { .. }) => Step::Wait,
         (Rules::Stopped, Held::Not) => Step::Run(Job::Remove(netns())),

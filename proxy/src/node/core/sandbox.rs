@@ -89,6 +89,10 @@ pub(super) struct Entry<N, L> {
     pub(super) retry_at: Duration,
     /// When the worker is asked again, after it has refused.
     pub(super) offer_at: Duration,
+    /// When it is captured even if its worker has no certificate for it.
+    pub(super) certified_by: Duration,
+    /// Until when it goes on being served after its rules were stopped.
+    pub(super) lingers_until: Duration,
     pub(super) verify_at: Duration,
     /// How often it has been verified.
     pub(super) verified: u64,
@@ -113,6 +117,8 @@ impl<N, L> Entry<N, L> {
             problem: None,
             retry_at: Duration::ZERO,
             offer_at: Duration::ZERO,
+            certified_by: Duration::ZERO,
+            lingers_until: Duration::ZERO,
             verify_at: Duration::ZERO,
             verified: 0,
             misses: 0,
@@ -205,6 +211,12 @@ impl<N, L> Entry<N, L> {
         let is_offered = self.goal == Goal::In && self.listeners.is_some();
         let offer = (is_offered && self.held == Held::Not && self.offer_at > Duration::ZERO)
             .then_some(self.offer_at);
-        [leaves, retry, verify, offer].into_iter().flatten()
+        let is_served = matches!(self.held, Held::Serves { .. });
+        let certified = (self.goal == Goal::In && is_served && self.rules != Rules::InForce)
+            .then_some(self.certified_by);
+        let lingers =
+            (self.goal == Goal::Out && self.rules == Rules::Stopped).then_some(self.lingers_until);
+        let all = [leaves, retry, verify, offer, certified, lingers];
+        all.into_iter().flatten()
     }
 }

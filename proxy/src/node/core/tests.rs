@@ -7,10 +7,11 @@ use std::{
 };
 
 use weft_intercept::{NetnsId, capture::Fault, handoff::Reply};
+use weft_spiffe::SpiffeId;
 
 use super::{
-    Action, Core, Event, Hold, Job, Notice, OfWorker, Outcome, Question, Sandbox, Seen, Sighting,
-    Ticket, Verdict,
+    Action, CERTIFIED, Core, Event, Hold, Job, LINGER, Notice, OfWorker, Outcome, Question,
+    Sandbox, Seen, Sighting, Ticket, Verdict,
 };
 use crate::node::roster::{Member, Roster, Shard, Standing};
 
@@ -18,6 +19,11 @@ type Did = Vec<Action<u64, u64>>;
 
 fn shop() -> Shard {
     Shard::new("shop")
+}
+
+fn identity() -> SpiffeId {
+    let text = "spiffe://cluster.local/ns/shop/sa/web";
+    text.parse().expect("an identity")
 }
 
 fn id(inode: u64) -> NetnsId {
@@ -30,9 +36,7 @@ fn roster(members: &[&str]) -> Arc<Roster> {
             namespace: "shop".to_owned(),
             pod: format!("pod-{uid}"),
             uid: (*uid).to_owned(),
-            identity: "spiffe://cluster.local/ns/shop/sa/web"
-                .parse()
-                .expect("an identity"),
+            identity: identity(),
             ips: Vec::new(),
             probes: BTreeSet::new(),
             shard: shop(),
@@ -105,6 +109,7 @@ impl Told {
         let did = self.ask(1, add(uid, netns, container));
         assert!(matches!(job(&did).1, Job::Listen(_)), "{did:?}");
         self.hear(1, OfWorker::Ready);
+        self.hear(1, OfWorker::Identified(identity()));
         let did = self.done(&did, Outcome::Listening(netns));
         let taken = OfWorker::Taken(assigned(&did));
         self.hear(1, taken)
@@ -173,6 +178,31 @@ fn a_pod_starts_when_it_is_captured_and_not_before() {
     let did = told.done(&did, Outcome::InForce(Verdict::default()));
     assert_eq!(replies(&did), [(1, Reply::Ok {})]);
     assert!(told.core.captured()[0].1, "and that is shown");
+}
+
+#[test]
+fn a_pod_waits_for_its_certificate_and_not_for_ever() {
+    let started = || {
+        let mut told = Told::new();
+        told.tell(Event::Roster(roster(&["a"])));
+        let did = told.ask(1, add("a", 7, "c"));
+        told.hear(1, OfWorker::Ready);
+        let did = told.done(&did, Outcome::Listening(7));
+        let did = told.hear(1, OfWorker::Taken(assigned(&did)));
+        assert!(
+            did.is_empty(),
+            "the worker cannot prove whose it is: {did:?}"
+        );
+        assert_eq!(told.core.wakes_at(), Some(told.now + CERTIFIED));
+        told
+    };
+    let mut told = started();
+    let did = told.hear(2, OfWorker::Identified(identity()));
+    assert!(did.is_empty(), "a worker that is not there: {did:?}");
+    let did = told.hear(1, OfWorker::Identified(identity()));
+    assert!(matches!(job(&did).1, Job::Capture(7)), "{did:?}");
+    let did = started().after(CERTIFIED.as_secs());
+    assert!(matches!(job(&did).1, Job::Capture(7)), "{did:?}");
 }
 
 /// A pod starts of which this is known; whether it is let through, or told to try again in the end.
@@ -289,6 +319,9 @@ fn a_pod_that_leaves_is_drained_before_its_rules_go() {
     let did = told.tell(Event::Roster(roster(&[])));
     assert!(matches!(job(&did).1, Job::Stop(7)), "{did:?}");
     let did = told.done(&did, Outcome::Stopped);
+    assert_eq!(revoked(&did), None, "peers may not have heard of it yet");
+    assert_eq!(told.core.wakes_at(), Some(told.now + LINGER));
+    let did = told.after(LINGER.as_secs());
     let (hold, drain) = revoked(&did).expect("the worker drains");
     assert_eq!(drain, Duration::from_secs(30));
     let did = told.hear(1, OfWorker::Released(hold));
@@ -302,7 +335,8 @@ fn a_pod_that_leaves_is_drained_before_its_rules_go() {
 fn a_pod_that_comes_back_while_it_leaves_is_captured_again() {
     let (mut told, _) = Told::started("a", 7, "c");
     let did = told.tell(Event::Roster(roster(&[])));
-    let did = told.done(&did, Outcome::Stopped);
+    told.done(&did, Outcome::Stopped);
+    let did = told.after(LINGER.as_secs());
     let (old, _) = revoked(&did).expect("the worker drains");
     let did = told.tell(Event::Roster(roster(&["a"])));
     let hold = assigned(&did);

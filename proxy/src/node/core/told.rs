@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use weft_intercept::NetnsId;
 
 use super::{
-    Action, Core, EVERY, Life, MISSES, Notice, OfWorker, Outcome, RETRY, Sandbox, Seen, Verdict,
+    Action, CERTIFIED, Core, EVERY, LINGER, Life, MISSES, Notice, OfWorker, Outcome, RETRY,
+    Sandbox, Seen, Verdict,
     sandbox::{Entry, Goal, Held, Rules},
 };
 use crate::node::roster::Shard;
@@ -29,7 +30,10 @@ impl<N: Clone, L: Clone> Core<N, L> {
                 entry.problem = None;
                 match done {
                     Outcome::Listening(listeners) => entry.listeners = Some(listeners),
-                    Outcome::Stopped => entry.rules = Rules::Stopped,
+                    Outcome::Stopped => {
+                        entry.rules = Rules::Stopped;
+                        entry.lingers_until = now + LINGER;
+                    }
                     Outcome::Removed => entry.rules = Rules::Removed,
                     Outcome::InForce(_) => {}
                 }
@@ -49,7 +53,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
             OfWorker::Ready if life > known.latest => {
                 *known = Life {
                     latest: life,
-                    is_over: false,
+                    ..Life::default()
                 };
                 let of_shard = |it: &&mut Entry<N, L>| it.member.shard == *shard;
                 for entry in self.sandboxes.values_mut().filter(of_shard) {
@@ -57,7 +61,10 @@ impl<N: Clone, L: Clone> Core<N, L> {
                 }
             }
             OfWorker::Gone if life == known.latest => known.is_over = true,
-            OfWorker::Ready | OfWorker::Gone => {}
+            OfWorker::Identified(identity) if known.present() == Some(life) => {
+                known.identities.insert(identity);
+            }
+            OfWorker::Ready | OfWorker::Gone | OfWorker::Identified(_) => {}
             OfWorker::Taken(hold) | OfWorker::Released(hold) | OfWorker::Refused(hold, _) => {
                 let is_present = known.present() == Some(life);
                 let entry = self.sandboxes.get_mut(&hold.sandbox);
@@ -145,6 +152,7 @@ fn answered<N, L>(
     match (what, entry.held) {
         (OfWorker::Taken(_), Held::Offered { life, generation }) => {
             entry.held = Held::Serves { life, generation };
+            entry.certified_by = now + CERTIFIED;
             // What it was refused for before is over; what else is wrong shows at once.
             entry.problem = None;
             entry.verify_at = now;
@@ -162,6 +170,8 @@ fn answered<N, L>(
             entry.retry_at = entry.offer_at;
             is_new.then(|| Notice::Failed(entry.member.clone(), why))
         }
-        (OfWorker::Taken(_) | OfWorker::Ready | OfWorker::Gone, _) => None,
+        (OfWorker::Taken(_) | OfWorker::Ready | OfWorker::Gone | OfWorker::Identified(_), _) => {
+            None
+        }
     }
 }

@@ -1,41 +1,47 @@
-//! One worker of pods: its conversation, and the sockets that are made for it.
+//! One worker of pods: its lives and its conversation.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
-use weft_intercept::{MAX_DESCRIPTORS, Netns, sockets};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use weft_certs::Clock;
 
+use super::{
+    feed::Feed,
+    present::{Done, Fault, Present},
+    signing,
+    supply::{Fed, Supply},
+};
 use crate::{
     channel::VERSION,
-    child::{self, Happened, Lent, Program, Talk, ToDeliver},
+    child::{self, Happened, Program, Talk},
+    control::Trusted,
     node::{
         core::{Hold, OfWorker},
-        messages::{
-            self, Assign, FromShard, Inlet, Order, Report, Revoke, Signed, Sockets, ToShard, Want,
-        },
+        messages::{Csr, Drain, FromShard, Order, Report, Revoke, ToShard, Trust},
         roster::Shard,
-        supervisor::Assigned,
+        terms::Assigned,
     },
 };
 
 /// What a worker may have said and nobody has heard yet.
 const EVENTS: usize = 64;
-/// Questions for sockets that a worker may have open, beside one for each family of each of its pods.
-/// One that has more asks for the sake of asking.
-const WANTS: usize = 8;
 
-/// Something for a worker in one of its lives.
+/// Something for a worker.
 #[derive(Debug)]
 pub(super) enum Task {
+    /// For one of its lives.
     Assign(u64, Hold, Assigned),
     Revoke(u64, Hold, Duration),
+    /// Say the metrics; dropped when there is nobody who could.
+    Scrape(oneshot::Sender<String>),
+    /// Finish what is under way and end for good.
+    Drain(Duration),
 }
 
 type OfShard = Happened<Report, ToShard>;
@@ -53,73 +59,99 @@ impl Talk for Talking {
     }
 }
 
+/// What everybody who keeps a worker has.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) program: Program,
+    pub(super) said: mpsc::Sender<(Shard, u64, OfWorker)>,
+    pub(super) supply: Option<Supply>,
+    /// For the certificates of all workers.
+    pub(super) signing: Arc<Semaphore>,
+    pub(super) clock: Clock,
+}
+
 /// Who keeps a worker.
 pub(super) struct Keeper {
     shard: Shard,
-    program: Program,
-    said: mpsc::Sender<(Shard, u64, OfWorker)>,
+    means: Means,
+    feed: Feed,
     present: Option<Present>,
+    /// Workers that ended unasked.
+    ends: Arc<AtomicU64>,
+    is_ending: bool,
 }
-
-/// The worker that lives now.
-struct Present {
-    life: u64,
-    orders: mpsc::Sender<ToDeliver<ToShard>>,
-    /// The namespaces it may have sockets in: those of its pods, and no others.
-    pods: BTreeMap<Hold, Arc<Netns>>,
-    wants: VecDeque<Want>,
-    /// At most one at a time, so that a worker that asks without end keeps nobody else waiting.
-    making: JoinSet<(Want, Made)>,
-}
-
-/// Sockets in the namespace of a pod, or why there are none.
-type Made = Result<Vec<Lent>, String>;
 
 impl Keeper {
-    pub(super) fn new(
-        shard: Shard,
-        mut program: Program,
-        said: mpsc::Sender<(Shard, u64, OfWorker)>,
-    ) -> Self {
-        program.arguments.push(format!("--name={shard}"));
+    pub(super) fn new(shard: Shard, mut means: Means, ends: Arc<AtomicU64>) -> Self {
+        means.program.arguments.push(format!("--name={shard}"));
         Self {
+            feed: Feed::new(&shard),
             shard,
-            program,
-            said,
+            means,
             present: None,
+            ends,
+            is_ending: false,
         }
     }
 
-    /// Keeps a worker until nobody gives it tasks any more. Dropping it kills the worker.
+    /// Keeps a worker until nobody gives it tasks any more, or it was told to end and has. Dropping it
+    /// kills the worker.
     pub(super) async fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         let (events, mut happening) = mpsc::channel::<OfShard>(EVENTS);
-        let (_last, is_last) = watch::channel(false);
+        let (last, is_last) = watch::channel(false);
         let supervising =
-            child::supervise::<Talking, OfShard>(self.program.clone(), events, is_last);
+            child::supervise::<Talking, OfShard>(self.means.program.clone(), events, is_last);
         tokio::pin!(supervising);
+        let mut supply = self.means.supply.clone();
+        self.refill(supply.as_mut()).await;
         loop {
+            // All branches may be dropped at any point.
             tokio::select! {
                 () = &mut supervising => return,
                 task = tasks.recv() => match task {
+                    Some(Task::Drain(limit)) => {
+                        last.send_replace(true);
+                        self.is_ending = true;
+                        let limit_ms = milliseconds(limit);
+                        let drain = Order::Drain(Drain { limit_ms });
+                        self.with(|present| present.order(drain, Vec::new()));
+                    }
                     Some(task) => self.task(task),
                     None => return,
                 },
                 Some(happened) = happening.recv() => self.happened(happened).await,
-                Some((want, made)) = next_made(&mut self.present) => self.deliver(&want, made),
+                Some(done) = next(&mut self.present) => self.deliver(done).await,
+                is_more = changed(&mut supply) => {
+                    if !is_more {
+                        supply = None;
+                    }
+                    self.refill(supply.as_mut()).await;
+                }
             }
+        }
+    }
+
+    /// Takes over what is new of the supply.
+    async fn refill(&mut self, supply: Option<&mut Supply>) {
+        let Some(supply) = supply else { return };
+        let trusted = supply.trusted.borrow_and_update().clone();
+        if let Some(trusted) = trusted {
+            self.with(|present| present.order(trust(&trusted), Vec::new()));
+        }
+        let revision = supply.configuration.borrow_and_update().clone();
+        if let Some(revision) = revision {
+            self.feed.update(&revision);
+            if let Some(present) = &mut self.present {
+                present.fed.offer(&self.feed);
+            }
+            self.go_on().await;
         }
     }
 
     async fn happened(&mut self, happened: OfShard) {
         match happened {
             Happened::Started { life, orders } => {
-                self.present = Some(Present {
-                    life,
-                    orders,
-                    pods: BTreeMap::new(),
-                    wants: VecDeque::new(),
-                    making: JoinSet::new(),
-                });
+                self.present = Some(Present::new(life, orders, self.feed.begin()));
             }
             Happened::Said { life, report } => {
                 if self.present.as_ref().is_some_and(|it| it.life == life) {
@@ -127,8 +159,12 @@ impl Keeper {
                 }
             }
             Happened::Ended { life, why } => {
-                tracing::error!(shard = %self.shard, "worker {life} is gone: {why}");
+                if !self.is_ending {
+                    tracing::error!(shard = %self.shard, "worker {life} is gone: {why}");
+                    self.ends.fetch_add(1, Relaxed);
+                }
                 self.present.take_if(|it| it.life == life);
+                self.tell(Fed::Left(self.shard.clone(), life)).await;
                 self.say(life, OfWorker::Gone).await;
             }
         }
@@ -136,12 +172,8 @@ impl Keeper {
 
     async fn hear(&mut self, life: u64, report: Report) {
         match report {
-            Report::Hello(version) if version == VERSION => self.say(life, OfWorker::Ready).await,
-            Report::Hello(version) => {
-                tracing::error!("a worker has version {version}, its parent {VERSION}");
-                // Which hangs up.
-                self.present = None;
-            }
+            Report::Hello(version) if version == VERSION => self.welcome(life).await,
+            Report::Hello(version) => self.with(|_| Err(Fault::Version(version))),
             Report::Taken(held) => self.say(life, OfWorker::Taken(held.into())).await,
             Report::Released(held) => {
                 let hold = held.into();
@@ -156,138 +188,146 @@ impl Keeper {
                     self.say(life, refused).await;
                 }
             }
-            Report::Want(want) => self.want(want),
-            Report::Csr(csr) => self.order(
-                Order::Signed(Signed {
-                    ask: csr.ask,
-                    error: "the supervisor has no identity service".to_owned(),
-                    ..Signed::default()
-                }),
-                Vec::new(),
-            ),
-            // That it came is what matters, and has been noticed; nothing else has been asked for.
-            Report::Heartbeat(_) | Report::Answer(_) | Report::Scraped(_) => {}
+            Report::Want(want) => self.with(|present| present.want(want)),
+            Report::Csr(csr) => self.csr(csr),
+            Report::Answer(said) => {
+                let now = self.means.clock.read().monotonic;
+                self.with(|present| present.hear(said, now));
+                self.go_on().await;
+            }
+            Report::Scraped(scraped) => self.with(|present| {
+                present.scraped(&scraped);
+                Ok(())
+            }),
+            // That it came is what matters, and has been noticed.
+            Report::Heartbeat(_) => {}
+        }
+    }
+
+    /// A worker gets what it serves pods by before it gets pods.
+    async fn welcome(&mut self, life: u64) {
+        let trusted = self.means.supply.as_ref();
+        let trusted = trusted.and_then(|it| it.trusted.borrow().clone());
+        if let Some(trusted) = trusted {
+            self.with(|present| present.order(trust(&trusted), Vec::new()));
+        }
+        self.tell(Fed::Joined(self.shard.clone(), life)).await;
+        self.go_on().await;
+    }
+
+    /// Sends the next change, and notices what the worker has taken.
+    async fn go_on(&mut self) {
+        let now = self.means.clock.read().monotonic;
+        let Some(present) = &mut self.present else {
+            return;
+        };
+        let life = present.life;
+        let change = present.fed.next(now);
+        let settled = present.fed.settled();
+        let is_fed = present.fed.has_settled() || self.feed.is_empty();
+        let is_ready = is_fed && !present.is_ready;
+        present.is_ready |= is_fed;
+        if let Some(change) = change {
+            self.with(|present| present.order(Order::Change(change), Vec::new()));
+        }
+        if let Some(settled) = settled {
+            self.tell(Fed::Settled(self.shard.clone(), life, settled))
+                .await;
+        }
+        if is_ready {
+            self.say(life, OfWorker::Ready).await;
         }
     }
 
     async fn say(&self, life: u64, what: OfWorker) {
         // A supervisor that ends does not listen any more.
-        let _said = self.said.send((self.shard.clone(), life, what)).await;
+        let _said = self.means.said.send((self.shard.clone(), life, what)).await;
+    }
+
+    async fn tell(&self, fed: Fed) {
+        if let Some(supply) = &self.means.supply {
+            // As above.
+            let _told = supply.fed.send(fed).await;
+        }
     }
 
     fn task(&mut self, task: Task) {
+        let is_present = |life| self.present.as_ref().is_some_and(|it| it.life == life);
         match task {
-            Task::Assign(life, hold, pod) => {
-                let Some(present) = self.present.as_mut().filter(|it| it.life == life) else {
-                    return;
-                };
-                present.pods.insert(hold, Arc::clone(&pod.netns));
-                let order = Order::Assign(Assign {
-                    hold: Some(hold.into()),
-                    pod: format!("{}/{}", pod.member.namespace, pod.member.pod),
-                    ips: pod.ips.iter().map(ToString::to_string).collect(),
-                    is_strict: Some(pod.member.is_strict),
-                    listeners: pod.listeners.iter().map(Inlet::of).collect(),
-                    uid: pod.member.uid.clone(),
-                    identity: pod.member.identity.to_string(),
-                });
-                let duplicates = pod.listeners.iter().map(|it| it.socket.try_clone());
-                match duplicates.collect::<Result<Vec<_>, _>>() {
-                    Ok(sockets) => {
-                        let lend = |socket| -> Lent { Arc::new(socket) };
-                        self.order(order, sockets.into_iter().map(lend).collect());
-                    }
-                    Err(error) => {
-                        tracing::error!("a worker cannot be given its pods: {error}");
-                        self.present = None;
-                    }
-                }
+            Task::Assign(life, hold, pod) if is_present(life) => {
+                self.with(|present| present.assign(hold, &pod));
             }
-            Task::Revoke(life, hold, drain) => {
-                if self.present.as_ref().is_some_and(|it| it.life == life) {
-                    let drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
-                    let hold = Some(hold.into());
-                    self.order(Order::Revoke(Revoke { hold, drain_ms }), Vec::new());
-                }
+            Task::Revoke(life, hold, drain) if is_present(life) => {
+                let drain_ms = milliseconds(drain);
+                let hold = Some(hold.into());
+                let revoke = Order::Revoke(Revoke { hold, drain_ms });
+                self.with(|present| present.order(revoke, Vec::new()));
             }
+            Task::Scrape(asked) => self.with(|present| present.scrape(asked)),
+            // Of a life that is over; `Drain` has been taken before.
+            Task::Assign(..) | Task::Revoke(..) | Task::Drain(_) => {}
         }
     }
 
-    fn order(&mut self, order: Order, descriptors: Vec<Lent>) {
-        let order = ToDeliver {
-            message: ToShard { order: Some(order) },
-            descriptors,
-        };
-        let is_lost = |present: &mut Present| present.orders.try_send(order).is_err();
-        if self.present.as_mut().is_some_and(is_lost) {
-            tracing::error!(shard = %self.shard, "its worker does not take its orders and is ended");
+    /// Does something with the present worker, which is ended when it cannot be done.
+    fn with(&mut self, act: impl FnOnce(&mut Present) -> Result<(), Fault>) {
+        if let Some(present) = &mut self.present
+            && let Err(fault) = act(present)
+        {
+            tracing::error!(shard = %self.shard, "worker {} is ended: {fault}", present.life);
+            // Which hangs up.
             self.present = None;
         }
     }
 
-    fn want(&mut self, want: Want) {
-        let Some(present) = &mut self.present else {
-            return;
-        };
-        if present.wants.len() < 2 * present.pods.len() + WANTS {
-            present.wants.push_back(want);
-            present.make();
-        } else {
-            tracing::error!(shard = %self.shard, "its worker asks for sockets without end and is ended");
-            self.present = None;
-        }
-    }
-
-    fn deliver(&mut self, want: &Want, made: Made) {
-        let (sockets, error) = match made {
-            Ok(sockets) => (sockets, String::new()),
-            Err(error) => (Vec::new(), error),
-        };
-        let order = Order::Sockets(Sockets {
-            hold: want.hold,
-            family: want.family,
-            asked: want.count,
-            count: u32::try_from(sockets.len()).unwrap_or_default(),
-            error,
-        });
-        self.order(order, sockets);
-        if let Some(present) = &mut self.present {
-            present.make();
-        }
-    }
-}
-
-impl Present {
-    /// Makes the next sockets, in the namespace of a pod of this worker. For another one the worker is
-    /// told that it has none, whatever it says it has.
-    fn make(&mut self) {
-        if !self.making.is_empty() {
-            return;
-        }
-        let Some(want) = self.wants.pop_front() else {
-            return;
-        };
-        let netns = want.hold.and_then(|held| self.pods.get(&held.into()));
-        let netns = netns.cloned();
-        self.making.spawn_blocking(move || {
-            let made = made(netns.as_deref(), &want);
-            (want, made)
+    fn csr(&mut self, csr: Csr) {
+        let supply = self.means.supply.as_ref();
+        let by = supply.map(|it| (Arc::clone(&it.signer), Arc::clone(&self.means.signing)));
+        self.with(|present| match by {
+            Some(by) => present.csr(csr, &by),
+            None => present.order(Order::Signed(signing::nobody(csr.ask)), Vec::new()),
         });
     }
+
+    /// Hands on what was made for the worker.
+    async fn deliver(&mut self, done: Done) {
+        let mut identified = None;
+        self.with(|present| {
+            identified = present.deliver(done)?;
+            Ok(())
+        });
+        let life = self.present.as_ref().map(|it| it.life);
+        if let Some((life, identity)) = life.zip(identified) {
+            self.say(life, OfWorker::Identified(identity)).await;
+        }
+    }
 }
 
-/// What was made last; for nobody when there is nothing under way, or no worker.
-async fn next_made(present: &mut Option<Present>) -> Option<(Want, Made)> {
-    // What panicked is a defect, which its question then has no answer to.
-    present.as_mut()?.making.join_next().await?.ok()
+/// What was made last; for nobody when there is nothing under way, or no worker. Can be dropped.
+async fn next(present: &mut Option<Present>) -> Option<Done> {
+    present.as_mut()?.next().await
 }
 
-fn made(netns: Option<&Netns>, want: &Want) -> Made {
-    let netns = netns.ok_or("the pod is not served by this worker")?;
-    let family = messages::family(want.family).ok_or("there is no such family of addresses")?;
-    let count = usize::try_from(want.count).unwrap_or(MAX_DESCRIPTORS);
-    let made = sockets::dialling(netns, family, count.min(MAX_DESCRIPTORS));
-    let made = made.map_err(|error| error.to_string())?;
-    let lend = |socket| -> Lent { Arc::new(socket) };
-    Ok(made.into_iter().map(lend).collect())
+/// Waits until there is something new; whether there can be more. Can be dropped.
+async fn changed(supply: &mut Option<Supply>) -> bool {
+    let Some(supply) = supply else {
+        return std::future::pending().await;
+    };
+    let changed = tokio::select! {
+        changed = supply.configuration.changed() => changed,
+        changed = supply.trusted.changed() => changed,
+    };
+    changed.is_ok()
+}
+
+fn trust(trusted: &Trusted) -> Order {
+    Order::Trust(Trust {
+        version: trusted.version,
+        roots: trusted.roots.clone(),
+        issuer: trusted.issuer.clone(),
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

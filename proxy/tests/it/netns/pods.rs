@@ -15,6 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 use weft_intercept::Netns;
+use weft_spiffe::SpiffeId;
 
 /// What never takes long; waiting for it only ends a test that fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,26 +40,36 @@ pub(super) fn can_make_namespaces() -> bool {
 pub(super) struct Pod {
     pub(super) netns: Netns,
     pub(super) ip: IpAddr,
+    pub(super) ipv6: IpAddr,
     pub(super) uid: String,
+    /// Of its account.
+    pub(super) identity: SpiffeId,
 }
 
 /// Two pods of a node, which reach each other and nobody else.
 pub(super) struct Node {
     pub(super) web: Pod,
     pub(super) cart: Pod,
+    /// The namespace of the node itself.
+    own: Netns,
     directory: TempDir,
 }
 
 impl Node {
     pub(super) fn new() -> Self {
-        let pod = |number: u8| Pod {
+        let pod = |number: u8, account: &str| Pod {
             netns: Netns::scratch().expect("root makes namespaces"),
             ip: IpAddr::from([10, 78, 0, number]),
+            ipv6: IpAddr::from([0xfd78, 0, 0, 0, 0, 0, 0, number.into()]),
             uid: format!("0c5a1f6e-8d3b-4b0e-9a57-0000000000{number:02}"),
+            identity: format!("spiffe://cluster.local/ns/shop/sa/{account}")
+                .parse()
+                .expect("an identity"),
         };
         let node = Self {
-            web: pod(2),
-            cart: pod(3),
+            web: pod(2, "web"),
+            cart: pod(3, "cart"),
+            own: Netns::scratch().expect("root makes namespaces"),
             directory: tempfile::tempdir().expect("a directory"),
         };
         let other = path_of(&node.cart.netns);
@@ -72,12 +83,13 @@ impl Node {
                 "link set lo up",
                 "link set eth0 up",
                 &format!("addr add {}/24 dev eth0", pod.ip),
+                &format!("addr add {}/64 dev eth0 nodad", pod.ipv6),
                 &format!("route add default via {}", peer.ip),
             ] {
                 run(&pod.netns, command);
             }
         }
-        node.process(1, "0::/init.scope", &Netns::scratch().expect("a namespace"));
+        node.process(1, "0::/init.scope", &node.own);
         node
     }
 
@@ -101,7 +113,6 @@ impl Node {
         let directory = self.proc().join(number.to_string());
         fs::create_dir_all(directory.join("ns")).expect("a directory");
         fs::write(directory.join("cgroup"), cgroup).expect("a file");
-        // The node itself need not live on; a pod does, as long as the test holds it.
         symlink(path_of(netns), directory.join("ns/net")).expect("a link");
     }
 }
@@ -129,9 +140,18 @@ pub(super) fn within<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) ->
 }
 
 impl Pod {
+    /// Its addresses.
+    pub(super) fn ips(&self) -> [IpAddr; 2] {
+        [self.ip, self.ipv6]
+    }
+
     /// An application of the pod that listens.
     pub(super) fn listen(&self, port: u16) -> TcpListener {
-        let address = SocketAddr::new(self.ip, port);
+        self.listen_at(SocketAddr::new(self.ip, port))
+    }
+
+    /// One that listens on this address.
+    pub(super) fn listen_at(&self, address: SocketAddr) -> TcpListener {
         within(&self.netns, || TcpListener::bind(address)).expect("the port is free")
     }
 

@@ -20,8 +20,8 @@ use weft_intercept::{
     sockets::{Listener, Purpose, original_destination},
 };
 use weft_proxy::node::{
-    Assigned, Hold, Inputs, Member, OfWorker, Roster, Settings, Shard, Shown, Standing, Workers,
-    supervise,
+    Assigned, Hold, Inherited, Inputs, Member, OfWorker, Roster, Settings, Shard, Shown, Standing,
+    Succession, Workers, supervise,
 };
 
 use super::pods::{Node, PATIENCE, Pod, can_make_namespaces, path_of};
@@ -52,6 +52,7 @@ impl Workers for Accepting {
     fn assign(&mut self, shard: &Shard, _life: u64, hold: Hold, pod: Assigned) {
         let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
         pods.insert(pod.member.uid.clone(), pod.listeners);
+        self.say(shard, OfWorker::Identified(pod.member.identity.clone()));
         self.say(shard, OfWorker::Taken(hold));
     }
 
@@ -73,10 +74,15 @@ struct Running {
 
 impl Running {
     fn start(node: &Node, roster: Roster) -> Self {
+        Self::start_after(node, roster, Succession::default())
+    }
+
+    fn start_after(node: &Node, roster: Roster, succession: Succession) -> Self {
         let settings = Settings {
             cni_socket: node.path("run/cni.sock"),
             namespaces_file: node.path("lib/namespaces.json"),
             proc: node.proc(),
+            host_process: 1,
             drain: Duration::from_secs(30),
         };
         let (roster, hears) = watch::channel(Some(Arc::new(roster)));
@@ -92,6 +98,7 @@ impl Running {
             roster: hears,
             said: hearing,
             ending,
+            succession,
         };
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,7 +106,7 @@ impl Running {
                 .build()
                 .expect("a runtime");
             let supervised = supervise(settings, Clock::system(), workers, inputs, shows);
-            runtime.block_on(supervised).expect("it has its socket");
+            let _workers = runtime.block_on(supervised).expect("it has its socket");
         });
         Self {
             roster,
@@ -227,6 +234,11 @@ fn a_running_pod_joins_and_leaves_without_a_restart() {
     is_captured(&running, &node.web, &node.cart);
     running.roster.send_replace(Some(Arc::new(roster(&[]))));
     running.shows("it has left", |shown| shown.captured.is_empty());
+    let tunnels = running.listener(&node.web, Purpose::Tunnel);
+    let _late = node.cart.dial(node.web.at(15008));
+    tunnels
+        .accept()
+        .expect("a peer hears of it later than we do");
     let is_bare = || {
         let report = capture::inspect(&node.web.netns, &Rules::default());
         report
@@ -234,11 +246,10 @@ fn a_running_pod_joins_and_leaves_without_a_restart() {
             .faults
             .contains(&Fault::NoTable)
     };
-    let deadline = std::iter::repeat_n(Duration::from_millis(20), 250);
-    let became = deadline.into_iter().any(|pause| {
-        thread::park_timeout(pause);
-        is_bare()
-    });
+    // Nobody ever says anything here; waiting for it is a pause.
+    let (_never, pause) = std::sync::mpsc::sync_channel::<()>(1);
+    let mut pauses = std::iter::repeat_n(Duration::from_millis(20), 250);
+    let became = pauses.any(|for_long| pause.recv_timeout(for_long).is_err() && is_bare());
     assert!(became, "its rules are taken away");
     let _client = node.web.dial(node.cart.at(80)).expect("nobody is between");
     application
@@ -294,8 +305,9 @@ fn a_process_in_the_wrong_namespace_is_not_believed() {
     let node = Node::new();
     let impostor = Pod {
         netns: weft_intercept::Netns::scratch().expect("a namespace"),
-        ip: node.web.ip,
         uid: node.web.uid.clone(),
+        identity: node.web.identity.clone(),
+        ..node.web
     };
     node.runs(100, &impostor);
     node.runs(101, &node.web);
@@ -305,4 +317,44 @@ fn a_process_in_the_wrong_namespace_is_not_believed() {
     let report = capture::inspect(&impostor.netns, &Rules::default());
     let faults = report.expect("it can be asked").faults;
     assert!(faults.contains(&Fault::NoTable), "{faults:?}");
+}
+
+#[test]
+fn the_supervisor_that_follows_has_the_same_listeners() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    node.runs(100, &node.web);
+    let (follow, heirs) = mpsc::channel(1);
+    let first = Succession {
+        heirs: Some(heirs),
+        ..Succession::default()
+    };
+    let mut old = Running::start_after(&node, roster(&[&node.web]), first);
+    old.captures(&node.web);
+    let (heir, listeners) = oneshot::channel();
+    follow.blocking_send(heir).expect("it listens for its heir");
+    let listeners = listeners.blocking_recv().expect("it has some");
+    let duplicates = listeners.iter().flat_map(|it| it.iter());
+    let duplicates =
+        duplicates.map(|it| it.socket.try_clone().expect("descriptors are left").into());
+    let succession = Succession {
+        inherited: Arc::new(Inherited::of(duplicates.collect())),
+        heirs: None,
+    };
+    drop(listeners);
+    // Nobody accepts it before the one supervisor has ended and the other has begun.
+    let _waiting = node
+        .cart
+        .dial(node.web.at(15008))
+        .expect("the listener is there");
+    let mut new = Running::start_after(&node, roster(&[&node.web]), succession);
+    new.captures(&node.web);
+    let checked = ask(&node, Operation::Check, &node.web);
+    assert_eq!(checked, Reply::Ok {}, "the plugin asks the new one");
+    drop(old);
+    let tunnels = new.listener(&node.web, Purpose::Tunnel);
+    tunnels.accept().expect("it waited in the socket");
+    is_captured(&new, &node.web, &node.cart);
 }

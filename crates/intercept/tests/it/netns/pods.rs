@@ -39,7 +39,8 @@ fn a_pod_is_found_by_its_cgroup_and_its_address() {
     process("23", &of_pod, "/proc/self/ns/net".to_owned());
     process("self", &of_pod, of(&pair.peer));
     let one = || {
-        let found = running(proc.path()).expect("it can be read");
+        let node = Netns::current().expect("there is one").id();
+        let found = running(proc.path(), node).expect("it can be read");
         let [one] = <[Found; 1]>::try_from(found).expect("one pod, once");
         one
     };

@@ -1,0 +1,298 @@
+//! The process of a node: the supervisor, its stream from the control plane, and what of that is on disk.
+//!
+//! It begins with what the supervisor before has handed over and what was saved, so that pods are served
+//! before the control plane answers. Asked to end, it leaves rules and routes in the pods, and its workers
+//! finish what is under way.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use weft_certs::{Clock, RenewalStatus};
+use weft_spiffe::TrustDomain;
+use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
+
+use super::{
+    follower::{self, Event, Follower, Outlets},
+    shards::{Fed, ShardSettings, Shards, Supply},
+    supervisor::supervise,
+    takeover,
+    terms::{Inputs, NodeError, Settings, Shown, Succession},
+    view::AdminState,
+};
+use crate::{
+    admin::{Admin, AdminError},
+    control::{self, Member, NameError, Proof, StateDirError},
+    signals::Signals,
+};
+
+/// Events that may wait; whoever brings more waits.
+const EVENTS: usize = 64;
+/// What workers may have said that nobody has heard yet.
+const SAID: usize = 256;
+/// Time between two attempts to tell the control plane what it has not taken.
+const REPORT_AGAIN: Duration = Duration::from_millis(250);
+/// How long the last configuration may take to be written before the process ends.
+const SAVING: Duration = Duration::from_secs(5);
+/// Where the supervisor that follows finds this one, in the state directory.
+const TAKEOVER: &str = "takeover.sock";
+
+/// How the process of a node runs.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// Name of the node.
+    pub node: String,
+    /// Tells processes of the same node apart: the UID of the pod.
+    pub instance: String,
+    /// The control plane, and who the process is to it.
+    pub control: control::Settings,
+    /// Directory of the saved configuration.
+    pub state_dir: PathBuf,
+    /// Address of the admin endpoint.
+    pub admin: SocketAddr,
+    /// Where things are on the node, and how long pods drain that leave the mesh.
+    pub supervisor: Settings,
+    /// The workers.
+    pub shards: ShardSettings,
+    /// Time for what is under way when the process ends.
+    pub drain_limit: Duration,
+}
+
+/// Why the process of a node does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Names that make no identity.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The admin endpoint cannot listen.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The supervisor cannot do its work.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// There is no runtime around the process that could be the node's.
+    #[error(
+        "process {0} cannot be that of a container runtime; give the pod the process identifiers of \
+         its node (hostPID: true)"
+    )]
+    Alone(u32),
+    /// The system refuses signals, sockets or an event queue.
+    #[error("the process cannot be set up: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves the pods of the node until a signal, then lets the workers finish.
+///
+/// # Errors
+/// See [`AgentError`]. A control plane that is away is none.
+pub fn run(settings: AgentSettings) -> Result<(), AgentError> {
+    // Without the processes of the node, whatever started this one has no number.
+    if settings.supervisor.host_process == 0 {
+        return Err(AgentError::Alone(settings.supervisor.host_process));
+    }
+    let clock = Clock::system();
+    let member = Member::new(&settings.control, Proof::CertificateAndToken, clock.clone())?;
+    control::make_state_dir(&settings.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ran = runtime.block_on(serve(settings, member, clock));
+    runtime.shutdown_background();
+    ran
+}
+
+async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<(), AgentError> {
+    let mut signals = Signals::new()?;
+    let (events, mut happening) = mpsc::channel(EVENTS);
+    let (outlets, ends) = outlets();
+    let mut follower = start(&settings, member.domain(), outlets, clock.clone());
+    let mut tasks = JoinSet::new();
+    let saver = tokio::spawn(control::keep(settings.state_dir.clone(), ends.saved));
+    let (fed, feeding) = mpsc::channel(EVENTS);
+    let (said, hearing) = mpsc::channel(SAID);
+    let shards = Shards::new(settings.shards.clone(), clock.clone(), said).supplied(Supply {
+        configuration: ends.configuration,
+        trusted: ends.trusted,
+        signer: Arc::new(member.identity_service()),
+        fed,
+    });
+    tasks.spawn(pass_on(feeding, events.clone()));
+    let (renewal, renewing) = watch::channel(RenewalStatus::default());
+    tasks.spawn(member.run(events, renewal));
+    let (shows, shown) = watch::channel(Shown::default());
+    let admin = Admin::bind_anywhere(settings.admin).await?;
+    tasks.spawn(admin.serve(Arc::new(AdminState {
+        view: ends.view,
+        shown: shown.clone(),
+        renewal: renewing,
+        workers: shards.watched(),
+        control_plane: settings.control.host.clone(),
+    })));
+    let succession = succeed(&settings.state_dir, &mut tasks).await?;
+    let (end, ending) = oneshot::channel();
+    let inputs = Inputs {
+        roster: ends.roster,
+        said: hearing,
+        ending,
+        succession,
+    };
+    let mut supervising =
+        tokio::spawn(supervise(settings.supervisor, clock, shards, inputs, shows));
+    tokio::select! {
+        () = follow(&mut follower, &mut happening, shown.clone()) => {}
+        () = signals.next() => tracing::info!("asked to end; the workers finish what is under way"),
+        // It ends before it is asked to only when it cannot begin.
+        ended = &mut supervising => {
+            ended.map_err(io::Error::other)??;
+            return Ok(());
+        }
+    }
+    follower.leave();
+    drop(end);
+    let shards = supervising.await.map_err(io::Error::other)??;
+    tokio::select! {
+        () = shards.drain(settings.drain_limit) => {}
+        () = follow(&mut follower, &mut happening, shown) => {}
+        () = signals.next() => tracing::warn!("asked to end again; the workers are killed"),
+    }
+    tasks.shutdown().await;
+    drop(follower);
+    if timeout(SAVING, saver).await.is_err() {
+        tracing::error!("the last configuration is not saved");
+    }
+    Ok(())
+}
+
+/// Takes over from the supervisor before, and is there for the one that follows.
+async fn succeed(state_dir: &Path, tasks: &mut JoinSet<()>) -> io::Result<Succession> {
+    let path = state_dir.join(TAKEOVER);
+    let inherited = Arc::new(takeover::inherit(&path).await);
+    let (listener, (heirs, following)) = takeover::listen(&path)?;
+    tasks.spawn(takeover::serve(listener, heirs));
+    Ok(Succession {
+        inherited,
+        heirs: Some(following),
+    })
+}
+
+/// What workers have taken, among what else happens.
+async fn pass_on(mut feeding: mpsc::Receiver<Fed>, events: mpsc::Sender<Event>) {
+    while let Some(fed) = feeding.recv().await {
+        if events.send(Event::Worker(fed)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Where what the follower knows arrives.
+struct Ends {
+    roster: watch::Receiver<Option<Arc<super::Roster>>>,
+    configuration: watch::Receiver<Option<Arc<super::Revision>>>,
+    trusted: watch::Receiver<Option<Arc<control::Trusted>>>,
+    saved: watch::Receiver<Option<Arc<weft_wire::Snapshot>>>,
+    view: watch::Receiver<follower::View>,
+}
+
+fn outlets() -> (Outlets, Ends) {
+    let (roster, to_supervisor) = watch::channel(None);
+    let (configuration, to_workers) = watch::channel(None);
+    let (trusted, to_trust) = watch::channel(None);
+    let (saved, to_save) = watch::channel(None);
+    let (view, seen) = watch::channel(follower::View::default());
+    let outlets = Outlets {
+        roster,
+        configuration,
+        trusted,
+        saved,
+        view,
+    };
+    let ends = Ends {
+        roster: to_supervisor,
+        configuration: to_workers,
+        trusted: to_trust,
+        saved: to_save,
+        view: seen,
+    };
+    (outlets, ends)
+}
+
+/// The follower with what was saved.
+fn start(
+    settings: &AgentSettings,
+    domain: TrustDomain,
+    outlets: Outlets,
+    clock: Clock,
+) -> Follower {
+    let identity = Identity {
+        role: Role::Node,
+        name: settings.node.clone(),
+        namespace: String::new(),
+        instance: settings.instance.clone(),
+    };
+    let loaded = control::load(&settings.state_dir).unwrap_or_else(|error| {
+        tracing::error!("{error}; waiting for the control plane");
+        None
+    });
+    let who = (settings.node.as_str(), domain);
+    let Some(snapshot) = loaded else {
+        tracing::info!(
+            "no saved configuration: waiting for the control plane at {}",
+            settings.control.host
+        );
+        let subscriber = Subscriber::new(identity, Assembler::default());
+        return Follower::new(who, subscriber, outlets, clock);
+    };
+    let (assembler, applied) = Assembler::load(&snapshot);
+    for problem in applied.problems {
+        tracing::warn!("saved and not understood: {problem}");
+    }
+    tracing::info!(
+        resources = snapshot.len(),
+        "serving the saved configuration"
+    );
+    let subscriber = Subscriber::new(identity, assembler);
+    let mut follower = Follower::new(who, subscriber, outlets, clock);
+    follower.restore();
+    follower
+}
+
+/// Handles events until nobody brings any.
+async fn follow(
+    follower: &mut Follower,
+    happening: &mut mpsc::Receiver<Event>,
+    mut shown: watch::Receiver<Shown>,
+) {
+    let mut is_supervised = true;
+    loop {
+        let is_left = {
+            let shown = shown.borrow_and_update();
+            follower.report(&shown)
+        };
+        let patience = follower.patience();
+        // All branches may be dropped at any point.
+        tokio::select! {
+            event = happening.recv() => match event {
+                Some(event) => follower.handle(event),
+                None => return,
+            },
+            // What a supervisor that has ended has shown last stays.
+            changed = shown.changed(), if is_supervised => is_supervised = changed.is_ok(),
+            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {
+                follower.settle();
+            }
+            () = tokio::time::sleep(REPORT_AGAIN), if is_left => {}
+        }
+    }
+}
