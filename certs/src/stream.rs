@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use rustls::CommonState;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::handshake::Handshake;
+
 /// The decrypted side of a connection that one of the acceptors or connectors has set up.
 ///
 /// - Writes are buffered up to 64 KiB of records; flush to send. Vectored writes are encrypted
@@ -26,7 +28,13 @@ impl<IO> TlsStream<IO> {
         Self(Box::new(stream.into()))
     }
 
-    /// What the handshake agreed on.
+    /// What the handshake agreed on, without the server name, which members of the mesh do not use.
+    #[must_use]
+    pub fn handshake(&self) -> Handshake {
+        Handshake::of_common(self.connection(), None)
+    }
+
+    /// The TLS state itself.
     pub(crate) fn connection(&self) -> &CommonState {
         self.0.get_ref().1
     }

@@ -6,8 +6,13 @@
 //! the namespace of the same pod. When the channel ends, so does it.
 
 mod broker;
+mod counts;
+mod identity;
+mod outbound;
 mod passing;
 mod pod;
+mod serving;
+mod tunnel;
 
 use std::{
     collections::BTreeMap,
@@ -20,17 +25,33 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, timeout},
+};
+use tokio_util::task::TaskTracker;
+use weft_certs::{CaRoots, Clock};
+use weft_telemetry::{
+    access_log::{self, AccessLog, AccessLogError},
+    metrics::{BuildInfo, LabelGroups, Registry},
+};
+use weft_wire::PublisherError;
 
 use self::{
     broker::Broker,
-    pod::{Given, Pod},
+    counts::Counts,
+    identity::Identities,
+    outbound::Outbound,
+    pod::{Common, Given, Pod},
+    serving::Serving,
 };
 use crate::{
-    channel::{self, ChannelError, Intake, VERSION, WAITING_DESCRIPTORS},
+    channel::{self, ChannelError, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
     node::{
         Hold,
-        messages::{Assign, FromShard, Held, Order, Refused, Report, Revoke, Sockets, ToShard},
+        messages::{
+            Assign, FromShard, Held, Order, Refused, Report, Revoke, Scraped, Sockets, ToShard,
+        },
     },
     worker::confine::{self, ConfineError, Work},
 };
@@ -39,6 +60,17 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Reports that may wait to be written. A parent that does not read makes the worker wait.
 const REPORTS: usize = 64;
+
+/// How a worker of pods runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The access log.
+    pub access_log: access_log::Config,
+    /// What is running.
+    pub build: BuildInfo,
+    /// Start of the random numbers that balance traffic and spread renewals.
+    pub seed: u64,
+}
 
 /// Why a worker of pods ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +84,9 @@ pub enum ShardError {
     /// The system has no event queue.
     #[error("the data path cannot start: {0}")]
     Start(io::Error),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
     /// The supervisor said something that makes no sense.
     #[error("the supervisor is not understood: {0}")]
     Supervisor(String),
@@ -63,29 +98,57 @@ impl From<ChannelError> for ShardError {
     }
 }
 
-/// Serves until the supervisor is gone.
+impl From<PublisherError> for ShardError {
+    fn from(error: PublisherError) -> Self {
+        Self::Supervisor(error.to_string())
+    }
+}
+
+/// Serves until the supervisor says to end, or is gone.
 ///
 /// # Errors
 /// See [`ShardError`].
-pub fn run() -> Result<(), ShardError> {
+pub fn run(settings: &Settings) -> Result<(), ShardError> {
     confine::give_up().map_err(ConfineError::from)?;
     let channel = io::stdin().as_fd().try_clone_to_owned();
     let channel = UnixStream::from(channel.map_err(ShardError::NotAChild)?);
     // Anything but a socket has no peer.
     channel.peer_addr().map_err(ShardError::NotAChild)?;
+    // Reads files, and is therefore done before there is anybody to wait for it.
+    let platform = CaRoots::system().inspect_err(|error| {
+        // Worth a word only where a route needs them: what is refused is named then.
+        tracing::debug!(%error, "no authorities of the platform");
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ShardError::Start)?;
-    runtime.block_on(serve(channel))
+    let served = runtime.block_on(serve(settings, channel, platform.ok().map(Arc::new)));
+    // A scrape that is under way is of no use to anybody.
+    runtime.shutdown_background();
+    served
 }
 
-async fn serve(channel: UnixStream) -> Result<(), ShardError> {
+async fn serve(
+    settings: &Settings,
+    channel: UnixStream,
+    platform: Option<Arc<CaRoots>>,
+) -> Result<(), ShardError> {
     let (mut outlet, mut intake) =
         channel::open::<ToShard>(channel, WAITING_DESCRIPTORS).map_err(ShardError::NotAChild)?;
+    let registry = Registry::new(settings.build, LabelGroups::default());
+    let access_log = AccessLog::start(&settings.access_log, registry.process())?;
+    let outbound = Outbound::start(outbound::Config {
+        registry: registry.clone(),
+        access_log,
+        seed: settings.seed,
+        platform,
+    });
+    let outbound = outbound.map_err(ShardError::Start)?;
+    // All threads run, all files are open, and nobody has been heard yet.
     confine::confine(Work::Pods)?;
     let (reports, mut waiting) = mpsc::channel::<Report>(REPORTS);
-    tokio::spawn(async move {
+    let writing = tokio::spawn(async move {
         while let Some(report) = waiting.recv().await {
             let report = Some(report);
             if let Err(error) = outlet.send(&FromShard { report }, &[]).await {
@@ -94,34 +157,29 @@ async fn serve(channel: UnixStream) -> Result<(), ShardError> {
             }
         }
     });
-    let mut worker = Worker {
+    let common = Common {
         broker: Broker::new(reports.clone()),
-        reports,
-        pods: BTreeMap::new(),
+        identities: Identities::new(reports.clone(), Clock::system(), settings.seed),
+        counts: Arc::new(Counts::new(&registry)),
+        outbound: outbound.clone(),
         open: Arc::default(),
     };
-    worker.say(Report::Hello(VERSION.to_owned())).await;
-    tokio::spawn(live(worker.reports.clone(), Arc::clone(&worker.open)));
-    while let Some(ToShard { order }) = intake.next().await? {
-        match order {
-            Some(Order::Assign(assign)) => worker.assign(assign, &mut intake).await?,
-            Some(Order::Revoke(revoke)) => worker.revoke(&revoke)?,
-            Some(Order::Sockets(sockets)) => worker.take(&sockets, &mut intake).await?,
-            Some(
-                Order::Change(_)
-                | Order::Signed(_)
-                | Order::Trust(_)
-                | Order::Drain(_)
-                | Order::Scrape(_),
-            )
-            | None => {
-                let unknown = "an order of a kind this version does not know".to_owned();
-                return Err(ShardError::Supervisor(unknown));
-            }
-        }
+    let living = tokio::spawn(live(reports.clone(), Arc::clone(&common.open)));
+    let worker = Worker {
+        common,
+        reports,
+        serving: Serving::new(outbound, registry.config()),
+        registry,
+        pods: BTreeMap::new(),
+        leaving: TaskTracker::new(),
+    };
+    let ended = worker.run(&mut intake).await;
+    living.abort();
+    if ended.is_ok() {
+        // What was said last is written before the process ends.
+        let _written = timeout(HEARTBEAT, writing).await;
     }
-    tracing::warn!("the supervisor is gone; the worker ends with it");
-    Ok(())
+    ended
 }
 
 /// Says every second that all is well, which it is when this task has its turn.
@@ -138,16 +196,63 @@ async fn live(reports: mpsc::Sender<Report>, open: Arc<AtomicU64>) {
 }
 
 struct Worker {
-    broker: Broker,
+    common: Common,
     reports: mpsc::Sender<Report>,
+    serving: Serving,
+    registry: Registry,
     pods: BTreeMap<Hold, Pod>,
-    /// Connections that are open.
-    open: Arc<AtomicU64>,
+    /// The pods that are being given up. Closed when all are, for good.
+    leaving: TaskTracker,
 }
 
 impl Worker {
+    async fn run(mut self, intake: &mut Intake<ToShard>) -> Result<(), ShardError> {
+        self.say(Report::Hello(VERSION.to_owned())).await;
+        let has_nothing = self.serving.connect();
+        self.say(Report::Answer(has_nothing)).await;
+        loop {
+            let leaving = self.leaving.clone();
+            tokio::select! {
+                order = intake.next() => match order? {
+                    Some(ToShard { order }) => self.obey(order, intake).await?,
+                    None => {
+                        tracing::warn!("the supervisor is gone; the worker ends with it");
+                        return Ok(());
+                    }
+                },
+                // Only after it was told to end.
+                () = leaving.wait() => return Ok(()),
+            }
+        }
+    }
+
+    async fn obey(
+        &mut self,
+        order: Option<Order>,
+        intake: &mut Intake<ToShard>,
+    ) -> Result<(), ShardError> {
+        match order {
+            Some(Order::Assign(assign)) => self.assign(assign, intake).await?,
+            Some(Order::Revoke(revoke)) => self.revoke(&revoke)?,
+            Some(Order::Sockets(sockets)) => self.take(&sockets, intake).await?,
+            Some(Order::Change(change)) => {
+                let answer = self.serving.change(change)?;
+                self.say(Report::Answer(answer)).await;
+            }
+            Some(Order::Signed(signed)) => self.common.identities.answered(signed),
+            Some(Order::Trust(trust)) => self.common.identities.trust(trust),
+            Some(Order::Drain(drain)) => self.drain(Duration::from_millis(drain.limit_ms)),
+            Some(Order::Scrape(id)) => self.scrape(id),
+            None => {
+                let unknown = "an order of a kind this version does not know".to_owned();
+                return Err(ShardError::Supervisor(unknown));
+            }
+        }
+        Ok(())
+    }
+
     async fn say(&self, report: Report) {
-        // The writer ends with the channel, which `serve` notices by itself.
+        // The writer ends with the channel, which `run` notices by itself.
         let _said = self.reports.send(report).await;
     }
 
@@ -158,11 +263,12 @@ impl Worker {
     ) -> Result<(), ShardError> {
         let held = named(assign.hold)?;
         let descriptors = intake.descriptors(assign.listeners.len());
-        let given = Given::read(&assign, descriptors);
-        let taken = given.and_then(|given| {
-            let broker = self.broker.of(held);
-            Pod::serve(given, broker, Arc::clone(&self.open))
-        });
+        let taken = if self.leaving.is_closed() {
+            Err("the worker ends".to_owned())
+        } else {
+            let given = Given::read(held, &assign, descriptors);
+            given.and_then(|given| Pod::serve(given, &self.common))
+        };
         let report = match taken {
             Ok(pod) => {
                 self.pods.insert(held.into(), pod);
@@ -180,12 +286,23 @@ impl Worker {
     fn revoke(&mut self, revoke: &Revoke) -> Result<(), ShardError> {
         let held = named(revoke.hold)?;
         let limit = Duration::from_millis(revoke.drain_ms);
-        let (pod, reports, broker) = (
-            self.pods.remove(&held.into()),
-            self.reports.clone(),
-            self.broker.clone(),
-        );
-        tokio::spawn(async move {
+        let pod = self.pods.remove(&held.into());
+        self.give_up(held, pod, limit);
+        Ok(())
+    }
+
+    /// Gives every pod up, and ends when that is over.
+    fn drain(&mut self, limit: Duration) {
+        for (hold, pod) in std::mem::take(&mut self.pods) {
+            self.give_up(hold.into(), Some(pod), limit);
+        }
+        self.common.outbound.drain();
+        self.leaving.close();
+    }
+
+    fn give_up(&self, held: Held, pod: Option<Pod>, limit: Duration) {
+        let (reports, broker) = (self.reports.clone(), self.common.broker.clone());
+        self.leaving.spawn(async move {
             if let Some(pod) = pod {
                 pod.drain(limit).await;
             }
@@ -193,7 +310,6 @@ impl Worker {
             // The supervisor learns of the end of this process, too.
             let _said = reports.send(Report::Released(held)).await;
         });
-        Ok(())
     }
 
     async fn take(
@@ -204,8 +320,22 @@ impl Worker {
         let count = usize::try_from(sockets.count).unwrap_or(usize::MAX);
         let descriptors = intake.descriptors(count);
         let held = named(sockets.hold)?;
-        self.broker.take(held, sockets, descriptors).await;
+        self.common.broker.take(held, sockets, descriptors).await;
         Ok(())
+    }
+
+    /// Reads the counters beside the one thread that carries connections.
+    fn scrape(&self, id: u64) {
+        let (registry, reports) = (self.registry.clone(), self.reports.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut text = registry.encode();
+            if text.len() + 64 > FRAME_BYTES {
+                tracing::error!(bytes = text.len(), "the metrics are too long to be shown");
+                text = String::new();
+            }
+            // A worker that ends answers nobody.
+            let _said = reports.blocking_send(Report::Scraped(Scraped { id, text }));
+        });
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
-use weft_certs::{Clock, Identity, IdentityAcceptor, IdentityError, PeerIdentity, TlsStream};
+use weft_certs::{
+    Clock, Handshake, Identity, IdentityAcceptor, IdentityError, PeerIdentity, TlsStream,
+};
 
 use crate::{
     error::{Lost, ServeError},
@@ -43,6 +45,10 @@ const IDLE_FACTOR: u32 = 2;
 
 /// What serves the streams of a listener.
 pub trait Inbound: Place + Send + Sync + 'static {
+    /// The client has proved who it is: to be counted. A handshake that fails is the error of
+    /// [`Server::serve`].
+    fn connected(&self, _peer: &PeerIdentity, _handshake: &Handshake) {}
+
     /// Connects to where the stream leads, accepts or refuses it, and carries it to its end.
     fn carry(&self, incoming: Incoming) -> impl Future<Output = ()> + Send + 'static;
 
@@ -110,6 +116,7 @@ impl Server {
         let (tls, peer) = timeout(patience, Box::pin(self.acceptor.accept(io)))
             .await
             .map_err(|_elapsed| ServeError::TlsTimeout)??;
+        inbound.connected(&peer, &tls.handshake());
         let term = Term::new(&self.identity, &peer, self.clock.read());
         let shared = Arc::new(Shared::default());
         let preface = wire::server().handshake(Tap::new(tls, Arc::clone(&shared)));

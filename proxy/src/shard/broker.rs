@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    net::SocketAddr,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,6 +15,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
+use weft_forward::{Awaited, Sockets as Source};
 use weft_intercept::capture::Family;
 
 use crate::node::{
@@ -169,5 +171,11 @@ impl OfPod {
             comes
         });
         (found, stock.is_to_ask())
+    }
+}
+
+impl Source for OfPod {
+    fn socket(&self, to: SocketAddr) -> Awaited<'_> {
+        Box::pin(self.socket(Family::of(to.ip())))
     }
 }

@@ -3,18 +3,26 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
+use tokio_util::sync::CancellationToken;
+use weft_forward::Unopened;
 use weft_intercept::{
     capture::Family,
     ports::{self, Illegal, Path},
     sockets::{Purpose, is_own_probe, original_destination},
 };
+use weft_telemetry::{Reason, metrics::CloseReason};
+use weft_tunnel::ServeError;
 
-use super::pod::Place;
+use super::{pod::Place, tunnel};
 
 /// For a connection to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -32,94 +40,152 @@ pub(super) enum Failure {
     Illegal(SocketAddr, Illegal),
     #[error("it is not encrypted, and the pod takes nothing else")]
     Plaintext,
-    #[error("a tunnel, which this worker has no identity for")]
-    Tunnel,
+    #[error("the pod has as many connections as it may have")]
+    OverLimit,
+    #[error("nobody has said in time who the pod is")]
+    NoIdentity,
+    #[error(transparent)]
+    Tunnel(ServeError),
     #[error("{0} is not reached: {1}")]
     Unreachable(SocketAddr, #[source] io::Error),
+    #[error("{0} is a member of the mesh, and is not reached: {1}")]
+    Unopened(SocketAddr, #[source] Unopened),
+    #[error("nobody has said in time whose {0} is")]
+    Unconfigured(SocketAddr),
+    #[error("{0} is a member of the mesh as `{1}`, which is no identity")]
+    Nobody(SocketAddr, Arc<str>),
     #[error("it failed on its way: {0}")]
     Broken(#[source] io::Error),
 }
 
-/// Carries a connection to its end, or resets it.
-pub(super) async fn carry(
-    place: &Place,
-    (purpose, family): (Purpose, Family),
-    stream: &TcpStream,
-) -> Result<(), Failure> {
-    let carried = towards(place, (purpose, family), stream).await;
-    if carried.is_err() {
-        // An end in order would be a lie.
-        drop(abort(stream));
+impl Failure {
+    /// As what it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Unknown(_) => Reason::ClientAbort,
+            Self::Illegal(..) => Reason::Misdirected,
+            Self::Plaintext => Reason::PolicyDenied,
+            Self::OverLimit => Reason::OverLimit,
+            Self::NoIdentity => Reason::NoIdentity,
+            Self::Tunnel(_) => Reason::TlsHandshake,
+            Self::Unreachable(_, error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => Reason::UpstreamConnectRefused,
+                io::ErrorKind::TimedOut => Reason::UpstreamConnectTimeout,
+                _ => Reason::UpstreamUnreachable,
+            },
+            Self::Unopened(_, error) => error.reason(),
+            Self::Unconfigured(_) | Self::Nobody(..) => Reason::UpstreamUnreachable,
+            Self::Broken(_) => Reason::UpstreamReset,
+        }
     }
+}
+
+/// Carries a connection to its end, or resets it. It is reset, too, when this is dropped.
+pub(super) async fn carry(
+    place: &Arc<Place>,
+    (purpose, family): (Purpose, Family),
+    stream: TcpStream,
+    leaving: CancellationToken,
+) -> Result<(), Failure> {
+    match purpose {
+        Purpose::Tunnel => tunnel::serve(place, stream, leaving).await,
+        Purpose::Inbound => inbound(place, family, &stream).await,
+        Purpose::Outbound => outbound(place, family, stream).await,
+    }
+}
+
+/// Plaintext from outside.
+async fn inbound(place: &Arc<Place>, family: Family, stream: &TcpStream) -> Result<(), Failure> {
+    let counted = place.counts.opened(false);
+    let passed = (AtomicU64::new(0), AtomicU64::new(0));
+    let carried = async {
+        settle(stream)?;
+        let _room = place.room().ok_or(Failure::OverLimit)?;
+        let wanted = original_destination(stream, family).map_err(Failure::Unknown)?;
+        if let Some(illegal) = ports::illegal(Path::Inbound, wanted, &place.ips, |_| true) {
+            return Err(Failure::Illegal(wanted, illegal));
+        }
+        if place.is_strict {
+            return Err(Failure::Plaintext);
+        }
+        // The application sees who dialled it.
+        let source = stream.peer_addr().map_err(Failure::Unknown)?.ip();
+        let dialled = dial(place, source, wanted).await;
+        let onward = dialled.map_err(|error| Failure::Unreachable(wanted, error))?;
+        pass(stream, &onward, (&passed.0, &passed.1)).await
+    };
+    let carried = carried.await;
+    counted.passed(passed.0.into_inner(), passed.1.into_inner());
+    counted.ends(match &carried {
+        Ok(()) => CloseReason::Client,
+        Err(failure) => CloseReason::Cut(failure.reason()),
+    });
     carried
 }
 
-/// Lets the peer know, when the socket is closed, that this was no end in order.
-pub(super) fn abort(stream: &TcpStream) -> Result<(), Failure> {
-    let linger = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-    linger.map_err(Failure::Broken)
-}
-
-async fn towards(
-    place: &Place,
-    (purpose, family): (Purpose, Family),
-    stream: &TcpStream,
-) -> Result<(), Failure> {
-    let path = match purpose {
-        Purpose::Outbound => Path::Outbound,
-        Purpose::Inbound => Path::Inbound,
-        Purpose::Tunnel => return Err(Failure::Tunnel),
-    };
-    let wanted = original_destination(stream, family).map_err(Failure::Unknown)?;
-    if path == Path::Outbound && is_own_probe(wanted) {
+/// What an application of the pod has dialled.
+async fn outbound(place: &Arc<Place>, family: Family, stream: TcpStream) -> Result<(), Failure> {
+    let wanted = original_destination(&stream, family).map_err(Failure::Unknown)?;
+    if is_own_probe(wanted) {
         return Ok(());
     }
-    // Which addresses are pods is not known here, so that each may be one.
-    if let Some(illegal) = ports::illegal(path, wanted, &place.ips, |_| true) {
-        return Err(Failure::Illegal(wanted, illegal));
-    }
-    let source = match path {
-        Path::Inbound if place.is_strict => return Err(Failure::Plaintext),
-        // The application sees who dialled it.
-        Path::Inbound => Some(stream.peer_addr().map_err(Failure::Unknown)?.ip()),
-        Path::Outbound | Path::Tunnel => None,
-    };
-    let unreachable = |error| Failure::Unreachable(wanted, error);
-    let dialled = timeout(CONNECT, dial(place, source, wanted));
-    let dialled = dialled
-        .await
-        .map_err(|_elapsed| unreachable(io::ErrorKind::TimedOut.into()))?;
-    let onward = dialled.map_err(unreachable)?;
-    let passed = pass(stream, &onward).await;
-    if passed.is_err() {
-        drop(abort(&onward));
-    }
-    passed.map_err(Failure::Broken)
+    settle(&stream)?;
+    let _room = place.room().ok_or(Failure::OverLimit)?;
+    place.outbound.serve(&place.origin, stream, wanted).await
 }
 
-/// Connects from the namespace of the pod, as `source` where there is one.
-async fn dial(place: &Place, source: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
-    let family = Family::of(to.ip());
-    let socket = place.sockets.socket(family).await?;
-    // From its own address a pod reaches itself anyway.
-    if let Some(source) = source.filter(|source| *source != to.ip()) {
-        socket.bind(SocketAddr::new(source, 0))?;
+/// Makes a connection one that is reset when it is dropped, unless it was said to
+/// [`end_in_order`]: whoever is cut off half way must not take it for the end.
+pub(super) fn settle(stream: &TcpStream) -> Result<(), Failure> {
+    let socket = SockRef::from(stream);
+    let settled = socket.set_tcp_nodelay(true);
+    let settled = settled.and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
+    let settled = settled.and_then(|()| socket.set_linger(Some(Duration::ZERO)));
+    settled.map_err(Failure::Broken)
+}
+
+/// Everything has been said on this connection.
+pub(super) fn end_in_order(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(None) {
+        tracing::debug!(%error, "a connection is reset instead of being closed");
     }
-    let stream = socket.connect(to).await?;
-    stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+}
+
+/// Connects to an application of the pod, as if `source` did. The connection is [settled](settle).
+///
+/// # Errors
+/// What the system says; `TimedOut` also when there is no socket in time.
+pub(super) async fn dial(place: &Place, source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let dialled = timeout(CONNECT, async {
+        let socket = place.sockets.socket(Family::of(to.ip())).await?;
+        // From its own address a pod reaches itself anyway; a socket of one family has none of the other.
+        if source != to.ip() && source.is_ipv4() == to.is_ipv4() {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        socket.connect(to).await
+    });
+    let stream = dialled
+        .await
+        .map_err(|_elapsed| io::ErrorKind::TimedOut)??;
+    settle(&stream).map_err(io::Error::other)?;
     Ok(stream)
 }
 
-/// Passes bytes both ways. The end of one direction is passed on and leaves the other open.
-async fn pass(one: &TcpStream, other: &TcpStream) -> io::Result<()> {
-    one.set_nodelay(true)?;
-    SockRef::from(one).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    tokio::try_join!(along(one, other), along(other, one))?;
+/// Passes bytes both ways, and counts them. The end of one direction is passed on and leaves the other
+/// open.
+pub(super) async fn pass(
+    one: &TcpStream,
+    other: &TcpStream,
+    (there, back): (&AtomicU64, &AtomicU64),
+) -> Result<(), Failure> {
+    let passed = tokio::try_join!(along(one, other, there), along(other, one, back));
+    passed.map_err(Failure::Broken)?;
+    end_in_order(one);
+    end_in_order(other);
     Ok(())
 }
 
-async fn along(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
+async fn along(from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
         from.readable().await?;
@@ -140,6 +206,7 @@ async fn along(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
                 Err(error) => return Err(error),
             }
         }
+        passed.fetch_add(read as u64, Relaxed);
         if read < BUFFER_BYTES {
             buffer = Vec::new();
         }

@@ -13,22 +13,47 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use weft_forward::Caller;
 use weft_intercept::{capture::Family, sockets::Purpose};
 
-use super::{broker::OfPod, passing};
-use crate::node::messages::Assign;
+use super::{
+    broker::{Broker, OfPod},
+    counts::Counts,
+    identity::{Identities, Own, Ready},
+    outbound::{Origin, Outbound},
+    passing,
+};
+use crate::node::messages::{Assign, Held};
 
 /// Time before accepting again, when the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 /// For connections that are cut to notice it.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Connections of one pod at a time, so that none takes the descriptors of its neighbours.
+const MOST: usize = 10_000;
+
+/// What the pods of a worker have in common.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) broker: Broker,
+    pub(super) identities: Identities,
+    pub(super) counts: Arc<Counts>,
+    pub(super) outbound: Outbound,
+    /// Connections that are open.
+    pub(super) open: Arc<AtomicU64>,
+}
 
 /// A pod as the supervisor gives it.
 pub(super) struct Given {
+    held: Held,
     pod: String,
+    uid: String,
+    /// Empty: it has none.
+    identity: String,
     ips: Vec<IpAddr>,
     is_strict: bool,
     listeners: Vec<(Purpose, Family, TcpListener)>,
@@ -40,13 +65,29 @@ pub(super) struct Place {
     pub(super) pod: String,
     /// Its addresses.
     pub(super) ips: Vec<IpAddr>,
+    /// In whose name it dials.
+    pub(super) origin: Origin,
+    pub(super) outbound: Outbound,
     /// Whether plaintext from outside is refused.
     pub(super) is_strict: bool,
     pub(super) sockets: OfPod,
+    /// Who it is, if it is anybody.
+    pub(super) own: Option<Own>,
+    pub(super) counts: Arc<Counts>,
+    /// For as many connections as it may have.
+    room: Arc<Semaphore>,
+}
+
+impl Place {
+    /// Room for another connection, which it takes until it is dropped.
+    pub(super) fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
+    }
 }
 
 /// A pod that is served.
 pub(super) struct Pod {
+    place: Arc<Place>,
     tasks: TaskTracker,
     /// Accept nothing more.
     leaving: CancellationToken,
@@ -56,7 +97,11 @@ pub(super) struct Pod {
 
 impl Given {
     /// What an order says, with its descriptors; the reason when it makes no sense.
-    pub(super) fn read(assign: &Assign, descriptors: Vec<OwnedFd>) -> Result<Self, String> {
+    pub(super) fn read(
+        held: Held,
+        assign: &Assign,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Self, String> {
         let missing = || "not every listener has come".to_owned();
         if descriptors.len() != assign.listeners.len() {
             return Err(missing());
@@ -73,7 +118,10 @@ impl Given {
             listeners.push((purpose, family, listener));
         }
         Ok(Self {
+            held,
             pod: assign.pod.clone(),
+            uid: assign.uid.clone(),
+            identity: assign.identity.clone(),
             ips,
             is_strict: assign.is_strict.unwrap_or(true),
             listeners,
@@ -83,30 +131,51 @@ impl Given {
 
 impl Pod {
     /// Accepts from now on.
-    pub(super) fn serve(
-        given: Given,
-        sockets: OfPod,
-        open: Arc<AtomicU64>,
-    ) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// For people: the pod cannot be who it is said to be.
+    pub(super) fn serve(given: Given, common: &Common) -> Result<Self, String> {
+        let own = match given.identity.as_str() {
+            "" => None,
+            id => Some(common.identities.of(id, &given.uid)?),
+        };
+        let sockets = common.broker.of(given.held);
+        let caller = Caller::elsewhere(Arc::new(sockets.clone()), given.ips.clone());
+        let namespace = given.pod.split_once('/');
         let place = Arc::new(Place {
+            origin: Origin {
+                namespace: namespace.map_or("", |(namespace, _)| namespace).into(),
+                ips: given.ips.clone(),
+                caller: Arc::new(caller),
+            },
+            outbound: common.outbound.clone(),
             pod: given.pod,
             ips: given.ips,
             is_strict: given.is_strict,
             sockets,
+            own,
+            counts: Arc::clone(&common.counts),
+            room: Arc::new(Semaphore::new(MOST)),
         });
         let pod = Self {
+            place: Arc::clone(&place),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
         };
+        if let Some(own) = &place.own {
+            // It ends with the identity.
+            tokio::spawn(identify(Arc::clone(&place.origin.caller), own.comes()));
+        }
         for (purpose, family, listener) in given.listeners {
             let inlet = Inlet {
                 purpose,
                 family,
                 place: Arc::clone(&place),
                 tasks: pod.tasks.clone(),
+                leaving: pod.leaving.clone(),
                 cut: pod.cut.clone(),
-                open: Arc::clone(&open),
+                open: Arc::clone(&common.open),
             };
             let leaving = pod.leaving.clone();
             pod.tasks.spawn(async move {
@@ -119,8 +188,13 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Accepts nothing more, and waits for what is under way; what is left after `limit` is cut.
+    /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way; what is left
+    /// after `limit` is reset.
     pub(super) async fn drain(self, limit: Duration) {
+        if let Some(own) = &self.place.own {
+            own.leaves();
+        }
+        self.place.origin.caller.leave();
         self.leaving.cancel();
         self.tasks.close();
         if timeout(limit, self.tasks.wait()).await.is_err() {
@@ -129,6 +203,16 @@ impl Pod {
                 tracing::error!("connections of a pod did not end when they were cut");
             }
         }
+        self.place.outbound.forget(&self.place.origin.caller);
+    }
+}
+
+/// Lets who dials from a pod know who it is.
+async fn identify(caller: Arc<Caller>, comes: impl Future<Output = Option<Ready>>) {
+    if let Some(ready) = comes.await
+        && let Err(error) = caller.identify(&ready.identity)
+    {
+        tracing::error!(?caller, %error, "an identity cannot be used");
     }
 }
 
@@ -138,6 +222,7 @@ struct Inlet {
     family: Family,
     place: Arc<Place>,
     tasks: TaskTracker,
+    leaving: CancellationToken,
     cut: CancellationToken,
     open: Arc<AtomicU64>,
 }
@@ -168,16 +253,13 @@ impl Inlet {
 
     fn begin(&self, stream: TcpStream) {
         let (purpose, family) = (self.purpose, self.family);
-        let (place, cut) = (Arc::clone(&self.place), self.cut.clone());
+        let (leaving, cut) = (self.leaving.clone(), self.cut.clone());
+        let place = Arc::clone(&self.place);
         self.open.fetch_add(1, Relaxed);
         let counted = Counted(Arc::clone(&self.open));
         self.tasks.spawn(async move {
-            let ended = tokio::select! {
-                biased;
-                () = cut.cancelled() => passing::abort(&stream),
-                ended = passing::carry(&place, (purpose, family), &stream) => ended,
-            };
-            if let Err(error) = ended {
+            let carried = passing::carry(&place, (purpose, family), stream, leaving);
+            if let Some(Err(error)) = cut.run_until_cancelled(carried).await {
                 tracing::debug!(pod = place.pod, ?purpose, "{error}");
             }
             drop(counted);

@@ -2,7 +2,6 @@
 //! whom may carry it, and nobody notices when a worker is killed.
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -11,127 +10,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::{mpsc, oneshot, watch};
-use weft_certs::Clock;
+use tokio::sync::mpsc;
 use weft_intercept::Netns;
-use weft_proxy::node::{
-    Inputs, Member, Roster, Settings, Shard, ShardSettings, Shards, Shown, Standing, supervise,
+
+use super::{
+    pods::{Node, PATIENCE, can_make_namespaces, within},
+    running::{Running, roster},
 };
-
-use super::pods::{Node, PATIENCE, Pod, can_make_namespaces, within};
-
-/// Nobody's user, as in a container.
-const NOBODY: u32 = 65534;
-
-/// A supervisor with its workers.
-struct Running {
-    shown: watch::Receiver<Shown>,
-    roster: watch::Sender<Option<Arc<Roster>>>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    fn start(node: &Node, roster: Roster) -> Self {
-        let settings = Settings {
-            cni_socket: node.path("run/cni.sock"),
-            namespaces_file: node.path("lib/namespaces.json"),
-            proc: node.proc(),
-            drain: Duration::from_secs(5),
-        };
-        let shards = ShardSettings {
-            program: Some(env!("CARGO_BIN_EXE_weft-proxy").into()),
-            arguments: vec!["shard".to_owned(), "--log-format=text".to_owned()],
-            user: Some(NOBODY),
-        };
-        let (roster, hears) = watch::channel(Some(Arc::new(roster)));
-        let (said, hearing) = mpsc::channel(64);
-        let (end, ending) = oneshot::channel();
-        let (shows, shown) = watch::channel(Shown::default());
-        let inputs = Inputs {
-            roster: hears,
-            said: hearing,
-            ending,
-        };
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let shards = Shards::new(shards, Clock::system(), said);
-                let supervised = supervise(settings, Clock::system(), shards, inputs, shows);
-                supervised.await.expect("it has its socket");
-            });
-        });
-        Self {
-            shown,
-            roster,
-            end: Some(end),
-            thread: Some(thread),
-        }
-    }
-
-    /// Waits until so many pods are captured, and no other member is left.
-    fn captures(&mut self, count: usize) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let waited = runtime.block_on(async {
-            let waiting = self.shown.wait_for(|shown| {
-                let captured = shown.captured.iter().filter(|(_, it)| *it).count();
-                captured == count && shown.captured.len() == count
-            });
-            tokio::time::timeout(PATIENCE, waiting).await.is_ok()
-        });
-        assert!(
-            waited,
-            "{count} pods are captured: {:?}",
-            self.shown.borrow()
-        );
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(
-                ended.is_ok() || thread::panicking(),
-                "the supervisor panicked"
-            );
-        }
-    }
-}
-
-fn roster(members: &[(&Pod, &str, bool)]) -> Roster {
-    let member = |(pod, shard, is_strict): &(&Pod, &str, bool)| {
-        let member = Member {
-            namespace: (*shard).to_owned(),
-            pod: "pod".to_owned(),
-            uid: pod.uid.clone(),
-            identity: "spiffe://cluster.local/ns/shop/sa/web"
-                .parse()
-                .expect("an identity"),
-            ips: vec![pod.ip],
-            probes: BTreeSet::new(),
-            shard: Shard::new(shard),
-            is_strict: *is_strict,
-        };
-        (pod.uid.clone(), Standing::Member(Arc::new(member)))
-    };
-    Roster {
-        namespaces: BTreeSet::from(["shop".to_owned()]),
-        pods: members.iter().map(member).collect(),
-    }
-}
 
 /// Two pods that run.
 fn node() -> Node {
@@ -142,7 +32,7 @@ fn node() -> Node {
 }
 
 /// An application that reads to the end and then answers with the same, and says who called.
-fn echo(listener: TcpListener) -> mpsc::Receiver<SocketAddr> {
+pub(super) fn echo(listener: TcpListener) -> mpsc::Receiver<SocketAddr> {
     let (callers, called) = mpsc::channel(1024);
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -162,7 +52,7 @@ fn echo(listener: TcpListener) -> mpsc::Receiver<SocketAddr> {
 }
 
 /// Says something, ends its direction, and hears the answer.
-fn ask(mut stream: TcpStream) -> io::Result<()> {
+pub(super) fn ask(mut stream: TcpStream) -> io::Result<()> {
     let said = vec![7; 300_000];
     let mut writer = stream.try_clone()?;
     let writing = thread::spawn(move || {

@@ -1,0 +1,304 @@
+//! Who the pods of this worker are: for every account a key that is made here and never leaves, and a
+//! certificate for it that the supervisor has signed.
+//!
+//! Pods of one account share an identity. It comes into being with the first of them, is kept fresh
+//! while there is one, and is gone, key and all, when the last connection of the last one has ended.
+
+mod asking;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+use weft_certs::{
+    Clock, Identity, Issuance, Issued, KeyAndRequest, RenewSoon, RenewalStatus, Renewer, SignError,
+    TrustBundle,
+};
+use weft_spiffe::SpiffeId;
+use weft_tunnel::{Server, Timing};
+
+use self::asking::Asking;
+use crate::{
+    chance::Chance,
+    node::messages::{Report, Signed, Trust},
+};
+
+/// The delays of a renewer grow to minutes, which is long for pods that cannot be reached: it begins
+/// anew after this time.
+const RETRY_FIRST: Duration = Duration::from_secs(30);
+
+/// The identities of this worker. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Identities(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    asking: Arc<Asking>,
+    clock: Clock,
+    /// Look-ups and the start of tasks; no await is inside.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    chance: Chance,
+    /// Kept by the pods that have them.
+    kept: HashMap<SpiffeId, Weak<Kept>>,
+    /// The latest that was said.
+    trust: Option<Arc<Trust>>,
+}
+
+/// One identity.
+#[derive(Debug)]
+struct Kept {
+    pods: Arc<Pods>,
+    ready: watch::Receiver<Option<Ready>>,
+    soon: RenewSoon,
+    _keeping: AbortOnDropHandle<()>,
+}
+
+/// An identity that has a certificate, and what ends tunnels in its name.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) identity: Identity,
+    pub(super) server: Server,
+}
+
+/// The identity of one pod, as long as that pod has it.
+#[derive(Debug)]
+pub(super) struct Own {
+    kept: Arc<Kept>,
+    uid: Arc<str>,
+}
+
+/// The pods that have an identity, by UID: the one that certificates are asked for with is the first.
+#[derive(Debug, Default)]
+struct Pods(Mutex<VecDeque<Arc<str>>>);
+
+/// Asks for one identity's certificates.
+struct ForPods {
+    id: SpiffeId,
+    pods: Arc<Pods>,
+    asking: Arc<Asking>,
+}
+
+impl Identities {
+    /// None yet. Questions go to `reports`; `seed` spreads renewals.
+    pub(super) fn new(reports: mpsc::Sender<Report>, clock: Clock, seed: u64) -> Self {
+        Self(Arc::new(Shared {
+            asking: Arc::new(Asking::new(reports)),
+            clock,
+            state: Mutex::new(State {
+                chance: Chance::new(seed),
+                kept: HashMap::new(),
+                trust: None,
+            }),
+        }))
+    }
+
+    /// The identity of a pod: that of its account, which other pods may have already.
+    ///
+    /// # Errors
+    /// For people: what was given is no identity.
+    pub(super) fn of(&self, id: &str, uid: &str) -> Result<Own, String> {
+        let parsed = SpiffeId::parse(id);
+        let id = parsed.map_err(|error| format!("`{id}` is no identity: {error}"))?;
+        if id.is_domain() {
+            return Err(format!("`{id}` is a trust domain and nobody in it"));
+        }
+        let uid: Arc<str> = uid.into();
+        let mut state = self.0.lock();
+        state.kept.retain(|_, kept| kept.strong_count() > 0);
+        let kept = state.kept.get(&id).and_then(Weak::upgrade);
+        let kept = match kept {
+            Some(kept) => kept,
+            None => {
+                let kept = self.0.keep(&mut state, &id)?;
+                state.kept.insert(id, Arc::downgrade(&kept));
+                kept
+            }
+        };
+        kept.pods.add(Arc::clone(&uid));
+        Ok(Own { kept, uid })
+    }
+
+    /// The supervisor has answered a question.
+    pub(super) fn answered(&self, signed: Signed) {
+        self.0.asking.answered(signed);
+    }
+
+    /// Whom to trust, for everybody here and whoever comes.
+    pub(super) fn trust(&self, trust: Trust) {
+        let trust = Arc::new(trust);
+        let mut state = self.0.lock();
+        for kept in state.kept.values().filter_map(Weak::upgrade) {
+            if let Some(ready) = &*kept.ready.borrow() {
+                adopt(&ready.identity, &trust, &kept.soon, &self.0.clock);
+            }
+        }
+        state.trust = Some(trust);
+    }
+}
+
+impl Shared {
+    fn keep(self: &Arc<Self>, state: &mut State, id: &SpiffeId) -> Result<Arc<Kept>, String> {
+        let pods = Arc::<Pods>::default();
+        let issuance = ForPods {
+            id: id.clone(),
+            pods: Arc::clone(&pods),
+            asking: Arc::clone(&self.asking),
+        };
+        let mut chance = Chance::new(state.chance.next());
+        let renewer = Renewer::new(id, issuance, self.clock.clone(), move || chance.draw());
+        let renewer = renewer.map_err(|error| format!("{id} is no identity: {error}"))?;
+        let (says, ready) = watch::channel(None);
+        let soon = renewer.renew_soon();
+        let telling = tell(id.clone(), renewer.status());
+        let keeping = Arc::clone(self).obtain_and_keep(renewer, says);
+        let keeping = tokio::spawn(async move {
+            tokio::join!(telling, keeping);
+        });
+        Ok(Arc::new(Kept {
+            pods,
+            ready,
+            soon,
+            _keeping: AbortOnDropHandle::new(keeping),
+        }))
+    }
+
+    async fn obtain_and_keep(
+        self: Arc<Self>,
+        mut renewer: Renewer<ForPods>,
+        says: watch::Sender<Option<Ready>>,
+    ) {
+        let identity = loop {
+            if let Ok(identity) = timeout(RETRY_FIRST, renewer.obtain()).await {
+                break identity;
+            }
+        };
+        let server = match Server::new(&identity, self.clock.clone(), Timing::default()) {
+            Ok(server) => server,
+            Err(error) => {
+                tracing::error!(id = %identity.id(), %error, "an identity cannot be used");
+                return;
+            }
+        };
+        {
+            // Held, so that no bundle comes between the one that is known and those who hear of more.
+            let state = self.lock();
+            if let Some(trust) = &state.trust {
+                adopt(&identity, trust, &renewer.renew_soon(), &self.clock);
+            }
+            says.send_replace(Some(Ready {
+                identity: identity.clone(),
+                server,
+            }));
+        }
+        match renewer.keep(identity).await {}
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Trusts a bundle from the next handshake on, and renews the certificate soon if another issuer signs
+/// now. A bundle without a usable root is no bundle: then what was trusted stays.
+fn adopt(identity: &Identity, trust: &Trust, soon: &RenewSoon, clock: &Clock) {
+    let known = identity.trust().bundles();
+    if trust.version > known.version() {
+        let roots: Vec<_> = trust.roots.iter().map(|der| der.to_vec()).collect();
+        let (roots, refused) = TrustBundle::from_der(known.own_domain(), roots, clock.now());
+        for (position, error) in refused {
+            tracing::error!("root {position} of the control plane is not trusted: {error}");
+        }
+        if roots.is_empty() {
+            tracing::error!("no root of the control plane's bundle can be trusted");
+            return;
+        }
+        identity.trust().replace(known.with(roots, trust.version));
+    }
+    if !trust.issuer.is_empty() && identity.leaf().info().issuer != trust.issuer {
+        soon.ask();
+    }
+}
+
+/// Logs what fails, for as long as there is somebody who tries.
+async fn tell(id: SpiffeId, mut status: watch::Receiver<RenewalStatus>) {
+    while status.changed().await.is_ok() {
+        if let Some(error) = &status.borrow_and_update().last_error {
+            tracing::warn!(%id, "no new certificate: {error}");
+        }
+    }
+}
+
+impl Issuance for ForPods {
+    async fn issue(&self, request: &KeyAndRequest) -> Result<Issued, SignError> {
+        let nobody = || SignError::Retry("no pod has the identity any more".to_owned());
+        let uid = self.pods.first().ok_or_else(nobody)?;
+        self.asking.ask(&self.id, &uid, request.der()).await
+    }
+}
+
+impl Own {
+    /// The identity, as soon as it has a certificate; nothing if that takes longer than `patience`.
+    pub(super) async fn ready(&self, patience: Duration) -> Option<Ready> {
+        timeout(patience, self.comes()).await.ok()?
+    }
+
+    /// The identity, whenever it has a certificate; nothing if no pod has it any more before that.
+    pub(super) fn comes(&self) -> impl Future<Output = Option<Ready>> + Send + use<> {
+        let mut ready = self.kept.ready.clone();
+        async move { ready.wait_for(Option::is_some).await.ok()?.clone() }
+    }
+
+    /// The pod is leaving: it is asked with only if there is no other.
+    pub(super) fn leaves(&self) {
+        self.kept.pods.put_last(&self.uid);
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kept.pods.remove(&self.uid);
+    }
+}
+
+impl Pods {
+    /// The pod that came last is the likeliest to stay.
+    fn add(&self, uid: Arc<str>) {
+        self.lock().push_front(uid);
+    }
+
+    fn first(&self) -> Option<Arc<str>> {
+        self.lock().front().cloned()
+    }
+
+    fn put_last(&self, uid: &Arc<str>) {
+        let mut pods = self.lock();
+        // The same pod may be here twice, when its sandbox was made anew; the older one leaves.
+        if let Some(place) = pods.iter().rposition(|it| Arc::ptr_eq(it, uid)) {
+            let uid = pods.remove(place);
+            pods.extend(uid);
+        }
+    }
+
+    fn remove(&self, uid: &Arc<str>) {
+        self.lock().retain(|it| !Arc::ptr_eq(it, uid));
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,251 @@
+//! Identities against a supervisor that answers when the test says so.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{sync::mpsc, time::Instant};
+use weft_certs::{Authority, CheckedRequest, Clock, LeafLife, Reading};
+use weft_spiffe::{SpiffeId, TrustDomain};
+
+use super::{Identities, Own};
+use crate::node::messages::{Csr, Report, Signed, Trust};
+
+const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+
+/// Longer than anything here takes, short of waiting for what never comes.
+const LONG: Duration = Duration::from_secs(600);
+
+fn wall() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// Follows the clock of the runtime, which stands until everybody waits.
+fn clock() -> Clock {
+    let origin = Instant::now();
+    Clock::from_fn(move || Reading {
+        wall: wall() + origin.elapsed(),
+        monotonic: origin.elapsed(),
+    })
+}
+
+fn authority() -> Authority {
+    let domain = TrustDomain::parse("cluster.local").expect("a trust domain");
+    Authority::generate(&domain, wall()).expect("randomness")
+}
+
+struct World {
+    authority: Arc<Authority>,
+    identities: Identities,
+    asked: mpsc::Receiver<Report>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (reports, asked) = mpsc::channel(64);
+        Self {
+            authority: Arc::new(authority()),
+            identities: Identities::new(reports, clock(), 7),
+            asked,
+        }
+    }
+
+    fn own(&self, id: &str, uid: &str) -> Own {
+        self.identities.of(id, uid).expect("an identity")
+    }
+
+    /// The next question.
+    async fn csr(&mut self) -> Csr {
+        match self.asked.recv().await {
+            Some(Report::Csr(csr)) => csr,
+            other => panic!("a question for a certificate, not {other:?}"),
+        }
+    }
+
+    fn sign(&self, csr: &Csr) -> Signed {
+        let id = SpiffeId::parse(&csr.identity).expect("an identity");
+        let checked = CheckedRequest::parse(&csr.der, &id).expect("a good request");
+        let life = LeafLife::default();
+        let signed = self.authority.issue(&checked, life, wall());
+        Signed {
+            ask: csr.ask,
+            chain: signed
+                .expect("it is signed")
+                .chain
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+            roots: vec![self.authority.root_der().to_vec().into()],
+            bundle_version: 1,
+            ..Signed::default()
+        }
+    }
+
+    async fn answer(&mut self) -> Csr {
+        let csr = self.csr().await;
+        self.identities.answered(self.sign(&csr));
+        csr
+    }
+
+    fn is_silent(&mut self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_an_account_share_its_identity() {
+    let mut world = World::new();
+    let (first, second) = (world.own(WEB, "uid-1"), world.own(WEB, "uid-2"));
+    let other = world.own(CART, "uid-3");
+    for _ in 0..2 {
+        let csr = world.answer().await;
+        let uid = if csr.identity == WEB {
+            "uid-2"
+        } else {
+            "uid-3"
+        };
+        assert_eq!(csr.pod_uid, uid, "a pod that has {}", csr.identity);
+    }
+    let serial = |own: super::Ready| own.identity.leaf().info().serial.clone();
+    let first = serial(first.ready(LONG).await.expect("it is signed"));
+    let second = serial(second.ready(LONG).await.expect("it is signed"));
+    let other = serial(other.ready(LONG).await.expect("it is signed"));
+    assert_eq!(first, second, "one certificate for both pods");
+    assert_ne!(first, other, "another account has its own");
+    assert!(world.is_silent(), "nothing else was asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_goes_with_its_last_pod() {
+    let mut world = World::new();
+    let (first, second) = (world.own(WEB, "uid-1"), world.own(WEB, "uid-2"));
+    world.answer().await;
+    let before = first.ready(LONG).await.expect("it is signed");
+    let kept = Arc::downgrade(&first.kept);
+    drop(first);
+    assert!(kept.upgrade().is_some(), "somebody has it still");
+    drop(second);
+    assert!(kept.upgrade().is_none(), "nobody has it any more");
+    let again = world.own(WEB, "uid-4");
+    let csr = world.answer().await;
+    assert_eq!(
+        csr.pod_uid, "uid-4",
+        "whose pods have gone is not asked with"
+    );
+    let after = again.ready(LONG).await.expect("it is signed");
+    assert_ne!(
+        before.identity.leaf().info().serial,
+        after.identity.leaf().info().serial,
+        "a key and a certificate of its own"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_leaves_is_not_asked_with_while_there_is_another() {
+    let mut world = World::new();
+    let (_stays, leaves) = (world.own(WEB, "uid-1"), world.own(WEB, "uid-2"));
+    leaves.leaves();
+    assert_eq!(world.answer().await.pod_uid, "uid-1", "the one that stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_repeated_until_they_are_answered() {
+    let mut world = World::new();
+    let own = world.own(WEB, "uid-1");
+    let (lost, denied) = (world.csr().await, world.csr().await);
+    assert_ne!(lost.ask, denied.ask, "a question of its own");
+    assert_ne!(lost.der, denied.der, "with a key of its own");
+    world.identities.answered(Signed {
+        ask: denied.ask,
+        error: "PERMISSION_DENIED".to_owned(),
+        kind: 2,
+        ..Signed::default()
+    });
+    let repeated = world.csr().await;
+    // Whoever is answered late is answered nobody's question.
+    world.identities.answered(world.sign(&lost));
+    assert!(own.ready(Duration::ZERO).await.is_none(), "not yet");
+    world.identities.answered(world.sign(&repeated));
+    assert!(own.ready(LONG).await.is_some(), "at last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_is_renewed_and_survives_a_silent_supervisor() {
+    let mut world = World::new();
+    let own = world.own(WEB, "uid-1");
+    world.answer().await;
+    let ready = own.ready(LONG).await.expect("it is signed");
+    let serial = ready.identity.leaf().info().serial.clone();
+    // Half a day later; nobody answers the first three questions.
+    for _ in 0..3 {
+        world.csr().await;
+        assert_eq!(
+            ready.identity.leaf().info().serial,
+            serial,
+            "what is valid stays in use"
+        );
+    }
+    world.answer().await;
+    // The next question comes when the answer has been taken, half a life later.
+    world.csr().await;
+    assert_ne!(ready.identity.leaf().info().serial, serial, "a new one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn roots_are_replaced_for_those_who_are_there_and_those_who_come() {
+    let mut world = World::new();
+    let next = authority();
+    let trust = |version, issuer: String| Trust {
+        version,
+        roots: vec![
+            world.authority.root_der().to_vec().into(),
+            next.root_der().to_vec().into(),
+        ],
+        issuer,
+    };
+    let (second, third) = (
+        trust(2, world.authority.issuer_fingerprint()),
+        trust(3, next.issuer_fingerprint()),
+    );
+    let early = world.own(WEB, "uid-1");
+    world.answer().await;
+    let early = early.ready(LONG).await.expect("it is signed");
+    let version = |ready: &super::Ready| ready.identity.trust().bundles().version();
+    world.identities.trust(second);
+    assert_eq!(version(&early), 2, "who is there trusts it at once");
+    assert!(world.is_silent(), "its issuer still issues");
+    let late = world.own(CART, "uid-2");
+    world.answer().await;
+    let late = late.ready(LONG).await.expect("it is signed");
+    assert_eq!(version(&late), 2, "who comes trusts the latest");
+    let empty = Trust {
+        version: 9,
+        ..Trust::default()
+    };
+    world.identities.trust(empty);
+    assert_eq!(version(&early), 2, "a bundle without roots is none");
+    world.identities.trust(third);
+    assert_eq!(version(&late), 3, "and so on");
+    for _ in 0..2 {
+        // Within a tenth of a life, and not at half of it.
+        let before = Instant::now();
+        world.csr().await;
+        let waited = before.elapsed();
+        assert!(waited < Duration::from_secs(3 * 3600), "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_identity_is_refused() {
+    let world = World::new();
+    for (row, id) in [
+        ("nothing", ""),
+        ("a name", "web"),
+        ("without a path", "spiffe://cluster.local"),
+    ] {
+        let refused = world.identities.of(id, "uid-1");
+        assert!(refused.is_err(), "{row}: {refused:?}");
+    }
+}
