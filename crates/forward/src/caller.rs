@@ -46,7 +46,7 @@ pub struct Caller {
     /// What tunnels are made with; comes with the identity.
     source: SetOnce<Source<Dialer>>,
     dialer: Dialer,
-    /// Where its traffic comes from, as the other side is told. Never empty.
+    /// Where its traffic comes from, as the other side is told.
     addresses: Box<[IpAddr]>,
     /// The same as `left`, for those who ask for every answer.
     is_leaving: AtomicBool,
@@ -88,7 +88,8 @@ impl Caller {
     }
 
     /// Connects with `sockets` only, to whomever, from `addresses`: those of a pod, the most usual one
-    /// first. It has no identity yet: who wants to reach a member of the mesh waits for one.
+    /// first. It has no identity yet: who wants to reach a member of the mesh waits for one, and for ever
+    /// where there is no address.
     #[must_use]
     pub fn elsewhere(sockets: Arc<dyn Sockets>, addresses: Vec<IpAddr>) -> Self {
         Self::of(Dialer::Given(sockets), addresses)
@@ -112,6 +113,10 @@ impl Caller {
         // Apart from its address, nothing about a tunnel tells two pods of one account from each other.
         let address = match &self.dialer {
             Dialer::Host => None,
+            Dialer::Given(_) if self.addresses.is_empty() => {
+                tracing::error!(id = %identity.id(), "a pod without an address has no tunnels");
+                return Ok(());
+            }
             Dialer::Given(_) => self.addresses.first().copied(),
         };
         let source = Source::new(identity, address, self.dialer.clone())?;

@@ -273,8 +273,9 @@ async fn open_h2(
     pool: &Pool,
     upstream: &UpstreamRef,
 ) -> Result<Shared, ConnectError> {
-    let _opening = pool.opening.lock().await;
     let caller = from.caller(upstream)?;
+    let gate = pool.gate(caller.as_ref());
+    let _opening = gate.lock().await;
     if let Some(shared) = pool.take_h2(caller.as_ref()) {
         return Ok(shared);
     }
@@ -288,7 +289,7 @@ async fn open_h2(
         .max_header_list_size(u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
-        .handshake(TokioIo::new(stream));
+        .handshake(TokioIo::new(HeardOut::new(stream)));
     let (sender, connection) = tokio::time::timeout(limits::CONNECT, handshake)
         .await
         .map_err(|_elapsed| ConnectError::Timeout { address })?

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::UpstreamIo;
+use super::{UpstreamIo, pool::is_same};
 use crate::caller::Caller;
 
 /// What the requests of a connection know of its socket. Request and connection share a thread.
@@ -68,11 +68,7 @@ impl Line {
 
     /// Whether it was made in that name. A caller that was made anew is another one.
     pub(super) fn is_of(&self, caller: Option<&Arc<Caller>>) -> bool {
-        match (&self.caller, caller) {
-            (None, None) => true,
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
+        is_same(self.caller.as_ref(), caller)
     }
 
     /// Whether new requests had better go elsewhere: its caller is leaving, or has another certificate or

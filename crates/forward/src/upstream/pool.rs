@@ -55,10 +55,21 @@ impl Open {
     }
 }
 
+/// An HTTP/2 connection that is being opened for a caller.
+#[derive(Debug)]
+struct Opening {
+    caller: Option<Arc<Caller>>,
+    gate: Gate,
+}
+
+/// Held while a connection is opened, so that a burst opens one and not hundreds.
+type Gate = Arc<tokio::sync::Mutex<()>>;
+
 #[derive(Debug, Default)]
 struct Inner {
     h1: Vec<Idle>,
     h2: Vec<Open>,
+    opening: Vec<Opening>,
     epoch: u32,
 }
 
@@ -67,8 +78,6 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     inner: Mutex<Inner>,
-    /// Held while an HTTP/2 connection is opened, so that a burst opens one and not hundreds.
-    pub(crate) opening: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
@@ -115,6 +124,23 @@ impl Pool {
         Some(open.shared.clone())
     }
 
+    /// What one has to hold who opens an HTTP/2 connection for that caller. Others do not wait for it: it
+    /// may be the caller who is slow, and not the endpoint.
+    pub(crate) fn gate(&self, caller: Option<&Arc<Caller>>) -> Gate {
+        let mut inner = self.lock();
+        inner.forget_opened();
+        let is_same = |opening: &&Opening| is_same(opening.caller.as_ref(), caller);
+        if let Some(opening) = inner.opening.iter().find(is_same) {
+            return Arc::clone(&opening.gate);
+        }
+        let gate = Gate::default();
+        inner.opening.push(Opening {
+            caller: caller.cloned(),
+            gate: Arc::clone(&gate),
+        });
+        gate
+    }
+
     /// Adds a new HTTP/2 connection.
     pub(crate) fn put_h2(
         &self,
@@ -152,6 +178,7 @@ impl Pool {
             let is_used = open.epoch == epoch || open.streams() > 0;
             is_used && !open.is_closed() && !open.shared.line.is_outdated()
         });
+        inner.forget_opened();
         inner.epoch = epoch.wrapping_add(1);
     }
 
@@ -161,6 +188,23 @@ impl Pool {
         let is_other = |line: &Line| !line.is_of(Some(caller));
         inner.h1.retain(|idle| is_other(&idle.connection.line));
         inner.h2.retain(|open| is_other(&open.shared.line));
+    }
+}
+
+impl Inner {
+    /// Lets go of gates that nobody stands before or has passed.
+    fn forget_opened(&mut self) {
+        self.opening
+            .retain(|opening| Arc::strong_count(&opening.gate) > 1);
+    }
+}
+
+/// Whether it is one caller, or nobody in particular in both cases.
+pub(super) fn is_same(one: Option<&Arc<Caller>>, other: Option<&Arc<Caller>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
     }
 }
 

@@ -194,3 +194,19 @@ async fn a_caller_that_has_gone_leaves_nothing_behind() {
     assert_eq!(sizes(&pool), (1, 1), "only what the other has");
     assert!(pool.take_h1(Some(&stays)).is_some(), "which is its own");
 }
+
+#[tokio::test]
+async fn a_burst_opens_one_connection_and_no_caller_waits_for_another() {
+    let pool = Pool::default();
+    let (slow, other) = (caller(), caller());
+    let of_slow = pool.gate(Some(&slow));
+    let opening = of_slow.lock().await;
+    assert!(pool.gate(Some(&slow)).try_lock().is_err(), "one at a time");
+    for (name, who) in [("another caller", Some(&other)), ("everybody", None)] {
+        assert!(pool.gate(who).try_lock().is_ok(), "{name} does not wait");
+    }
+    drop(opening);
+    drop(of_slow);
+    pool.sweep();
+    assert!(pool.lock().opening.is_empty(), "nothing is left of it");
+}
