@@ -1,6 +1,7 @@
 //! The control plane against a scripted API server, with proxies that speak its protocol over real
 //! TLS.
 
+mod captures;
 mod certificates;
 mod client;
 mod deploys;

@@ -15,8 +15,8 @@ use super::{ACCOUNT, AUDIENCE, CONTROL, NAMESPACE, TOKEN, World, identity_of, ob
 /// Service account of the proxies of nodes.
 const NODES: &str = "weft-node";
 /// A token of the one on `node-1`, and the pod it is bound to.
-const NODE_TOKEN: &str = "token-of-node";
-const NODE_POD: &str = "uid-of-weft-node-0";
+pub(super) const NODE_TOKEN: &str = "token-of-node";
+pub(super) const NODE_POD: &str = "uid-of-weft-node-0";
 
 fn pod(name: &str, node: &str) -> Value {
     json!({
@@ -28,7 +28,7 @@ fn pod(name: &str, node: &str) -> Value {
 }
 
 /// A cluster with a namespace of the mesh, and a pod on each of two nodes.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let mut objects = objects();
     objects.push(json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -40,7 +40,7 @@ async fn world() -> World {
     world
 }
 
-async fn certified(world: &World, anchor: &Anchor) -> Identity {
+pub(super) async fn certified(world: &World, anchor: &Anchor) -> Identity {
     let id = identity_of(CONTROL, NODES);
     let address = world.addresses().identity;
     let identity = anchor.certify(address, Some(NODE_TOKEN), &id).await;
@@ -58,7 +58,7 @@ fn node(name: &str, instance: &str) -> Subscriber {
 }
 
 /// A stream, once the control plane has read the cluster; or how it is refused.
-async fn open(
+pub(super) async fn open(
     world: &World,
     (identity, token): (&Identity, Option<&str>),
     (name, instance): (&str, &str),
@@ -90,7 +90,7 @@ async fn until(proxy: &mut Proxy, wanted: &str) -> Vec<String> {
 }
 
 /// The UID of a pod, which the API server has chosen.
-fn uid_of(world: &World, name: &str) -> String {
+pub(super) fn uid_of(world: &World, name: &str) -> String {
     let pod = world.api.object(Kind::Pod, NAMESPACE, name);
     let uid = pod.unwrap_or_default()["metadata"]["uid"].clone();
     uid.as_str().unwrap_or_default().to_owned()
@@ -182,6 +182,27 @@ async fn nobody_reads_what_is_of_another_node() {
         let refused = open(&world, (identity, token), who).await.map(drop);
         assert_eq!(refused, Err(Code::PermissionDenied), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_new_pod_gets_its_certificate_though_the_watch_is_late() {
+    let world = world().await;
+    let anchor = world.anchor().await;
+    let identity = certified(&world, &anchor).await;
+    let opened = open(&world, (&identity, Some(NODE_TOKEN)), ("node-1", NODE_POD)).await;
+    assert!(opened.is_ok(), "the pods are known");
+    let web = identity_of(NAMESPACE, "web");
+    let address = world.addresses().identity;
+    let asking = anchor.certify_pod(address, Some(NODE_TOKEN), (&web, "uid-of-new"));
+    let lagging = async {
+        // What is under test is a watch that is so much behind.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut new = pod("new", "node-1");
+        new["metadata"]["uid"] = "uid-of-new".into();
+        world.api.apply(new);
+    };
+    let (answer, ()) = tokio::join!(asking, lagging);
+    assert_eq!(answer.map(|it| it.id()), Ok(web), "at the first attempt");
 }
 
 #[tokio::test]

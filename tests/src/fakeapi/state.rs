@@ -170,7 +170,8 @@ impl State {
         let place = (resource.stem(), namespace, name);
         let before = self.objects.get(&place);
         let metadata = |path| before.and_then(|before| before.pointer(path)).cloned();
-        let uid = metadata("/metadata/uid").unwrap_or_else(|| {
+        let said = object.pointer("/metadata/uid").cloned();
+        let uid = metadata("/metadata/uid").or(said).unwrap_or_else(|| {
             self.uids += 1;
             format!("uid-{}", self.uids).into()
         });

@@ -47,8 +47,10 @@ pub(super) fn patch(shared: &Shared, target: &Target, patch: &Value) -> Response
         return status(StatusCode::NOT_FOUND, "NotFound", "no such object");
     };
     let asked = patch.pointer("/metadata/resourceVersion");
-    let is_stale =
-        asked.is_some_and(|asked| Some(asked) != object.pointer("/metadata/resourceVersion"));
+    let meant = patch.pointer("/metadata/uid");
+    let is_stale = asked
+        .is_some_and(|asked| Some(asked) != object.pointer("/metadata/resourceVersion"))
+        || meant.is_some_and(|meant| Some(meant) != object.pointer("/metadata/uid"));
     if has_conflict || is_stale {
         return status(
             StatusCode::CONFLICT,
@@ -58,7 +60,14 @@ pub(super) fn patch(shared: &Shared, target: &Target, patch: &Value) -> Response
     }
     let mut patched = object.clone();
     if target.is_status {
-        merge(&mut patched["status"], &patch["status"]);
+        if let Some(status) = patch.get("status") {
+            merge(&mut patched["status"], status);
+        }
+        // What belongs to metadata and is no part of a spec changes with the status.
+        let annotations = &patch["metadata"]["annotations"];
+        if annotations.is_object() {
+            merge(&mut patched["metadata"]["annotations"], annotations);
+        }
     } else {
         merge(&mut patched, patch);
     }
