@@ -39,6 +39,7 @@ func main() {
 	flag.IntVar(&options.Exchanges, "exchanges", 20_000, "how many exchanges, at least, while everything happens at once")
 	flag.IntVar(&options.Routes, "routes", 1000, "how many routes many are")
 	flag.IntVar(&options.Steps, "steps", 20, "how often weights are moved, 20 at most")
+	flag.StringVar(&options.Links, "links", "weft-bed-", "interfaces of this machine that lead to nodes, by how their names begin")
 	flag.BoolVar(&options.OnlyFailures, "only-failures", false, "judge what is lost and refused, and only tell how long things take")
 	flag.IntVar(&options.Large.Routes, "scale-routes", 5000, "routes of the large cluster")
 	flag.IntVar(&options.Large.Services, "scale-services", 500, "Services of the large cluster")

@@ -16,6 +16,9 @@ import (
 	echo "google.golang.org/grpc/interop/grpc_testing"
 )
 
+// From is the header field of an answer with the address the request came from, as this server sees it.
+const From = "Came-From"
+
 // Server is one that calls itself by the name.
 func Server(name, address string) *http.Server {
 	calls := grpc.NewServer()
@@ -30,6 +33,7 @@ func Server(name, address string) *http.Server {
 		case websocket.IsWebSocketUpgrade(r):
 			echoMessages(name, w, r)
 		default:
+			w.Header().Set(From, r.RemoteAddr)
 			io.WriteString(w, name+" "+r.URL.RequestURI())
 		}
 	}

@@ -24,8 +24,8 @@ type fault struct {
 func (f fault) Error() string { return string(f.class) + ": " + f.cause.Error() }
 func (f fault) Unwrap() error { return f.cause }
 
-// classify finds the class of what a client library reports.
-func classify(err error) figures.Class {
+// Classify finds the class of what a client library reports.
+func Classify(err error) figures.Class {
 	if err == nil {
 		return figures.OK
 	}

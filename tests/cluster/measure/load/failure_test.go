@@ -44,7 +44,7 @@ func TestFailuresHaveTheirClass(t *testing.T) {
 		{"HTTP/2: a stream reset", errors.New("stream error: stream ID 5; REFUSED_STREAM; received from peer"), figures.Reset},
 		{"who knows", errors.New("cosmic rays"), figures.Unknown},
 	} {
-		if got := classify(row.err); got != row.want {
+		if got := Classify(row.err); got != row.want {
 			t.Errorf("%s: %s, want %s", row.name, got, row.want)
 		}
 	}

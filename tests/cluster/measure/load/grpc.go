@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -18,7 +19,10 @@ func dialGRPC(target Target) ([]*grpc.ClientConn, error) {
 	var all []*grpc.ClientConn
 	for range connections {
 		conn, err := grpc.NewClient("passthrough:///"+target.Address,
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(target.GRPCHost))
+			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(target.GRPCHost),
+			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+				return target.dialer()(ctx, "tcp", address)
+			}))
 		if err != nil {
 			return nil, err
 		}

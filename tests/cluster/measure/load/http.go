@@ -28,12 +28,12 @@ type httpClient struct {
 }
 
 func openKeepAlive(target Target) (Client, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, DialContext: target.dialer()}
 	return &httpClient{target, []http.RoundTripper{transport}, transport.CloseIdleConnections}, nil
 }
 
 func openPerRequest(target Target) (Client, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: target.dialer()}
 	return &httpClient{target, []http.RoundTripper{transport}, transport.CloseIdleConnections}, nil
 }
 
@@ -45,7 +45,7 @@ func openH2(target Target) (Client, error) {
 			AllowHTTP:          true,
 			DisableCompression: true,
 			DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, address)
+				return target.dialer()(ctx, network, address)
 			},
 		}
 		all = append(all, transport)

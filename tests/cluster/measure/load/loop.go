@@ -5,6 +5,7 @@ package load
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -44,6 +45,18 @@ type Target struct {
 	Address string
 	// Host is the name that HTTP and WebSocket ask for, GRPCHost that of gRPC.
 	Host, GRPCHost string
+	// Dial makes connections where the clients are; without it that is here.
+	Dial Dialer
+}
+
+// Dialer makes a connection, as net.Dialer does.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+func (t Target) dialer() Dialer {
+	if t.Dial != nil {
+		return t.Dial
+	}
+	return (&net.Dialer{}).DialContext
 }
 
 // Modes are all kinds of clients.
@@ -101,7 +114,7 @@ func (l *Loop) one(number int, due time.Time) {
 	sample := figures.Sample{Due: due, Begun: time.Now()}
 	answer, err := l.client.Exchange(ctx, number)
 	sample.Ended = time.Now()
-	sample.Class, sample.Backend, sample.Retries = classify(err), answer.Backend, answer.Retries
+	sample.Class, sample.Backend, sample.Retries = Classify(err), answer.Backend, answer.Retries
 	if err != nil {
 		sample.Fault = err.Error()
 	}

@@ -69,7 +69,7 @@ func TestEveryModeKnowsAnAnswerAndALoss(t *testing.T) {
 			}
 			stop()
 			_, err = client.Exchange(ctx, 0)
-			switch class := classify(err); class {
+			switch class := Classify(err); class {
 			case figures.Refused, figures.Reset, figures.Cut:
 			default:
 				t.Errorf("a server that is gone gives %s: %v", class, err)

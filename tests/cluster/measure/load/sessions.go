@@ -96,7 +96,7 @@ func (s *sessions) Close() {
 type webSocket struct{ conn *websocket.Conn }
 
 func openWebSockets(target Target) (Client, error) {
-	dialer := websocket.Dialer{HandshakeTimeout: Patience}
+	dialer := websocket.Dialer{HandshakeTimeout: Patience, NetDialContext: target.dialer()}
 	header := http.Header{"Host": {target.Host}}
 	open := func(int) (session, error) {
 		conn, response, err := dialer.Dial("ws://"+target.Address+"/socket", header)

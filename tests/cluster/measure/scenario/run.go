@@ -37,6 +37,8 @@ type Options struct {
 	// OnlyFailures tells how long things took and judges only what was lost and refused, for machines
 	// whose speed nobody knows.
 	OnlyFailures bool
+	// Links are the interfaces of this machine that lead to nodes, by how their names begin.
+	Links string
 	// Large is how large the cluster of `scale` is.
 	Large Size
 }
@@ -83,6 +85,7 @@ var All = []Scenario{
 	{"upgrades", "constant load of six kinds while weights, gateways, controllers and backends change", upgrades},
 	{"kill", "kill -9 of the process that serves, of a Gateway with one pod", kill},
 	{"absence", "no control plane, then no API server either", absence},
+	{"mesh", "a namespace joins the mesh and leaves it while its pods talk across nodes", mesh},
 	{"poison", "hostile objects come and go while good routes are edited and used", poison},
 	{"uninstall", "what is left of Weft after it was removed", uninstall},
 }

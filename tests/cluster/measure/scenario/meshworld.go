@@ -1,0 +1,191 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"weft.dev/cluster/measure/kube"
+	"weft.dev/cluster/measure/load"
+)
+
+const (
+	// outside is a namespace that stays out of the mesh.
+	outside = "measure-outside"
+	// nodeProxies is the DaemonSet of the mesh.
+	nodeProxies    = "weft-node"
+	nodeProxyPods  = "app.kubernetes.io/name=" + nodeProxies
+	meshLabel      = "weft.dev/mesh"
+	capturedMark   = "weft.dev/captured"
+	capturedReason = "weft.dev/captured-reason"
+)
+
+var namespaceKind = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+
+const outsideManifest = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ` + outside + `}`
+
+// meshManifest has a server on one node, a client on the other, and a client outside of the mesh. What
+// clients send is sent by this program, from the networks of their pods.
+func meshManifest(servers int, nodes [2]string) string {
+	pod := func(space, name string, replicas int, node string) string {
+		return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[2]s, namespace: %[1]s}
+spec:
+  replicas: %[3]d
+  selector: {matchLabels: {app: %[2]s}}
+  template:
+    metadata: {labels: {app: %[2]s}}
+    spec:
+      nodeName: %[4]s
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: backend
+        image: %[5]s
+        args: [-name=%[2]s]
+        resources: {requests: {cpu: 10m, memory: 16Mi}}
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}`, space, name, replicas, node, BackendImage)
+	}
+	service := fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: %s}
+spec:
+  selector: {app: server}
+  ports: [{name: http, port: 8080, targetPort: 8080}]`, namespace)
+	return kube.Join(spaceManifest, outsideManifest, service,
+		pod(namespace, "server", servers, nodes[0]), pod(namespace, "client", 1, nodes[1]), pod(outside, "stranger", 1, nodes[1]))
+}
+
+// meshed is a server and two clients when they run.
+type meshed struct {
+	// Address is host and port of the server's Service.
+	Address                  string
+	Servers                  []core.Pod
+	Client                   core.Pod
+	fromClient, fromStranger load.Dialer
+}
+
+func (m meshed) target() load.Target {
+	return load.Target{Address: m.Address, Host: "server", GRPCHost: "server", Dial: m.fromClient}
+}
+
+// prepareMesh installs Weft if it is not there, and makes pods on two nodes that are not in the mesh yet.
+func (r *Run) prepareMesh(ctx context.Context, servers int) (meshed, error) {
+	var m meshed
+	if err := r.ensureInstalled(ctx); err != nil {
+		return m, err
+	}
+	if err := r.awaitNodeProxies(ctx, 2*time.Minute); err != nil {
+		return m, err
+	}
+	nodes, err := r.API.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return m, err
+	}
+	if len(nodes.Items) < 2 {
+		return m, errors.New("two nodes are needed")
+	}
+	names := [2]string{nodes.Items[0].Name, nodes.Items[1].Name}
+	if err := r.Apply(ctx, meshManifest(servers, names)); err != nil {
+		return m, err
+	}
+	for _, deployment := range [][2]string{{namespace, "server"}, {namespace, "client"}, {outside, "stranger"}} {
+		if err := r.AwaitRollout(ctx, deployment[0], deployment[1], time.Minute); err != nil {
+			return m, err
+		}
+	}
+	service, err := r.API.CoreV1().Services(namespace).Get(ctx, "server", metav1.GetOptions{})
+	if err != nil {
+		return m, err
+	}
+	m.Address = net.JoinHostPort(service.Spec.ClusterIP, "8080")
+	if m.Servers, err = r.Pods(ctx, namespace, "app=server"); err != nil {
+		return m, err
+	}
+	if m.Client, m.fromClient, err = r.inside(ctx, namespace, "client"); err != nil {
+		return m, err
+	}
+	if _, m.fromStranger, err = r.inside(ctx, outside, "stranger"); err != nil {
+		return m, err
+	}
+	// kube-proxy knows a Service a moment after its endpoints are ready.
+	err = kube.Eventually(ctx, 30*time.Second, func() error { _, err := r.ask(ctx, m, m.fromClient); return err })
+	if err != nil {
+		return m, err
+	}
+	proxies, err := r.Pods(ctx, controlNamespace, nodeProxyPods)
+	r.Images = kube.Images(proxies)
+	return m, err
+}
+
+// inside is the one pod of an application, and what dials from it.
+func (r *Run) inside(ctx context.Context, space, app string) (core.Pod, load.Dialer, error) {
+	pods, err := r.Pods(ctx, space, "app="+app)
+	if err != nil {
+		return core.Pod{}, nil, err
+	}
+	if len(pods) != 1 {
+		return core.Pod{}, nil, fmt.Errorf("%d pods of %s/%s", len(pods), space, app)
+	}
+	dial, err := kube.DialerIn(pods[0])
+	return pods[0], dial, err
+}
+
+// awaitNodeProxies waits until every node has a ready proxy of the newest version.
+func (r *Run) awaitNodeProxies(ctx context.Context, limit time.Duration) error {
+	return kube.Eventually(ctx, limit, func() error {
+		set, err := r.API.AppsV1().DaemonSets(controlNamespace).Get(ctx, nodeProxies, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("%w; install with a mesh (mesh.enabled)", err)
+		}
+		status := set.Status
+		wanted := status.DesiredNumberScheduled
+		if status.ObservedGeneration < set.Generation || status.UpdatedNumberScheduled < wanted || status.NumberReady < wanted || wanted == 0 {
+			return fmt.Errorf("DaemonSet %s: %d of %d updated, %d ready", nodeProxies, status.UpdatedNumberScheduled, wanted, status.NumberReady)
+		}
+		return nil
+	})
+}
+
+// enrol writes the label of the namespace, or takes it away, and waits until every pod is where it says.
+// It returns how long that took.
+func (r *Run) enrol(ctx context.Context, isWanted bool) (time.Duration, error) {
+	label := "null"
+	if isWanted {
+		label = `"enabled"`
+	}
+	began := time.Now()
+	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%s}}}`, meshLabel, label)
+	if err := r.Patch(ctx, namespaceKind, "", namespace, patch); err != nil {
+		return 0, err
+	}
+	err := kube.Eventually(ctx, time.Minute, func() error {
+		pods, err := r.Pods(ctx, namespace, "")
+		if err != nil {
+			return err
+		}
+		var behind []string
+		for _, pod := range pods {
+			if said := pod.Annotations[capturedMark]; (said == "true") != isWanted || !isWanted && said != "" {
+				behind = append(behind, fmt.Sprintf("%s %q %s", pod.Name, said, pod.Annotations[capturedReason]))
+			}
+		}
+		if len(behind) > 0 {
+			return fmt.Errorf("not there yet: %s", strings.Join(behind, ", "))
+		}
+		return nil
+	})
+	return time.Since(began), err
+}
