@@ -5,8 +5,8 @@ mod world;
 use std::time::Duration;
 
 use serde_json::json;
-use weft_api::Kind;
 use weft_api::conditions::GATEWAY_CONTROLLER;
+use weft_api::{AnyObject, Kind};
 use weft_source::kube::WATCHED_KINDS;
 use weft_tests::fakeapi::{FakeApi, Fault};
 use weft_tests::wait::soon;
@@ -304,4 +304,35 @@ async fn a_thousand_statuses_are_written_side_by_side() {
         "each once: {:?}",
         world.writer.counts()
     );
+}
+
+#[tokio::test]
+async fn a_pod_is_annotated_unless_it_is_another_one_by_now() {
+    let pod = |uid: &str, captured: Option<&str>| {
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "namespace": NAMESPACE, "name": "web", "uid": uid, "generation": 1 },
+            "spec": { "nodeName": "n1" }, "status": { "phase": "Running" },
+        });
+        if let Some(captured) = captured {
+            pod["metadata"]["annotations"] = json!({ "weft.dev/captured": captured });
+        }
+        pod
+    };
+    let parsed = |pod| AnyObject::parse(pod).expect("a good pod");
+    let api = FakeApi::start(&[WATCHED_KINDS, &[Kind::Pod]].concat()).await;
+    api.apply(pod("now", None));
+    let world = World::start(api, true).await;
+    let rows = [("before", "error", ""), ("now", "true", "true")];
+    for (uid, captured, expected) in rows {
+        let (seen, wanted) = (parsed(pod(uid, None)), parsed(pod(uid, Some(captured))));
+        assert!(world.writer.put(&seen, wanted), "there is room");
+        world.flush(uid).await;
+        let stored = world.api.object(Kind::Pod, NAMESPACE, "web");
+        let stored = stored.unwrap_or_default();
+        let said = &stored["metadata"]["annotations"]["weft.dev/captured"];
+        assert_eq!(said.as_str().unwrap_or_default(), expected, "{uid}");
+        assert_eq!(stored["status"]["phase"], "Running", "{uid}");
+    }
+    assert_eq!(world.writer.counts().refused, 0, "nobody is alarmed");
 }

@@ -48,9 +48,12 @@ pub(super) fn patch(shared: &Shared, target: &Target, patch: &Value) -> Response
     };
     let asked = patch.pointer("/metadata/resourceVersion");
     let meant = patch.pointer("/metadata/uid");
-    let is_stale = asked
-        .is_some_and(|asked| Some(asked) != object.pointer("/metadata/resourceVersion"))
-        || meant.is_some_and(|meant| Some(meant) != object.pointer("/metadata/uid"));
+    if meant.is_some_and(|meant| Some(meant) != object.pointer("/metadata/uid")) {
+        let code = StatusCode::UNPROCESSABLE_ENTITY;
+        return status(code, "Invalid", "metadata.uid: field is immutable");
+    }
+    let is_stale =
+        asked.is_some_and(|asked| Some(asked) != object.pointer("/metadata/resourceVersion"));
     if has_conflict || is_stale {
         return status(
             StatusCode::CONFLICT,

@@ -96,6 +96,9 @@ impl Attempt {
                 match self.patch(object, &before, changed).await {
                     Ok(()) => return Ok(Some(Outcome::Written)),
                     Err(error) if error.is_conflict() => count(&self.shared.counters.conflicts),
+                    Err(error) if object.kind == Kind::Pod => {
+                        return self.of_another(object, error).await.map(Some);
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -107,6 +110,15 @@ impl Attempt {
             is_exact = true;
         }
         Ok(None)
+    }
+
+    /// A Pod of another UID is no conflict: its API server says that the field is immutable (422).
+    async fn of_another(&self, object: &ObjectRef, error: ApiError) -> Result<Outcome, ApiError> {
+        let is_judged = error.is_transient() || self.is_judged(&self.get(object).await?);
+        match is_judged {
+            true => Err(error),
+            false => Ok(Outcome::Outdated),
+        }
     }
 
     /// Whether the verdict is about this object, not about a later one of the same name or with
