@@ -52,6 +52,7 @@ mod provider;
 mod renewal;
 mod renewer;
 mod request;
+mod root;
 mod rotation;
 mod secret;
 mod self_signed;
@@ -91,6 +92,7 @@ pub use peer::{Expected, PeerError, PeerIdentity};
 pub use renewal::{Backoff, Due};
 pub use renewer::{InProcess, Issuance, Issued, RenewSoon, RenewalStatus, Renewer};
 pub use request::{CheckedRequest, CsrError, KeyAndRequest, MAX_REQUEST_BYTES, RequestError};
+pub use root::RootInfo;
 pub use rotation::{
     IssuerRef, Lag, Laggard, NodeReport, Rotation, Step, StepInput, is_rotation_due,
 };

@@ -2,6 +2,7 @@
 //! end, and what they leave behind.
 
 mod check;
+mod identity;
 mod look;
 mod readme;
 mod uninstall;

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod features;
 mod findings;
+mod identity;
 mod inspect;
 mod install;
 mod load;
@@ -74,6 +75,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Echo(args) => echo::run(args, global),
         Command::Features => features::run(global),
         Command::Install(args) => install::run(args, global),
+        Command::Identity(options) => identity::run(options, global),
         Command::Check(options) => check::run(options, global),
         Command::Uninstall(options) => uninstall::run(options, global),
         Command::Completion { shell } => {

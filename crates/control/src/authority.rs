@@ -15,9 +15,7 @@ use weft_spiffe::TrustDomain;
 
 pub(crate) use self::keeper::{Keeper, Parts as KeeperParts};
 use self::stored::Stored;
-
-/// Name of the Secret.
-const SECRET: &str = "weft-ca";
+use crate::orders::SECRET;
 
 /// There is no authority to sign with.
 #[derive(Debug, thiserror::Error)]

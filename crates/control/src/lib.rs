@@ -17,6 +17,7 @@ mod deployer;
 mod door;
 mod hub;
 mod identity;
+pub mod orders;
 mod proto;
 mod reconcile;
 mod replicas;

@@ -14,6 +14,7 @@ mod kind;
 mod known;
 mod lease;
 mod lines;
+mod metadata;
 mod named;
 mod once;
 mod pace;

@@ -1,6 +1,9 @@
 //! Requests to a scripted API server: from path to answer, with the faults in between.
 
 mod discovery;
+mod executing;
+mod pacing;
+mod partial;
 mod reviewing;
 mod selecting;
 mod watching;
@@ -28,8 +31,10 @@ use tokio_rustls::TlsAcceptor;
 use super::Shared;
 use super::fault::Fault;
 use super::state::{Resource, State};
-use crate::body::{Body, fed, full};
+use crate::body::{Body, full};
 use discovery::discovery;
+pub(super) use pacing::pace;
+use pacing::{latency, trickle};
 use reviewing::review;
 use watching::watch;
 use writing::{create, delete, patch};
@@ -65,6 +70,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Sha
     // However a connection ends, the client sees it.
     let _ended = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
 }
 
@@ -155,6 +161,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
     if let Some(said) = shared.state().said.get(&path).cloned() {
         return Response::new(full(said));
     }
+    if path.ends_with(executing::SUBRESOURCE) {
+        return executing::execute(request, &shared);
+    }
     let Some(target) = Target::parse(&path, &shared.state()) else {
         return status(
             StatusCode::NOT_FOUND,
@@ -170,7 +179,12 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
         return status(StatusCode::FORBIDDEN, "Forbidden", "roles do not allow it");
     }
     let query = query(&request);
-    act(request, &shared, &target, &query).await
+    let is_partial = partial::is_wanted(request.headers());
+    let answer = act(request, &shared, &target, &query).await;
+    if is_partial {
+        return partial::cut(answer).await;
+    }
+    answer
 }
 
 /// What a method does to what a path is about.
@@ -331,36 +345,6 @@ fn delete_doomed(state: &mut State, resource: &Resource, listed: &[Value]) {
             state.delete(resource, namespace, name);
         }
     }
-}
-
-/// An answer that comes one byte at a time.
-fn trickle(bytes: Vec<u8>, pace: std::time::Duration) -> Response<Body> {
-    let (feed, body) = fed();
-    tokio::spawn(async move {
-        for byte in bytes {
-            tokio::time::sleep(pace).await;
-            if !feed.data(vec![byte]).await {
-                return;
-            }
-        }
-    });
-    Response::new(body)
-}
-
-/// How late answers come.
-fn latency(state: &State) -> Option<std::time::Duration> {
-    state.faults.iter().find_map(|fault| match fault {
-        Fault::Latency(latency) => Some(*latency),
-        _ => None,
-    })
-}
-
-/// How slowly bodies come.
-pub(super) fn pace(state: &State) -> Option<std::time::Duration> {
-    state.faults.iter().find_map(|fault| match fault {
-        Fault::Trickle(pace) => Some(*pace),
-        _ => None,
-    })
 }
 
 fn get(state: &State, target: &Target) -> Response<Body> {

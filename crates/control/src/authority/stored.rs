@@ -20,6 +20,8 @@ use weft_certs::{
 };
 use weft_spiffe::TrustDomain;
 
+use crate::orders::{PHASE, ROTATE, STATUS, STEP};
+
 /// Type of the Secret: keys with names of their own.
 const SECRET_TYPE: &str = "Opaque";
 /// Before the names of the items of the next authority.
@@ -28,13 +30,6 @@ const NEXT: &str = "next.";
 const OLD_ROOT: &str = "old.root.crt";
 /// The phase.
 const ROTATION: &str = "rotation.json";
-/// An operator asks for another `root`, or for another `issuer` under the same root. Taken off when
-/// the rotation begins.
-const ROTATE: &str = "weft.dev/rotate";
-/// An operator orders the next step (`force`) though not everybody has followed. Taken off with it.
-const STEP: &str = "weft.dev/rotation-step";
-/// For people: who is waited for, or what is wrong. Taken off when it is over.
-pub(super) const SAYS: &str = "weft.dev/rotation-status";
 /// A root that ends so soon is replaced when its issuer is: half of its ten years.
 const ROOT_LEFT_MIN_S: i64 = 5 * 365 * 24 * 3600;
 
@@ -250,7 +245,12 @@ impl Stored {
         json!({
             "metadata": {
                 "resourceVersion": self.version,
-                "annotations": { ROTATE: null, STEP: null, SAYS: null },
+                "annotations": {
+                    ROTATE: null,
+                    STEP: null,
+                    STATUS: null,
+                    PHASE: phase_word(&self.rotation),
+                },
             },
             "data": data,
         })
@@ -259,7 +259,17 @@ impl Stored {
 
 /// The patch that has the Secret say how it goes.
 pub(super) fn saying(what: &str) -> Value {
-    json!({ "metadata": { "annotations": { SAYS: what } } })
+    json!({ "metadata": { "annotations": { STATUS: what } } })
+}
+
+/// The phase for people and for commands; nothing while no rotation is under way.
+fn phase_word(rotation: &Rotation) -> Option<&'static str> {
+    match rotation {
+        Rotation::Stable { .. } => None,
+        Rotation::Distribute { .. } => Some("distribute"),
+        Rotation::Activate { .. } => Some("activate"),
+        Rotation::Retire { .. } => Some("retire"),
+    }
 }
 
 /// The Secret of a new authority.
