@@ -111,7 +111,9 @@ fn a_root_is_replaced_step_by_step() {
     server.look(&proxy(1, 0));
     assert_eq!(server.is(), (1, 2, 2), "both are trusted");
     assert_eq!(server.signs(), (old_root.clone(), old_issuer.clone()));
-    assert_eq!(server.object["metadata"]["annotations"], json!({}));
+    let phase = |server: &Server| server.object["metadata"]["annotations"].clone();
+    let said = json!({ "weft.dev/rotation-phase": "distribute" });
+    assert_eq!(phase(&server), said, "the order is taken off");
     assert_eq!(server.look(&proxy(1, 1)), ["proxy"], "it lags");
     assert_eq!(server.is(), (1, 2, 2), "so nothing happens");
 
@@ -129,6 +131,7 @@ fn a_root_is_replaced_step_by_step() {
     assert_eq!(server.is(), (3, 3, 1), "the old one is taken back");
     server.look(&proxy(3, 0));
     assert_eq!(server.is(), (0, 3, 1), "done");
+    assert_eq!(phase(&server), json!({}), "and nothing is said any more");
     assert_eq!(server.signs(), (new_root, new_issuer));
     let data = server.object["data"].as_object().expect("items");
     let items: Vec<_> = data.keys().map(String::as_str).collect();
