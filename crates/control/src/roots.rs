@@ -1,5 +1,5 @@
-//! The roots of the mesh as a ConfigMap in every namespace that has a Gateway of ours: what its
-//! proxies verify the control plane by before they have a certificate.
+//! The roots of the mesh as a ConfigMap in every namespace that has a Gateway of ours, and beside the
+//! proxies of nodes: what proxies verify the control plane by before they have a certificate.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +32,8 @@ pub(crate) struct Publisher {
     pub(crate) roots: watch::Receiver<SignerRoots>,
     pub(crate) leads: watch::Receiver<bool>,
     pub(crate) hub: Arc<Hub>,
+    /// The namespace of the proxies of nodes, where there are some.
+    pub(crate) nodes: Option<String>,
     /// The version that is published everywhere.
     pub(crate) published: watch::Sender<u64>,
 }
@@ -45,7 +47,8 @@ impl Publisher {
             let mut wait = AGAIN;
             if *self.leads.borrow_and_update() {
                 let (pem, version) = self.pem();
-                let wanted = namespaces(self.hub.gateways().keys());
+                let mut wanted = namespaces(self.hub.gateways().keys());
+                wanted.extend(self.nodes.clone());
                 if done == (wanted.clone(), pem.clone()) {
                     self.published.send_replace(version);
                 } else {

@@ -255,6 +255,7 @@ impl Shared {
             roots: signer.roots(),
             leads,
             hub: Arc::clone(&self.hub),
+            nodes: self.settings.mesh.then(|| self.settings.namespace.clone()),
             published,
         }
     }
