@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<String, InstallError> {
     let node = Node::of(options)?;
     match verb {
         "install" => node.install(),
-        "keep" => keep::forever(&node),
+        "keep" => Err(keep::until_broken(&node)),
         "remove" => node.remove(),
         other => Err(InstallError::Usage(format!("`{other}` is no command"))),
     }

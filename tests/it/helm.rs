@@ -9,95 +9,13 @@ use std::{
 use serde_json::Value;
 use weft_tests::binary;
 
-/// Everything the control plane may do: verb, group/resource, and the names it is limited to.
-/// Whoever adds a line says in the chart what for.
-const GRANTED: &str = "
-cluster create /configmaps
-cluster create /serviceaccounts
-cluster create /services
-cluster create apps/deployments
-cluster create authentication.k8s.io/tokenreviews
-cluster delete /serviceaccounts
-cluster delete /services
-cluster delete apps/deployments
-cluster get /apis
-cluster get /configmaps
-cluster get /namespaces
-cluster get /secrets
-cluster get /serviceaccounts
-cluster get /services
-cluster get apiextensions.k8s.io/customresourcedefinitions gateways.gateway.networking.k8s.io
-cluster get apps/deployments
-cluster get discovery.k8s.io/endpointslices
-cluster get gateway.networking.k8s.io/backendtlspolicies
-cluster get gateway.networking.k8s.io/gatewayclasses
-cluster get gateway.networking.k8s.io/gateways
-cluster get gateway.networking.k8s.io/grpcroutes
-cluster get gateway.networking.k8s.io/httproutes
-cluster get gateway.networking.k8s.io/listenersets
-cluster get gateway.networking.k8s.io/referencegrants
-cluster get gateway.networking.k8s.io/tcproutes
-cluster get gateway.networking.k8s.io/tlsroutes
-cluster get gateway.networking.k8s.io/udproutes
-cluster get gateway.networking.x-k8s.io/xbackends
-cluster get gateway.networking.x-k8s.io/xbackendtrafficpolicies
-cluster get gateway.networking.x-k8s.io/xmeshes
-cluster list /namespaces
-cluster list /services
-cluster list discovery.k8s.io/endpointslices
-cluster list gateway.networking.k8s.io/backendtlspolicies
-cluster list gateway.networking.k8s.io/gatewayclasses
-cluster list gateway.networking.k8s.io/gateways
-cluster list gateway.networking.k8s.io/grpcroutes
-cluster list gateway.networking.k8s.io/httproutes
-cluster list gateway.networking.k8s.io/listenersets
-cluster list gateway.networking.k8s.io/referencegrants
-cluster list gateway.networking.k8s.io/tcproutes
-cluster list gateway.networking.k8s.io/tlsroutes
-cluster list gateway.networking.k8s.io/udproutes
-cluster list gateway.networking.x-k8s.io/xbackends
-cluster list gateway.networking.x-k8s.io/xbackendtrafficpolicies
-cluster list gateway.networking.x-k8s.io/xmeshes
-cluster patch /configmaps
-cluster patch /serviceaccounts
-cluster patch /services
-cluster patch apps/deployments
-cluster patch gateway.networking.k8s.io/backendtlspolicies/status
-cluster patch gateway.networking.k8s.io/gatewayclasses/status
-cluster patch gateway.networking.k8s.io/gateways/status
-cluster patch gateway.networking.k8s.io/grpcroutes/status
-cluster patch gateway.networking.k8s.io/httproutes/status
-cluster patch gateway.networking.k8s.io/listenersets/status
-cluster patch gateway.networking.k8s.io/tcproutes/status
-cluster patch gateway.networking.k8s.io/tlsroutes/status
-cluster patch gateway.networking.k8s.io/udproutes/status
-cluster patch gateway.networking.x-k8s.io/xbackends/status
-cluster patch gateway.networking.x-k8s.io/xbackendtrafficpolicies/status
-cluster patch gateway.networking.x-k8s.io/xmeshes/status
-cluster watch /configmaps
-cluster watch /namespaces
-cluster watch /services
-cluster watch discovery.k8s.io/endpointslices
-cluster watch gateway.networking.k8s.io/backendtlspolicies
-cluster watch gateway.networking.k8s.io/gatewayclasses
-cluster watch gateway.networking.k8s.io/gateways
-cluster watch gateway.networking.k8s.io/grpcroutes
-cluster watch gateway.networking.k8s.io/httproutes
-cluster watch gateway.networking.k8s.io/listenersets
-cluster watch gateway.networking.k8s.io/referencegrants
-cluster watch gateway.networking.k8s.io/tcproutes
-cluster watch gateway.networking.k8s.io/tlsroutes
-cluster watch gateway.networking.k8s.io/udproutes
-cluster watch gateway.networking.x-k8s.io/xbackends
-cluster watch gateway.networking.x-k8s.io/xbackendtrafficpolicies
-cluster watch gateway.networking.x-k8s.io/xmeshes
-own create /secrets
-own create coordination.k8s.io/leases
-own get /secrets weft-ca
-own get coordination.k8s.io/leases weft-controller
-own patch /secrets weft-ca
-own patch coordination.k8s.io/leases weft-controller
-";
+use self::granted::{GRANTED, GRANTED_FOR_THE_MESH};
+
+mod granted;
+mod nodes;
+
+/// With a mesh.
+const MESH: [&str; 2] = ["--set", "mesh.enabled=true"];
 
 /// Objects by kind and name.
 type Objects = BTreeMap<(String, String), Value>;
@@ -197,6 +115,10 @@ fn chart_and_install_give_the_same_objects() {
     let file = values.path().to_str().expect("UTF-8");
     let set = ["--set", "replicas=3", "--set", "trustDomain=mesh.example"];
     check_both_ways(&[&["--namespace", "mesh", "--values", file], &set[..]].concat());
+    let set = ["--set", "mesh.cniPrograms=/usr/lib/cni"];
+    check_both_ways(&[&["--namespace", "weft-system"], &MESH[..], &set[..]].concat());
+    let none = ["--namespace", "weft-system", "--set", "mesh.enabled=false"];
+    check_both_ways(&none);
 }
 
 #[test]
@@ -264,8 +186,15 @@ fn grants(rule: &Value) -> Vec<String> {
 
 #[test]
 fn roles_grant_what_is_listed_and_nothing_else() {
-    let listed: BTreeSet<String> = GRANTED.trim().lines().map(str::to_owned).collect();
-    let granted = granted(&install(&[]));
+    let without = ["--set", "mesh.enabled=false"];
+    check_granted(GRANTED, &install(&without));
+    check_granted(&[GRANTED, GRANTED_FOR_THE_MESH].concat(), &install(&MESH));
+}
+
+fn check_granted(listed: &str, objects: &Objects) {
+    let lines = listed.lines().filter(|line| !line.is_empty());
+    let listed: BTreeSet<String> = lines.map(str::to_owned).collect();
+    let granted = granted(objects);
     let more: Vec<_> = granted.difference(&listed).collect();
     assert!(more.is_empty(), "granted and not listed: {more:#?}");
     let less: Vec<_> = listed.difference(&granted).collect();
@@ -286,14 +215,14 @@ fn roles_grant_what_is_listed_and_nothing_else() {
 
 #[test]
 fn roles_are_bound_to_the_control_plane_alone() {
-    let objects = install(&["--namespace", "mesh"]);
+    let objects = install(&[&["--namespace", "mesh"], &MESH[..]].concat());
     let bindings = objects
         .iter()
         .filter(|((kind, _), _)| kind.ends_with("Binding"));
     let subjects: Vec<&Value> = bindings
         .flat_map(|(_, binding)| binding["subjects"].as_array().expect("subjects"))
         .collect();
-    assert_eq!(subjects.len(), 2, "one binding per role: {subjects:?}");
+    assert_eq!(subjects.len(), 3, "one binding per role: {subjects:?}");
     for subject in subjects {
         assert_eq!(subject["kind"], "ServiceAccount");
         assert_eq!(subject["name"], "weft-controller");
@@ -303,7 +232,7 @@ fn roles_are_bound_to_the_control_plane_alone() {
 
 #[test]
 fn pods_of_the_control_plane_are_admitted_where_rights_are_restricted() {
-    let objects = install(&[]);
+    let objects = install(&["--set", "mesh.enabled=false"]);
     let key = ("Deployment".to_owned(), "weft-controller".to_owned());
     let pod = &objects[&key]["spec"]["template"]["spec"];
     check_restricted(pod);
@@ -336,24 +265,42 @@ fn arguments(pod: &Value) -> Vec<String> {
     let all = all.expect("a container has arguments").iter();
     let fill = |argument: &Value| {
         let mut filled = argument.as_str().expect("a text").to_owned();
-        for variable in container["env"].as_array().into_iter().flatten() {
-            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
-                Some("metadata.namespace") => "weft-system",
-                Some("status.podIP") => "10.0.0.1",
-                other => panic!("a field that no pod here has: {other:?}"),
-            };
-            let name = variable["name"].as_str().expect("a variable has a name");
-            filled = filled.replace(&format!("$({name})"), value);
+        for (name, value) in environment(container) {
+            filled = filled.replace(&format!("$({name})"), &value);
         }
         filled
     };
     all.map(fill).collect()
 }
 
+/// The environment of a container, as a kubelet fills it in.
+fn environment(container: &Value) -> Vec<(String, String)> {
+    let variables = container["env"].as_array().into_iter().flatten();
+    let filled = variables.map(|variable| {
+        let name = variable["name"].as_str().expect("a variable has a name");
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("metadata.namespace") => "weft-system",
+            Some("metadata.uid") => "5d0b3b4e-0f0c-4b8e-9a53-2f6d6b7c8d9e",
+            Some("spec.nodeName") => "n1",
+            Some("spec.serviceAccountName") => "weft-node",
+            Some("status.podIP") => "10.0.0.1",
+            Some(other) => panic!("a field that no pod here has: {other:?}"),
+            None => variable["value"].as_str().expect("a value is a text"),
+        };
+        (name.to_owned(), value.to_owned())
+    });
+    filled.collect()
+}
+
 /// Help is for arguments that are understood: one that is not is an error before it.
 fn check_understood(program: &str, arguments: &[String]) {
+    check_understood_in(program, arguments, Vec::new());
+}
+
+fn check_understood_in(program: &str, arguments: &[String], environment: Vec<(String, String)>) {
     let path = binary::directory().join(program);
-    let help = output(Command::new(path).args(arguments).arg("--help"));
+    let mut command = Command::new(path);
+    let help = output(command.args(arguments).arg("--help").envs(environment));
     assert!(help.contains("Usage:"), "{program} {arguments:?}: {help}");
 }
 

@@ -1,8 +1,10 @@
 //! `weft-cni keep`: puts the plugin into the chain once the supervisor of the node can answer it, and again
 //! whenever somebody writes the chain anew.
 //!
-//! Its end takes nothing out of the chain. It ends with every upgrade, and pods that start meanwhile have
-//! to wait for the next supervisor instead of starting outside of the mesh. Taking it out is `remove`.
+//! What a person has to put right ends it, so that the state of its container says so. Its end takes
+//! nothing out of the chain: it ends with every upgrade too, and pods that start
+//! meanwhile have to wait for the next supervisor instead of starting outside of the mesh. Taking it out
+//! is `remove`.
 
 use std::{
     io::{self, Write},
@@ -11,22 +13,23 @@ use std::{
     time::Duration,
 };
 
-use super::Node;
+use super::{InstallError, Node};
 
 /// Time between two looks: so long a pod may start by a chain that was just written.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Looks for ever, and says what changes.
-pub(super) fn forever(node: &Node) -> ! {
+/// Looks again and again, and says what changes; until somebody has to do something.
+pub(super) fn until_broken(node: &Node) -> InstallError {
     let mut state = String::new();
     loop {
         let news = match look(node) {
-            Look::Changed(said) => Some(said),
-            Look::Same(now) if now == state => None,
-            Look::Same(now) => {
+            Ok(Look::Changed(said)) => Some(said),
+            Ok(Look::Same(now)) if now == state => None,
+            Ok(Look::Same(now)) => {
                 state.clone_from(&now);
                 Some(format!("{now}\n"))
             }
+            Err(error) => return error,
         };
         if let Some(news) = news {
             // Whoever does not read it loses nothing else.
@@ -44,18 +47,20 @@ enum Look {
     Same(String),
 }
 
-fn look(node: &Node) -> Look {
+fn look(node: &Node) -> Result<Look, InstallError> {
     let missing = [&node.settings.socket, &node.settings.namespaces]
         .into_iter()
         .find(|path| !Path::new(path).exists());
     if let Some(path) = missing {
-        return Look::Same(format!(
+        return Ok(Look::Same(format!(
             "waiting for the supervisor of this node, which makes {path}"
-        ));
+        )));
     }
     match node.install() {
-        Ok(said) if said.is_empty() => Look::Same("in the chain of this node".to_owned()),
-        Ok(said) => Look::Changed(said),
-        Err(error) => Look::Same(error.to_string()),
+        Ok(said) if said.is_empty() => Ok(Look::Same("in the chain of this node".to_owned())),
+        Ok(said) => Ok(Look::Changed(said)),
+        // It comes by itself on a node that has just begun.
+        Err(error @ InstallError::NoNetwork(_)) => Ok(Look::Same(error.to_string())),
+        Err(error) => Err(error),
     }
 }

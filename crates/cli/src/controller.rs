@@ -106,9 +106,8 @@ pub(crate) struct Options {
     /// After that, their requests and connections may take so long to end
     #[arg(long, env = "WEFT_DRAIN_LIMIT", default_value = "300s", value_parser = duration, value_name = "TIME")]
     drain_limit: Duration,
-    /// Serve the proxies of nodes as well: watch pods, attach routes to Services. Not shown while the
-    /// chart neither deploys these proxies nor gives the right to watch pods
-    #[arg(long, env = "WEFT_MESH", hide = true)]
+    /// Serve the proxies of nodes as well: watch pods, attach routes to Services
+    #[arg(long, env = "WEFT_MESH")]
     mesh: bool,
     /// Life of the certificates of proxies, 10m to 90 days
     #[arg(

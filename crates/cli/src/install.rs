@@ -28,6 +28,13 @@ struct Release {
     values: BTreeMap<&'static str, Value>,
 }
 
+impl Release {
+    /// Whether nodes have proxies.
+    fn has_mesh(&self) -> bool {
+        self.values.get("mesh.enabled") == Some(&Value::Bool(true))
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Install, global: Global) -> Outcome {
     global.output.one_of(&[Format::Text])?;
@@ -44,14 +51,17 @@ pub(crate) fn run(args: &Install, global: Global) -> Outcome {
     Ok(Exit::Good)
 }
 
-/// The objects of an installation with every default, as `weft check` compares them.
+/// The objects of an installation with every default but for the mesh, which it has or not, as
+/// `weft check` compares them.
 ///
 /// # Errors
 /// A template of the chart cannot be filled.
-pub(crate) fn shipped() -> Result<Vec<Value>, Failure> {
+pub(crate) fn shipped(has_mesh: bool) -> Result<Vec<Value>, Failure> {
+    let mut values = values::defaults();
+    values.insert("mesh.enabled", Value::Bool(has_mesh));
     let release = Release {
         namespace: "weft-system".to_owned(),
-        values: values::defaults(),
+        values,
     };
     Ok(serde_saphyr::from_multiple(&chart::manifests(&release)?)?)
 }

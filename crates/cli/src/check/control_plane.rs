@@ -46,7 +46,7 @@ pub(super) fn judge(picture: &Picture, report: &mut Report) {
     applied(control_plane, report);
     statuses(picture, report);
     published(picture, report);
-    rights(control_plane, report);
+    rights(deployment, control_plane, report);
     skew(deployment, report);
 }
 
@@ -256,12 +256,12 @@ fn published(picture: &Picture, report: &mut Report) {
     }
 }
 
-fn rights(control_plane: &ControlPlane, report: &mut Report) {
+fn rights(deployment: &Value, control_plane: &ControlPlane, report: &mut Report) {
     let granted = match &control_plane.grants {
         Ok(granted) => granted,
         Err(error) => return report.skip(&RBAC, error),
     };
-    let shipped = match Grants::shipped() {
+    let shipped = match Grants::shipped(has_mesh(deployment)) {
         Ok(shipped) => shipped,
         Err(error) => return report.skip(&RBAC, error),
     };
@@ -281,6 +281,14 @@ fn rights(control_plane: &ControlPlane, report: &mut Report) {
     if more.is_empty() && less.is_empty() {
         report.good(&RBAC, "those that are shipped, and no others");
     }
+}
+
+/// Whether the control plane serves the proxies of nodes.
+pub(super) fn has_mesh(deployment: &Value) -> bool {
+    let variables = deployment.pointer("/spec/template/spec/containers/0/env");
+    let variables = variables.and_then(Value::as_array).into_iter().flatten();
+    let mut mesh = variables.filter(|it| text(it, "/name") == "WEFT_MESH");
+    mesh.any(|it| text(it, "/value") == "true")
 }
 
 fn skew(deployment: &Value, report: &mut Report) {

@@ -11,13 +11,13 @@ use crate::{cluster, exit::Failure, install};
 pub(super) struct Grants(BTreeSet<String>);
 
 impl Grants {
-    /// What `weft install` grants to the control plane.
+    /// What `weft install` grants to a control plane with or without a mesh.
     ///
     /// # Errors
     /// The templates of the chart cannot be filled.
-    pub(super) fn shipped() -> Result<Self, Failure> {
+    pub(super) fn shipped(has_mesh: bool) -> Result<Self, Failure> {
         let mut shipped = Self::default();
-        for object in install::shipped()? {
+        for object in install::shipped(has_mesh)? {
             let place = match cluster::text(&object, "/kind") {
                 "ClusterRole" => "cluster",
                 "Role" => "own",

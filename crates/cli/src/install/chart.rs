@@ -25,14 +25,17 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     template!("rolebinding.yaml"),
     template!("service.yaml"),
     template!("poddisruptionbudget.yaml"),
+    template!("mesh-clusterrole.yaml"),
+    template!("mesh-clusterrolebinding.yaml"),
+    template!("node-serviceaccount.yaml"),
     template!("deployment.yaml"),
+    template!("node-daemonset.yaml"),
     template!("gatewayclass.yaml"),
 ];
 
-/// The namespace, which Helm makes by itself (`--create-namespace`). Nothing that needs rights gets
-/// into it.
-const NAMESPACE: (&str, &str) = (
-    "namespace",
+/// The namespace, which Helm makes by itself (`--create-namespace`), without and with a mesh. Only the
+/// proxies of nodes need rights; where there are none, nothing that needs any gets into it.
+const NAMESPACES: [&str; 2] = [
     "apiVersion: v1
 kind: Namespace
 metadata:
@@ -42,7 +45,16 @@ metadata:
     pod-security.kubernetes.io/enforce: restricted
     weft.dev/mesh: disabled
 ",
-);
+    "apiVersion: v1
+kind: Namespace
+metadata:
+  name: {{ .Release.Namespace }}
+  labels:
+    app.kubernetes.io/part-of: weft
+    pod-security.kubernetes.io/enforce: privileged
+    weft.dev/mesh: disabled
+",
+];
 
 /// A template of the chart cannot be filled.
 #[derive(Debug, Error)]
@@ -58,9 +70,10 @@ pub(super) struct ChartError {
 /// A template of the chart contains more than it may, or names a value that does not exist.
 pub(super) fn manifests(release: &Release) -> Result<String, ChartError> {
     let mut text = String::new();
-    for (name, template) in [&NAMESPACE].into_iter().chain(TEMPLATES) {
+    let namespace = ("namespace", NAMESPACES[usize::from(release.has_mesh())]);
+    for (name, template) in [&namespace].into_iter().chain(TEMPLATES) {
         let filled = fill(template, release).map_err(|error| ChartError { name, error })?;
-        if !text.is_empty() {
+        if !text.is_empty() && !filled.is_empty() {
             text.push_str("---\n");
         }
         text.push_str(&filled);

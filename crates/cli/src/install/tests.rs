@@ -60,10 +60,16 @@ fn a_template_is_filled_as_helm_fills_it() {
     release
         .values
         .insert("nodeSelector", json!({ "a": "b", "c": { "d": "e" } }));
+    release.values.insert("mesh.enabled", json!(true));
     for (template, expected) in [
         ("n: {{ .Release.Namespace }}\n", "n: weft-system\n"),
         ("i: \"{{ .Values.logLevel }}\" # x\n", "i: \"info\" # x\n"),
         ("r: {{ .Values.replicas }}", "r: 2"),
+        ("m: \"{{ .Values.mesh.enabled }}\"", "m: \"true\""),
+        (
+            "{{- if .Values.mesh.enabled }}\na: 1\n{{- end }}\n",
+            "a: 1\n",
+        ),
         (
             "t: {{- toYaml .Values.tolerations | nindent 4 }}\nu: 1",
             "t:\n    []\nu: 1",
@@ -82,6 +88,14 @@ fn a_template_is_filled_as_helm_fills_it() {
 }
 
 #[test]
+fn a_template_is_there_as_a_whole_or_not() {
+    let mut release = release();
+    release.values.insert("mesh.enabled", json!(false));
+    let template = "{{- if .Values.mesh.enabled }}\na: 1\n{{- end }}\n";
+    assert_eq!(fill(template, &release).as_deref(), Ok(""));
+}
+
+#[test]
 fn a_template_that_decides_is_refused() {
     let action = |text: &str| TemplateError::Action(text.to_owned());
     for (template, expected) in [
@@ -93,7 +107,15 @@ fn a_template_that_decides_is_refused() {
         ("{{- include \"x\" . }}", action("- include \"x\" . ")),
         (
             "{{ .Values.resources.requests }}",
-            action(" .Values.resources.requests "),
+            TemplateError::Unknown("resources.requests".to_owned()),
+        ),
+        (
+            "a: 1\n{{- if .Values.mesh.enabled }}\nb: 1\n{{- end }}\n",
+            action("- if .Values.mesh.enabled "),
+        ),
+        (
+            "{{- if .Values.replicas }}\na: 1\n{{- end }}\n",
+            TemplateError::NotBoolean("replicas".to_owned()),
         ),
         ("{{ .Values.image", TemplateError::Open),
         (
@@ -127,6 +149,18 @@ fn choices() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ("resources", json!({}), None),
         ("resources", json!([]), Some("[] is no object")),
         ("tolerations", json!({}), Some("is no list")),
+        ("mesh.enabled", json!(true), None),
+        (
+            "mesh.enabled",
+            json!("yes"),
+            Some("is neither true nor false"),
+        ),
+        ("mesh", json!(true), Some("there is no value \"mesh\"")),
+        (
+            "mesh",
+            json!({ "enable": true }),
+            Some("there is no value \"mesh.enable\""),
+        ),
         (
             "replica",
             json!(3),
@@ -151,6 +185,16 @@ fn a_value_is_taken_or_refused_by_name() {
 }
 
 #[test]
+fn the_values_of_a_group_are_set_one_by_one() {
+    let mut values = values::defaults();
+    let group = json!({ "enabled": true, "cniPrograms": "/usr/lib/cni" });
+    values::set(&mut values, "mesh", group).expect("both are taken");
+    assert_eq!(values["mesh.enabled"], json!(true));
+    assert_eq!(values["mesh.cniPrograms"], json!("/usr/lib/cni"));
+    assert_eq!(values["mesh.cniConfigurations"], json!("/etc/cni/net.d"));
+}
+
+#[test]
 fn every_default_is_a_value_its_field_takes() {
     for (name, value) in values::defaults() {
         values::set(&mut values::defaults(), name, value).expect("a default is taken");
@@ -161,9 +205,11 @@ fn every_default_is_a_value_its_field_takes() {
 fn the_written_values_are_the_defaults() {
     let written: BTreeMap<String, Value> =
         serde_saphyr::from_str(&values::commented().expect("YAML")).expect("YAML");
-    let defaults = values::defaults();
-    assert_eq!(written.len(), defaults.len());
+    // Every value is another one before, so that none is missing in what is written.
+    let mut values = values::defaults();
+    values.values_mut().for_each(|value| *value = Value::Null);
     for (name, value) in written {
-        assert_eq!(Some(&value), defaults.get(name.as_str()), "{name}");
+        values::set(&mut values, &name, value).expect("a default is taken");
     }
+    assert_eq!(values, values::defaults());
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// One choice.
 struct Field {
+    /// `NAME`, or `GROUP.NAME`; the fields of a group stand together.
     name: &'static str,
     /// For whoever edits `values.yaml`; lines of a comment.
     about: &'static str,
@@ -27,6 +28,7 @@ enum Shape {
         least: u64,
         most: u64,
     },
+    YesOrNo,
     /// Passed on to Kubernetes.
     List,
     /// Passed on to Kubernetes.
@@ -39,6 +41,8 @@ const IMAGE: Shape = Shape::Text {
 };
 /// Characters of names of objects and of trust domains.
 const NAME: Shape = Shape::Text { besides: "._-" };
+/// Characters of a directory of a node.
+const DIRECTORY: Shape = Shape::Text { besides: "A-Z._/-" };
 
 const FIELDS: &[Field] = &[
     Field {
@@ -54,7 +58,7 @@ const FIELDS: &[Field] = &[
     },
     Field {
         name: "proxyImage",
-        about: "Image of the pods that every Gateway gets.",
+        about: "Image of the pods that every Gateway gets, and of the proxies of nodes.",
         default: || {
             json!(concat!(
                 "ghcr.io/weft-mesh/weft-proxy:",
@@ -65,13 +69,13 @@ const FIELDS: &[Field] = &[
     },
     Field {
         name: "imagePullPolicy",
-        about: "When the image of the control plane is pulled.",
+        about: "When the images of the control plane and of the proxies of nodes are pulled.",
         default: || json!("IfNotPresent"),
         shape: Shape::OneOf(&["Always", "IfNotPresent", "Never"]),
     },
     Field {
         name: "imagePullSecrets",
-        about: "Secrets to pull it with, such as [{name: registry}].",
+        about: "Secrets to pull them with, such as [{name: registry}].",
         default: || json!([]),
         shape: Shape::List,
     },
@@ -102,7 +106,7 @@ const FIELDS: &[Field] = &[
     },
     Field {
         name: "logLevel",
-        about: "The least severe events the control plane logs.",
+        about: "The least severe events that the control plane and the proxies of nodes log.",
         default: || json!("info"),
         shape: Shape::OneOf(&["error", "warn", "info", "debug", "trace"]),
     },
@@ -130,6 +134,43 @@ const FIELDS: &[Field] = &[
         about: "Taints of nodes it may run on.",
         default: || json!([]),
         shape: Shape::List,
+    },
+    Field {
+        name: "mesh.enabled",
+        about: "Whether there is a mesh: a proxy on every node, which captures the pods of namespaces with\n\
+                the label weft.dev/mesh=enabled. The namespace of Weft has to admit privileged pods then.",
+        default: || json!(false),
+        shape: Shape::YesOrNo,
+    },
+    Field {
+        name: "mesh.cniConfigurations",
+        about: "Where the container runtime of a node reads its CNI configuration.",
+        default: || json!("/etc/cni/net.d"),
+        shape: DIRECTORY,
+    },
+    Field {
+        name: "mesh.cniPrograms",
+        about: "Where it looks for CNI plugins.",
+        default: || json!("/opt/cni/bin"),
+        shape: DIRECTORY,
+    },
+    Field {
+        name: "mesh.resources",
+        about: "What the proxy of a node asks for, for its supervisor and all its workers.",
+        default: || json!({ "requests": { "cpu": "100m", "memory": "64Mi" } }),
+        shape: Shape::Object,
+    },
+    Field {
+        name: "mesh.podAnnotations",
+        about: "Annotations of its pods. Metrics are on port 15021, path /metrics.",
+        default: || json!({}),
+        shape: Shape::Object,
+    },
+    Field {
+        name: "mesh.nodeSelector",
+        about: "Labels of the nodes that have a mesh. Pods of others are outside of it.",
+        default: || json!({ "kubernetes.io/os": "linux" }),
+        shape: Shape::Object,
     },
 ];
 
@@ -161,7 +202,8 @@ pub(super) fn defaults() -> BTreeMap<&'static str, Value> {
         .collect()
 }
 
-/// Chooses a value; an object takes the place of the default as a whole.
+/// Chooses a value, or those of a group; an object of a field takes the place of the default as a
+/// whole.
 ///
 /// # Errors
 /// There is no such field, or it does not take the value.
@@ -171,9 +213,15 @@ pub(super) fn set(
     value: Value,
 ) -> Result<(), ValueError> {
     let Some(field) = FIELDS.iter().find(|field| field.name == name) else {
-        return Err(ValueError::Unknown {
-            name: name.to_owned(),
-        });
+        let is_group = FIELDS.iter().any(|field| field.place().0 == name);
+        return match value {
+            Value::Object(members) if is_group => members
+                .into_iter()
+                .try_for_each(|(member, value)| set(values, &format!("{name}.{member}"), value)),
+            _ => Err(ValueError::Unknown {
+                name: name.to_owned(),
+            }),
+        };
     };
     if let Some(cure) = field.shape.refusal(&value) {
         let name = field.name;
@@ -189,13 +237,22 @@ pub(super) fn set(
 /// A default is no YAML.
 pub(super) fn commented() -> Result<String, serde_saphyr::ser::Error> {
     let mut text = String::from("# Made by `weft install --show values`.\n");
+    let mut open = "";
     for field in FIELDS {
+        let (group, name) = field.place();
         text.push('\n');
-        for line in field.about.lines() {
-            text.push_str(&format!("# {line}\n"));
+        if group != open {
+            text.push_str(&format!("{group}:\n"));
+            open = group;
         }
-        let entry = BTreeMap::from([(field.name, (field.default)())]);
-        text.push_str(&serde_saphyr::to_string(&entry)?);
+        let indent = if group.is_empty() { "" } else { "  " };
+        for line in field.about.lines() {
+            text.push_str(&format!("{indent}# {line}\n"));
+        }
+        let entry = BTreeMap::from([(name, (field.default)())]);
+        for line in serde_saphyr::to_string(&entry)?.lines() {
+            text.push_str(&format!("{indent}{line}\n"));
+        }
     }
     Ok(text)
 }
@@ -203,13 +260,23 @@ pub(super) fn commented() -> Result<String, serde_saphyr::ser::Error> {
 /// `values.schema.json`. A key that is no field fails, but for `global`, which Helm adds when the
 /// chart is part of another one.
 pub(super) fn schema() -> Value {
-    let mut properties = Map::from_iter([("global".to_owned(), json!({ "type": "object" }))]);
+    let mut groups: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for field in FIELDS {
+        let (group, name) = field.place();
         let mut schema = field.shape.schema();
         schema["description"] = json!(field.about.replace('\n', " "));
         schema["default"] = (field.default)();
-        properties.insert(field.name.to_owned(), schema);
+        let group = groups.entry(group).or_default();
+        group.insert(name.to_owned(), schema);
     }
+    let mut properties = groups.remove("").unwrap_or_default();
+    properties.insert("global".to_owned(), json!({ "type": "object" }));
+    properties.extend(groups.into_iter().map(|(group, members)| {
+        let schema = json!({
+            "type": "object", "additionalProperties": false, "properties": members,
+        });
+        (group.to_owned(), schema)
+    }));
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart weft",
@@ -217,6 +284,13 @@ pub(super) fn schema() -> Value {
         "additionalProperties": false,
         "properties": properties,
     })
+}
+
+impl Field {
+    /// The group, empty without one, and the name in it.
+    fn place(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or(("", self.name))
+    }
 }
 
 impl Shape {
@@ -229,6 +303,7 @@ impl Shape {
             Self::Whole { least, most } => {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }
+            Self::YesOrNo => json!({ "type": "boolean" }),
             Self::List => json!({ "type": "array" }),
             Self::Object => json!({ "type": "object" }),
         }
@@ -258,6 +333,7 @@ impl Shape {
                     .is_some_and(|it| (*least..=*most).contains(&it));
                 (!is_good).then(|| format!("no number from {least} to {most}"))
             }
+            Self::YesOrNo => (!value.is_boolean()).then(|| "neither true nor false".to_owned()),
             Self::List => (!value.is_array()).then(|| "no list".to_owned()),
             Self::Object => (!value.is_object()).then(|| "no object".to_owned()),
         }
