@@ -21,6 +21,9 @@ use crate::{
 /// milliseconds; should one of them not be readable at all, the others must not wait for it.
 const READING_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between two looks at something that was due and could not be done.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// What the loop is made of.
 pub(crate) struct Parts {
     pub(crate) watches: Watches,
@@ -168,7 +171,8 @@ impl Reconciler {
         let given_up = given_up.filter(|at| *at > now);
         let leads = *self.parts.leads.borrow();
         let due = leads.then(|| self.applied.due_at(now)).flatten();
-        let leaving = self.world.leaving_until().map(|at| at.max(now));
+        // It stays due while nothing can be acted upon.
+        let leaving = self.world.leaving_until().map(|at| at.max(now + AGAIN));
         let moments = [self.parts.hub.forgets_at(now), given_up, due, leaving];
         let alarm = async {
             match moments.into_iter().flatten().min() {
