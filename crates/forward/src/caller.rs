@@ -88,8 +88,7 @@ impl Caller {
     }
 
     /// Connects with `sockets` only, to whomever, from `addresses`: those of a pod, the most usual one
-    /// first. It has no identity yet: who wants to reach a member of the mesh waits for one, and for ever
-    /// where there is no address.
+    /// first. It has no identity yet: who wants to reach a member of the mesh waits for one.
     #[must_use]
     pub fn elsewhere(sockets: Arc<dyn Sockets>, addresses: Vec<IpAddr>) -> Self {
         Self::of(Dialer::Given(sockets), addresses)
@@ -110,16 +109,15 @@ impl Caller {
     /// # Errors
     /// As [`Caller::new`].
     pub fn identify(&self, identity: &Identity) -> Result<(), IdentityError> {
-        // Apart from its address, nothing about a tunnel tells two pods of one account from each other.
-        let address = match &self.dialer {
-            Dialer::Host => None,
-            Dialer::Given(_) if self.addresses.is_empty() => {
-                tracing::error!(id = %identity.id(), "a pod without an address has no tunnels");
-                return Ok(());
+        let dialer = self.dialer.clone();
+        let source = match dialer {
+            Dialer::Host => Source::new(identity, None, dialer)?,
+            // Another pod of the account may have the address by now, or have had it.
+            Dialer::Given(_) => {
+                let address = self.addresses.first().copied();
+                Source::alone(identity, address, dialer)?
             }
-            Dialer::Given(_) => self.addresses.first().copied(),
         };
-        let source = Source::new(identity, address, self.dialer.clone())?;
         // The first one stays.
         drop(self.source.set(source));
         Ok(())
@@ -181,11 +179,6 @@ impl Caller {
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.dialer
-    }
-
-    /// Whether a tunnel or a socket under that address is its own.
-    pub(crate) fn is_at(&self, address: Option<IpAddr>) -> bool {
-        matches!(self.dialer, Dialer::Given(_)) && self.addresses.first().copied() == address
     }
 
     /// A connection to an endpoint serves one client after the other, so that it comes from no port.

@@ -79,7 +79,9 @@ impl Worker {
         for upstream in self.lock().iter().filter_map(Weak::upgrade) {
             upstream.forget(self.index, caller);
         }
-        self.tunnels.drain(|key| caller.is_at(key.source_address()));
+        if let Some(source) = caller.source() {
+            self.tunnels.drain(|key| key.is_of(source));
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Upstream>>> {

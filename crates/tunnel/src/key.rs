@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use weft_certs::{Expected, Identity, IdentityConnector, IdentityError};
@@ -18,6 +21,8 @@ struct Own<D> {
     id: SpiffeId,
     connector: IdentityConnector,
     address: Option<IpAddr>,
+    /// What tells one that is alone from all others; 0 for those that are not.
+    number: u64,
     dial: D,
 }
 
@@ -41,6 +46,7 @@ enum Whom {
 pub struct Key {
     source: SpiffeId,
     source_address: Option<IpAddr>,
+    source_number: u64,
     endpoint: SocketAddr,
     whom: Whom,
 }
@@ -57,11 +63,35 @@ impl<D> Source<D> {
         address: Option<IpAddr>,
         dial: D,
     ) -> Result<Self, IdentityError> {
+        Self::numbered(identity, (address, 0), dial)
+    }
+
+    /// The same, for a source that shares its connections with no equal one: a pod whose address another
+    /// pod of the account has had, or will have, reaches nobody with sockets of that one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::new`].
+    pub fn alone(
+        identity: &Identity,
+        address: Option<IpAddr>,
+        dial: D,
+    ) -> Result<Self, IdentityError> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self::numbered(identity, (address, NEXT.fetch_add(1, Relaxed)), dial)
+    }
+
+    fn numbered(
+        identity: &Identity,
+        (address, number): (Option<IpAddr>, u64),
+        dial: D,
+    ) -> Result<Self, IdentityError> {
         Ok(Self(Arc::new(Own {
             identity: identity.clone(),
             id: identity.id(),
             connector: IdentityConnector::new(identity)?,
             address,
+            number,
             dial,
         })))
     }
@@ -124,6 +154,7 @@ impl Key {
         Self {
             source: source.0.id.clone(),
             source_address: source.0.address,
+            source_number: source.0.number,
             endpoint: target.endpoint,
             whom: target.whom.clone(),
         }
@@ -139,6 +170,15 @@ impl Key {
     #[must_use]
     pub fn source_address(&self) -> Option<IpAddr> {
         self.source_address
+    }
+
+    /// Whether it is of connections that `source` makes and uses.
+    #[must_use]
+    pub fn is_of<D>(&self, source: &Source<D>) -> bool {
+        let own = &source.0;
+        self.source_number == own.number
+            && self.source_address == own.address
+            && self.source == own.id
     }
 
     /// To which endpoint.

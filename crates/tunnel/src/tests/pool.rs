@@ -235,3 +235,24 @@ async fn streams_nobody_reads_leave_room_for_others() {
     check_echo(&mut last, "still here").await;
     assert_eq!(world.net.dialled(), 1, "on the same connection");
 }
+
+#[tokio::test]
+async fn a_source_that_is_alone_shares_with_no_equal_one() {
+    let world = World::new();
+    let (at, connect) = (Some(caller().ip()), Connect::new(pod(ECHO), caller()));
+    let alone = || Source::alone(&world.web, at, world.net.clone()).expect("TLS 1.3");
+    let (one, other) = (alone(), alone());
+    for (source, dialled) in [
+        (&one, 1),
+        (&one, 1),
+        (&other, 2),
+        (&one, 2),
+        (&world.source, 3),
+    ] {
+        let opened = world.pool.open(source, &world.target, &connect).await;
+        opened.expect("served");
+        assert_eq!(world.net.dialled(), dialled, "each has its own");
+    }
+    world.pool.drain(|key| key.is_of(&one));
+    assert_eq!(world.pool.census().connections, 2, "those of the others");
+}
