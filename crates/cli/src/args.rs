@@ -16,7 +16,7 @@ use clap_complete::Shell;
 pub(crate) use self::values::{HeaderField, NamedPort, PortPair, Reference, Setting, Target};
 pub(crate) use self::values::{dns_label, duration};
 use crate::{
-    analyze, check, controller, identity, inspect, load,
+    analyze, check, controller, identity, inspect, load, namespace,
     output::{Colour, Format},
     uninstall,
 };
@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Features,
     /// Print the manifests that install Weft in a cluster
     Install(Install),
+    /// Take a namespace into the mesh or out of it, and show how far its pods are
+    Namespace(namespace::Options),
     /// Show who the pods of the mesh are and by which roots they are known, and replace those
     Identity(Box<identity::Options>),
     /// Say whether a cluster, the control plane and Gateways are well, and what to do if not

@@ -1,9 +1,10 @@
-//! `weft check`: whether a cluster has what Weft needs, whether the control plane is well, and whether
-//! Gateways are served; what was seen, and what to do about it.
+//! `weft check`: whether a cluster has what Weft needs, whether the control plane and the proxies of nodes
+//! are well, and whether Gateways are served; what was seen, and what to do about it.
 
 mod codes;
 mod control_plane;
 mod gateways;
+mod nodes;
 mod picture;
 mod prerequisites;
 mod report;
@@ -140,6 +141,7 @@ fn judge(picture: &Picture, extent: Extent) -> Report {
     }
     if extent == Extent::All {
         control_plane::judge(picture, &mut report);
+        nodes::judge(picture, &mut report);
     }
     if extent != Extent::Before {
         gateways::judge(picture, &mut report, extent == Extent::Gateway);

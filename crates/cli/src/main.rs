@@ -17,6 +17,7 @@ mod identity;
 mod inspect;
 mod install;
 mod load;
+mod namespace;
 mod output;
 mod progress;
 mod resolve;
@@ -75,6 +76,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Echo(args) => echo::run(args, global),
         Command::Features => features::run(global),
         Command::Install(args) => install::run(args, global),
+        Command::Namespace(options) => namespace::run(options, global),
         Command::Identity(options) => identity::run(options, global),
         Command::Check(options) => check::run(options, global),
         Command::Uninstall(options) => uninstall::run(options, global),

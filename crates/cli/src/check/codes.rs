@@ -1,5 +1,5 @@
 //! Every check in one slice. Codes are never reused; those between that are missing belong to what is
-//! not built yet (nodes, the mesh, telemetry) or to what no object of the API server says.
+//! not built yet (telemetry) or to what no object of the API server says.
 
 use weft_source::Severity;
 
@@ -58,6 +58,11 @@ codes! {
     PUBLISHED = "WC209", Error, "GatewayClass", "weft install | kubectl apply -f -";
     RBAC = "WC211", Warning, "rights of the control plane", "apply what `weft install` prints, and delete bindings that nobody needs";
     SKEW = "WC212", Warning, "versions of the control plane and of this command", "upgrade one of the two: they may be one minor version apart";
+    NODES = "WC401", Error, "proxy on every node", "kubectl describe daemonset weft-node, in the namespace of the control plane; pods without it on their node are outside of the mesh";
+    CHAIN = "WC402", Error, "plugin in the CNI chain of every node", "read what it says: mesh.cniConfigurations and mesh.cniPrograms have to be what the container runtime reads; until then pods start before they are captured";
+    SUPERVISOR = "WC404", Error, "supervisor ready on every node", "kubectl logs -c node of the pod on that node, in the namespace of the control plane";
+    RESTARTS = "WC405", Warning, "supervisors that were restarted", "kubectl logs -c node --previous of the pod on that node; more memory for mesh.resources if it was OOMKilled";
+    CAPTURED = "WC406", Error, "every pod of the mesh captured", "`weft namespace status NAME` says why; the log of the node's proxy says more";
     CLASS_ACCEPTED = "WC801", Error, "GatewayClass accepted", "kubectl describe gatewayclass NAME; without a control plane nobody accepts it";
     PROGRAMMED = "WC802", Error, "listeners programmed", "`weft describe gateway/NS/NAME` says what is wrong with each listener";
     ADDRESS = "WC803", Error, "address assigned", "give the cluster a load balancer, or the Gateway a Service of another type (spec.infrastructure.parametersRef)";

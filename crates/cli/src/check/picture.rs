@@ -1,6 +1,8 @@
 //! What the checks look at: everything is asked once, and what was not answered says why. Judging it
 //! is somebody else's work.
 
+mod mesh;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::SystemTime,
@@ -19,6 +21,7 @@ use weft_source::{
 };
 use weft_translate::Scope;
 
+pub(super) use self::mesh::Mesh;
 use super::{Extent, rights::Grants};
 use crate::{
     clock,
@@ -123,6 +126,7 @@ pub(super) struct Picture {
     /// Rights to install, when they matter.
     pub(super) rights: Vec<(Resource, Asked<bool>)>,
     pub(super) control_plane: Option<ControlPlane>,
+    pub(super) mesh: Option<Mesh>,
     /// Those of our controller.
     pub(super) classes: Asked<Vec<Value>>,
     /// Those of our classes.
@@ -172,6 +176,9 @@ impl Picture {
             return picture;
         }
         picture.control_plane = Some(control_plane(cluster, namespace, extent).await);
+        if extent == Extent::All {
+            picture.mesh = Some(Mesh::take(cluster, namespace).await);
+        }
         picture.take_gateways(cluster).await;
         picture
     }
@@ -197,6 +204,7 @@ impl Picture {
             },
             rights: Vec::new(),
             control_plane: None,
+            mesh: None,
             classes: Ok(Vec::new()),
             gateways: Ok(Vec::new()),
             given: BTreeMap::new(),

@@ -1,5 +1,7 @@
 //! Verdicts on pictures of clusters: a good one, and each of its parts gone wrong.
 
+mod nodes;
+
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -114,7 +116,7 @@ fn control_plane() -> ControlPlane {
         } }))),
         unreadable: Ok(Vec::new()),
         routes: Ok(vec![route("True", "applied on 2 of 2 proxies")]),
-        grants: Ok(Grants::shipped().expect("the chart is filled")),
+        grants: Ok(Grants::shipped(false).expect("the chart is filled")),
     }
 }
 
@@ -655,7 +657,7 @@ fn versions_are_those_of_tags() {
 
 #[test]
 fn rights_beyond_those_shipped_are_seen() {
-    let shipped = Grants::shipped().expect("the chart is filled");
+    let shipped = Grants::shipped(false).expect("the chart is filled");
     let mut granted = shipped.clone();
     let role =
         json!({ "rules": [{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["list"] }] });

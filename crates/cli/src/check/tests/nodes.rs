@@ -1,0 +1,139 @@
+//! Verdicts on nodes and on the pods of the mesh.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        Extent, judge,
+        picture::{Mesh, Picture},
+        report::Verdict,
+    },
+    good, namespace,
+};
+
+/// The proxy of a node, with what its two containers did last.
+fn proxy(is_ready: bool, restarts: u64, said: &str) -> Value {
+    let last = json!({ "terminated": { "reason": "Error", "message": said } });
+    let status = |name: &str| json!({ "name": name, "ready": is_ready, "restartCount": restarts, "lastState": last });
+    json!({
+        "metadata": { "name": "weft-node-1", "namespace": "weft-system" },
+        "spec": { "nodeName": "n1" },
+        "status": { "containerStatuses": [status("node"), status("cni")] },
+    })
+}
+
+fn pod(captured: Value) -> Value {
+    json!({
+        "metadata": {
+            "name": "web-0", "namespace": "shop", "uid": "u-1",
+            "annotations": { "weft.dev/captured": captured, "weft.dev/captured-reason": "because" },
+        },
+        "spec": { "nodeName": "n1", "containers": [] },
+        "status": { "phase": "Running" },
+    })
+}
+
+/// A cluster with a mesh where all is well.
+fn meshed() -> Picture {
+    let mut picture = good();
+    let control_plane = picture.control_plane.as_mut().expect("it was asked for");
+    let deployment = control_plane.deployment.as_mut().expect("it was read");
+    let deployment = deployment.as_mut().expect("there is one");
+    deployment["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{ "name": "WEFT_MESH", "value": "true" }]);
+    let status = json!({
+        "desiredNumberScheduled": 1, "numberReady": 1, "updatedNumberScheduled": 1,
+    });
+    picture.mesh = Some(Mesh {
+        daemon_set: Ok(Some(json!({ "status": status }))),
+        proxies: Ok(vec![proxy(true, 0, "")]),
+        namespaces: Ok(vec![namespace(
+            "shop",
+            json!({ "weft.dev/mesh": "enabled" }),
+        )]),
+        pods: Ok(vec![pod(json!("true"))]),
+    });
+    picture
+}
+
+fn mesh_of(picture: &mut Picture) -> &mut Mesh {
+    picture.mesh.as_mut().expect("it was asked for")
+}
+
+/// What goes wrong: how, the code that says so, its verdict, and a part of what was seen.
+type Row = (fn(&mut Mesh), &'static str, Verdict, &'static str);
+
+#[test]
+fn what_is_wrong_on_a_node_is_named_with_the_node() {
+    let rows: [Row; 9] = [
+        (|_| {}, "WC401", Verdict::Good, "1 of 1 ready"),
+        (
+            |it| it.daemon_set = Ok(None),
+            "WC401",
+            Verdict::Error,
+            "no DaemonSet weft-system/weft-node",
+        ),
+        (
+            |it| {
+                let status = json!({ "desiredNumberScheduled": 2, "numberReady": 1 });
+                it.daemon_set = Ok(Some(json!({ "status": status })));
+            },
+            "WC401",
+            Verdict::Warning,
+            "1 of 2 ready",
+        ),
+        (
+            |it| it.proxies = Ok(vec![proxy(false, 1, "00-a.conflist sorts before")]),
+            "WC402",
+            Verdict::Error,
+            "node n1: 00-a.conflist sorts before",
+        ),
+        (
+            |it| it.proxies = Ok(vec![proxy(false, 0, "")]),
+            "WC404",
+            Verdict::Error,
+            "node n1: pod weft-node-1",
+        ),
+        (
+            |it| it.proxies = Ok(vec![proxy(true, 3, "")]),
+            "WC405",
+            Verdict::Warning,
+            "node n1: 3 times",
+        ),
+        (
+            |it| it.pods = Ok(vec![pod(json!("error"))]),
+            "WC406",
+            Verdict::Error,
+            "shop/web-0 error because",
+        ),
+        (
+            |it| it.pods = Ok(vec![pod(json!("pending"))]),
+            "WC406",
+            Verdict::Warning,
+            "shop/web-0 pending",
+        ),
+        (
+            |it| it.pods = Err("no right".to_owned()),
+            "WC406",
+            Verdict::Skipped,
+            "no right",
+        ),
+    ];
+    for (spoil, code, verdict, saw) in rows {
+        let mut picture = meshed();
+        spoil(mesh_of(&mut picture));
+        let report = judge(&picture, Extent::All);
+        let found = report.checks.iter().find(|it| it.code == code);
+        let found = found.unwrap_or_else(|| panic!("no {code} in {report:?}"));
+        assert_eq!(found.verdict, verdict, "{found:?}");
+        assert!(found.saw.contains(saw), "{saw}: {found:?}");
+    }
+}
+
+#[test]
+fn without_a_mesh_nothing_is_asked_of_nodes() {
+    let mut picture = good();
+    picture.mesh = meshed().mesh;
+    let report = judge(&picture, Extent::All);
+    assert!(!report.checks.iter().any(|it| it.code.starts_with("WC4")));
+}
