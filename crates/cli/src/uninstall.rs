@@ -1,9 +1,11 @@
 //! `weft uninstall`: takes Weft out of a cluster and leaves nothing of it.
 //!
-//! First the control plane, which would put back what is missing; then what it gave to Gateways; then
+//! First the mesh, so that nobody is captured by what goes; then the control plane, which would put back
+//! what is missing; then what it gave to Gateways; then
 //! rights, keys and the namespace. What users wrote stays: Gateways, routes, policies.
 
 mod inventory;
+mod mesh;
 mod remove;
 mod statuses;
 #[cfg(test)]
@@ -36,7 +38,7 @@ const REMAINDER: Duration = Duration::from_secs(60);
 #[command(after_help = "Examples:
   weft uninstall --dry-run          what would go
   weft uninstall                    asks first
-  weft uninstall --yes --stop-gateways
+  weft uninstall --yes --stop-gateways --end-mesh
 
 Gateways, routes and policies stay: they are yours. What their statuses say on behalf of Weft is taken
 back. The CRDs of the Gateway API stay: they are the
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// Go on although Gateways are served: their proxies go too
     #[arg(long)]
     stop_gateways: bool,
+    /// Go on although namespaces are in the mesh: their labels go, and their pods speak in the clear
+    #[arg(long)]
+    end_mesh: bool,
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
@@ -113,6 +118,7 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
         return conclude(&report, format, &would);
     }
     may_stop(&found, options.stop_gateways)?;
+    may_end(&found, options.end_mesh)?;
     if !options.yes && !is_confirmed(&found, cluster.url())? {
         output::tell("nothing was removed");
         return Ok(Exit::Good);
@@ -124,6 +130,12 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
             Ok(())
         }
     };
+    let ended = found.mesh.end(&cluster, &options.namespace, &tell).await?;
+    if let Err(waiting) = ended {
+        report.left = waiting;
+        print_left(&report, format)?;
+        return Ok(Exit::Timeout);
+    }
     let waited = remove::all(&cluster, &found, (options.timeout, global), tell).await?;
     if let Err(waiting) = waited {
         report.left = waiting;
@@ -203,6 +215,23 @@ fn may_stop(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
     )))
 }
 
+/// Whether pods speak in the clear, and whether that is wanted.
+fn may_end(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
+    if is_wanted || found.mesh.members.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::errors(format!(
+        "these are in the mesh, and speak in the clear afterwards: {}; take them out of it with \
+         `weft namespace disable`, or add --end-mesh",
+        members(found)
+    )))
+}
+
+fn members(found: &Inventory) -> String {
+    let members = found.mesh.members.iter().map(ToString::to_string);
+    members.collect::<Vec<_>>().join(", ")
+}
+
 fn plan(found: &Inventory, url: &str) -> String {
     let mut text = format!("What is Weft's in {url}:\n");
     for what in everything(found) {
@@ -212,6 +241,10 @@ fn plan(found: &Inventory, url: &str) -> String {
     if !found.gateways.is_empty() {
         let gateways = found.gateways.join(", ");
         let _ = writeln!(text, "Gateways that nobody will serve: {gateways}");
+    }
+    if !found.mesh.members.is_empty() {
+        let members = members(found);
+        let _ = writeln!(text, "Out of the mesh, and in the clear: {members}");
     }
     text
 }

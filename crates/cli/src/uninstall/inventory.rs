@@ -8,7 +8,8 @@ use weft_source::kube::{Cluster, Resource, Selection};
 use weft_translate::Scope;
 
 use super::{
-    Kept,
+    Kept, mesh,
+    mesh::Mesh,
     statuses::{self, Statement},
 };
 use crate::{
@@ -22,6 +23,8 @@ const GENERATED: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/m
 const INSTALLED: &str = "app.kubernetes.io/name=weft-controller,app.kubernetes.io/part-of=weft";
 /// Labels of the pod that `helm test` runs.
 const TESTS: &str = "app.kubernetes.io/name=weft-check,app.kubernetes.io/part-of=weft";
+/// Labels of the proxies of nodes.
+const ON_NODES: &str = "app.kubernetes.io/name=weft-node,app.kubernetes.io/part-of=weft";
 /// The label of everything of ours.
 const PART: &str = "app.kubernetes.io/part-of=weft";
 /// The Secret of the authority.
@@ -77,6 +80,16 @@ const fn row(kind: &'static str, resource: Resource, ours: Ours) -> Row {
 
 /// In the order of removal.
 const ROWS: &[Row] = &[
+    // They have ended with the mesh.
+    Row {
+        is_awaited: true,
+        ..row(
+            "DaemonSet",
+            resource("apps/v1", "daemonsets"),
+            Ours::LabelsHere(ON_NODES),
+        )
+    },
+    row("Pod", PODS, Ours::LabelsHere(mesh::CLEANERS)),
     // Nobody puts anything back once its pods are gone.
     Row {
         is_awaited: true,
@@ -142,6 +155,11 @@ const ROWS: &[Row] = &[
         resource("v1", "serviceaccounts"),
         Ours::LabelsHere(INSTALLED),
     ),
+    row(
+        "ServiceAccount",
+        resource("v1", "serviceaccounts"),
+        Ours::LabelsHere(ON_NODES),
+    ),
 ];
 
 /// Kinds that show that somebody else lives in the namespace. What owns pods is not needed beside
@@ -203,6 +221,8 @@ pub(super) struct Inventory {
     pub(super) gateways: Vec<String>,
     /// What we have said about objects of users.
     pub(super) statements: Vec<Statement>,
+    /// What ends before anything goes.
+    pub(super) mesh: Mesh,
 }
 
 impl Inventory {
@@ -223,6 +243,7 @@ impl Inventory {
         }
         other_namespace(cluster, namespace).await?;
         all.gateways = gateways(cluster).await?;
+        all.mesh = Mesh::find(cluster, namespace).await?;
         all.statements = statuses::find(cluster, &all.gateways).await?;
         all.take_namespace(cluster, namespace).await?;
         Ok(all)
