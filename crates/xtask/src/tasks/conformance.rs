@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use self::catalogue::Catalogue;
@@ -39,6 +39,9 @@ const PROFILES: [&str; 7] = [
     "MESH-HTTP",
     "MESH-GRPC",
 ];
+
+/// How namespaces of the suite join the mesh.
+const ENROLLED: &str = "-namespace-labels=weft.dev/mesh=enabled";
 
 /// Options of `cargo x conformance`.
 #[derive(clap::Args)]
@@ -84,15 +87,24 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         cluster.wait_for_class(OWN_CLASS, args.channel)?;
     }
 
+    let claimed = args.claimed(&catalogue)?;
+    if !claimed.is_empty() {
+        cluster.prepare_mesh()?;
+    }
+    let suite = Suite {
+        binary: suite,
+        cluster: &cluster,
+        claimed,
+    };
+
     let started = clock::now();
     let report = args.report()?;
-    let outcome = args.suite(suite, &cluster, args.test.as_deref(), report.as_deref())?;
+    let outcome = args.suite(&suite, args.test.as_deref(), report.as_deref())?;
     let log = read(&outcome.log)?;
-    let flakes = if args.retry {
-        args.retry(suite, &cluster, &log)?
-    } else {
-        BTreeSet::new()
-    };
+    let flakes = args.flakes(&suite, &log)?;
+    if !suite.claimed.is_empty() {
+        cluster.clear_mesh()?;
+    }
     let run = Run {
         catalogue: &catalogue,
         profiles: &args.profiles,
@@ -122,7 +134,31 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
+/// The suite, and what it runs with.
+struct Suite<'a> {
+    binary: &'a Path,
+    cluster: &'a Cluster,
+    /// Flags for a mesh; none for gateways, of which the GatewayClass says what they can.
+    claimed: Vec<String>,
+}
+
 impl Args {
+    /// Flags that say what a mesh can. No object of the standard channel says it, and with the features of
+    /// the GatewayClass the tests of gateways would run.
+    fn claimed(&self, catalogue: &Catalogue) -> Result<Vec<String>> {
+        let is_mesh = |profile: &String| profile.starts_with("MESH-");
+        let meshes = self.profiles.iter().filter(|it| is_mesh(it)).count();
+        match meshes {
+            0 => Ok(Vec::new()),
+            all if all == self.profiles.len() => {
+                let features = catalogue.mesh_features();
+                let claim = format!("-supported-features={features}");
+                Ok(vec![claim, ENROLLED.to_owned()])
+            }
+            _ => bail!("run the profiles of gateways and those of meshes one after the other"),
+        }
+    }
+
     /// Where the suite writes its report; a single test has none.
     fn report(&self) -> Result<Option<PathBuf>> {
         if self.test.is_some() {
@@ -151,12 +187,11 @@ impl Args {
     /// Runs the suite, or one test of it.
     fn suite(
         &self,
-        suite: &Path,
-        cluster: &Cluster,
+        suite: &Suite<'_>,
         test: Option<&str>,
         report: Option<&Path>,
     ) -> Result<command::Outcome> {
-        let mut run = Command::new(suite);
+        let mut run = Command::new(suite.binary);
         run.args([
             "-test.v",
             "-test.run=^TestConformance$",
@@ -164,7 +199,7 @@ impl Args {
             &format!("-gateway-class={}", self.gateway_class),
             &format!("-conformance-profiles={}", self.profiles.join(",")),
         ]);
-        run.args(cluster.flags());
+        run.args(suite.cluster.flags()).args(&suite.claimed);
         if let Some(test) = test {
             run.arg(format!("-run-test={test}"));
         }
@@ -178,22 +213,25 @@ impl Args {
                 concat!("-version=v", env!("CARGO_PKG_VERSION")),
             ]);
         }
-        run.args(&self.flags).envs(cluster.env());
+        run.args(&self.flags).envs(suite.cluster.env());
         let name = test.map_or("conformance".to_owned(), |test| {
             format!("conformance-{test}")
         });
         command::run(&name, &mut run)
     }
 
-    /// Runs each test that failed once more, alone, and gives those that pass then.
-    fn retry(&self, suite: &Path, cluster: &Cluster, log: &Log) -> Result<BTreeSet<String>> {
+    /// With `--retry` runs each test that failed once more, alone, and gives those that pass then.
+    fn flakes(&self, suite: &Suite<'_>, log: &Log) -> Result<BTreeSet<String>> {
         let mut flakes = BTreeSet::new();
+        if !self.retry {
+            return Ok(flakes);
+        }
         for (name, verdict) in &log.tests {
             if !matches!(verdict, Verdict::Failed(_) | Verdict::Unfinished) {
                 continue;
             }
             println!("    {name} failed; once more, alone");
-            let outcome = self.suite(suite, cluster, Some(name), None)?;
+            let outcome = self.suite(suite, Some(name), None)?;
             let again = read(&outcome.log)?;
             if outcome.succeeded && again.tests.get(name) == Some(&Verdict::Passed) {
                 flakes.insert(name.clone());

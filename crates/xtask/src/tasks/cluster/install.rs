@@ -10,7 +10,7 @@ use super::{command, load};
 use crate::command::workspace_root;
 use crate::tasks::kinds::{self, Channel};
 
-/// How long the control plane may take to become ready.
+/// How long the control plane, and then the proxies of nodes, may take to become ready.
 const PATIENCE: &str = "--timeout=120s";
 
 pub(super) fn install(images: &Path) -> Result<ExitCode> {
@@ -50,10 +50,12 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
         bail!("the manifests could not be applied; the reason stands above");
     }
     // Images of another build may have the same name, and pods that run do not look again.
-    let controller = "deployment/weft-controller";
+    let (controller, nodes) = ("deployment/weft-controller", "daemonset/weft-node");
     for step in [
         vec!["restart", controller],
+        vec!["restart", nodes],
         vec!["status", controller, PATIENCE],
+        vec!["status", nodes, PATIENCE],
     ] {
         let status = command()?
             .args(["kubectl", "--namespace", "weft-system", "rollout"])
@@ -61,7 +63,7 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
             .status()
             .context("cannot start kubectl")?;
         if !status.success() {
-            bail!("the control plane did not become ready; the reason stands above");
+            bail!("{} did not become ready; the reason stands above", step[1]);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -71,7 +73,7 @@ pub(super) fn install(images: &Path) -> Result<ExitCode> {
 fn manifests(images: &Path) -> Result<Vec<u8>> {
     let program = workspace_root().join(images).join("weft");
     let output = Command::new(&program)
-        .arg("install")
+        .args(["install", "--set", "mesh.enabled=true"])
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot start {}; run `cargo x image`", program.display()))?;

@@ -1,6 +1,6 @@
 //! Which test counts in which profile, as the suite itself says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -19,7 +19,12 @@ pub(super) enum Level {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Catalogue {
     tests: BTreeMap<(String, Level), Vec<String>>,
+    /// Every feature that a test of a mesh relies on.
+    mesh: BTreeSet<String>,
 }
+
+/// The feature that makes a test one of a mesh.
+const MESH: &str = "Mesh";
 
 impl Catalogue {
     /// Asks the test binary of the suite. It needs no cluster for that.
@@ -41,9 +46,14 @@ impl Catalogue {
         let mut catalogue = Self::default();
         for line in text.lines() {
             let fields: Vec<&str> = line.split('\t').collect();
-            let ["catalogue", profile, level, test, ..] = fields[..] else {
+            let ["catalogue", profile, level, test, ref features @ ..] = fields[..] else {
                 continue; // the verdict of the Go test that prints it
             };
+            let features: Vec<&str> = features.iter().flat_map(|it| it.split(',')).collect();
+            if features.contains(&MESH) {
+                let named = features.iter().map(ToString::to_string);
+                catalogue.mesh.extend(named);
+            }
             let level = if level == "core" {
                 Level::Core
             } else {
@@ -67,6 +77,13 @@ impl Catalogue {
             "the suite has no test `{test}`; they are named as in tests/cluster/ratchet and reports"
         );
         Ok(())
+    }
+
+    /// All features that tests of a mesh rely on, as a list for the suite: claiming them runs every one
+    /// of these tests and no test of gateways.
+    pub(super) fn mesh_features(&self) -> String {
+        let all: Vec<&str> = self.mesh.iter().map(String::as_str).collect();
+        all.join(",")
     }
 
     /// The tests that count in `profile` at `level`.

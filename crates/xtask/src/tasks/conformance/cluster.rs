@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -19,6 +20,39 @@ const NAMESPACES: &[&str] = &[
     "gateway-conformance-mesh-consumer",
     "gateway-conformance-web-backend",
 ];
+
+/// The suite waits for pods in two namespaces that only manifests of gateways make.
+const BACKENDS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: gateway-conformance-app-backend}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: gateway-conformance-web-backend}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: somebody, namespace: gateway-conformance-app-backend}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: echo
+    image: registry.k8s.io/gateway-api/echo-advanced:v1.5.1
+    imagePullPolicy: IfNotPresent
+    args: [--port=8080]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: somebody, namespace: gateway-conformance-web-backend}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: echo
+    image: registry.k8s.io/gateway-api/echo-advanced:v1.5.1
+    imagePullPolicy: IfNotPresent
+    args: [--port=8080]
+";
 
 /// Version of those that are vendored.
 const BUNDLE: &str = "v1.6.1";
@@ -101,6 +135,36 @@ impl Cluster {
              installs Weft on the bed",
         )?;
         Ok(())
+    }
+
+    /// Makes what tests of a mesh wait for.
+    pub(super) fn prepare_mesh(&self) -> Result<()> {
+        self.pipe(BACKENDS, &["apply", "--server-side", "-f", "-"])
+            .context("the namespaces the suite waits for could not be made")
+    }
+
+    /// Removes it again.
+    pub(super) fn clear_mesh(&self) -> Result<()> {
+        let delete = ["delete", "--ignore-not-found", "--wait=false", "-f", "-"];
+        self.pipe(BACKENDS, &delete)
+            .context("the namespaces the suite waited for could not be removed")
+    }
+
+    fn pipe(&self, manifest: &str, args: &[&str]) -> Result<()> {
+        let mut child = self
+            .kubectl()?
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot start kubectl")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(manifest.as_bytes())?;
+        }
+        if child.wait()?.success() {
+            return Ok(());
+        }
+        bail!("kubectl {} failed; the reason stands above", args[0])
     }
 
     /// Waits until nothing is left of an earlier run; the suite would find its namespaces still going.
