@@ -25,6 +25,13 @@ pub struct Settings {
     pub probes: Vec<IpAddr>,
     /// Whether DNS to anywhere but loopback goes to port 15053, where somebody then has to listen.
     pub captures_dns: bool,
+    /// Ports of the pod to which connections are not captured.
+    pub exempt_inbound: BTreeSet<u16>,
+    /// Ports to which connections of the pod are not captured, wherever they go.
+    pub exempt_outbound: BTreeSet<u16>,
+    /// Networks to which connections of the pod are not captured: the first address of each, and the
+    /// length of its prefix.
+    pub exempt_networks: BTreeSet<(IpAddr, u8)>,
 }
 
 impl Default for Settings {
@@ -32,6 +39,9 @@ impl Default for Settings {
         Self {
             probes: vec![PROBE_V4.into(), PROBE_V6.into()],
             captures_dns: false,
+            exempt_inbound: BTreeSet::new(),
+            exempt_outbound: BTreeSet::new(),
+            exempt_networks: BTreeSet::new(),
         }
     }
 }
@@ -111,6 +121,8 @@ pub struct Rule {
 pub enum Match {
     /// It comes from this address, and so is of its family.
     From(IpAddr),
+    /// It goes to an address that begins with so many bits of this one, and so is of its family.
+    ToNetwork(IpAddr, u8),
     /// It does not go to loopback of this family, which it is of.
     NotToLoopback(Family),
     /// It belongs to a socket of this namespace, and is not forwarded.
@@ -278,7 +290,17 @@ fn inbound(settings: &Settings) -> Vec<Rule> {
         ],
         action: Action::Redirect(ports::INBOUND),
     });
-    probes.chain(captured).collect()
+    let exempt = settings.exempt_inbound.iter();
+    let exempt = exempt.map(|port| exemption("exempt port", Match::ToPort(*port)));
+    probes.chain(exempt).chain(captured).collect()
+}
+
+fn exemption(purpose: &'static str, to: Match) -> Rule {
+    Rule {
+        purpose,
+        matches: vec![Match::BeginsTcp, to],
+        action: Action::Accept,
+    }
 }
 
 fn outbound(settings: &Settings) -> Vec<Rule> {
@@ -296,6 +318,7 @@ fn outbound(settings: &Settings) -> Vec<Rule> {
         matches: vec![Match::NotToLoopback(family), Match::ThroughLoopback],
         action: Action::Accept,
     }));
+    rules.extend(exempt_outbound(settings));
     rules.extend(Family::ALL.map(|family| Rule {
         purpose: family.pick("what the pod dials", "what the pod dials, IPv6"),
         matches: vec![
@@ -306,6 +329,36 @@ fn outbound(settings: &Settings) -> Vec<Rule> {
         action: Action::Redirect(ports::OUTBOUND),
     }));
     rules
+}
+
+/// What the pod dials by itself. The connection by which the proxy finds out whether it is captured comes
+/// before, because all of what is dialled may be exempt.
+fn exempt_outbound(settings: &Settings) -> Vec<Rule> {
+    let ports = settings.exempt_outbound.iter();
+    let ports = ports.map(|port| exemption("exempt port", Match::ToPort(*port)));
+    let networks = settings.exempt_networks.iter();
+    let networks = networks.map(|(network, bits)| {
+        let to = Match::ToNetwork(*network, *bits);
+        exemption("exempt network", to)
+    });
+    let exempt: Vec<Rule> = ports.chain(networks).collect();
+    if exempt.is_empty() {
+        return exempt;
+    }
+    let probe = Family::ALL.map(|family| Rule {
+        purpose: family.pick("the proxy's own probe", "the proxy's own probe, IPv6"),
+        matches: vec![
+            Match::NotToLoopback(family),
+            Match::ToNetwork(
+                family.pick(PROBE_V4.into(), PROBE_V6.into()),
+                family.pick(32, 128),
+            ),
+            Match::BeginsTcp,
+            Match::NotMark(MARK),
+        ],
+        action: Action::Redirect(ports::OUTBOUND),
+    });
+    probe.into_iter().chain(exempt).collect()
 }
 
 fn dns(family: Family) -> [Rule; 2] {

@@ -72,7 +72,9 @@ fn dns_comes_first_when_it_is_captured() {
 
 #[test]
 fn every_redirect_spares_the_proxy_loopback_and_living_connections() {
-    for rule in plan(true).chains.iter().flat_map(|chain| &chain.rules) {
+    let (plain, exempt) = (plan(true), exempt());
+    let chains = plain.chains.iter().chain(&exempt.chains);
+    for rule in chains.flat_map(|chain| &chain.rules) {
         if !matches!(rule.action, Action::Redirect(_)) {
             continue;
         }
@@ -109,4 +111,46 @@ fn the_fingerprint_follows_the_rules_and_nothing_else() {
         plan(false).found().comment,
         "the address is not"
     );
+}
+
+/// A pod with exemptions of every kind.
+fn exempt() -> Plan {
+    let network = |text: &str| text.parse().expect("an address");
+    Plan::of(&Settings {
+        exempt_inbound: [9090].into(),
+        exempt_outbound: [3306, 5432].into(),
+        exempt_networks: [(network("10.0.0.0"), 8), (network("fd00::"), 64)].into(),
+        ..Settings::default()
+    })
+}
+
+#[test]
+fn exemptions_come_before_what_is_captured_and_after_the_probe_for_it() {
+    let plan = exempt();
+    let (inbound, outbound) = (
+        Action::Redirect(ports::INBOUND),
+        Action::Redirect(ports::OUTBOUND),
+    );
+    let rows = [
+        ("probes", Action::Accept),
+        ("probes, IPv6", Action::Accept),
+        ("exempt port", Action::Accept),
+        ("plaintext from outside", inbound),
+        ("plaintext from outside, IPv6", inbound),
+    ];
+    check(&plan, "inbound", &rows);
+    let rows = [
+        ("back to the proxy", Action::Accept),
+        ("the pod to itself", Action::Accept),
+        ("the pod to itself, IPv6", Action::Accept),
+        ("the proxy's own probe", outbound),
+        ("the proxy's own probe, IPv6", outbound),
+        ("exempt port", Action::Accept),
+        ("exempt port", Action::Accept),
+        ("exempt network", Action::Accept),
+        ("exempt network", Action::Accept),
+        ("what the pod dials", outbound),
+        ("what the pod dials, IPv6", outbound),
+    ];
+    check(&plan, "outbound", &rows);
 }

@@ -68,6 +68,7 @@ impl Expressions {
     pub(super) fn matches(&mut self, it: &Match) {
         match *it {
             Match::From(address) => self.from(address),
+            Match::ToNetwork(network, bits) => self.of_network(network, bits),
             Match::NotToLoopback(family) => self.not_to_loopback(family),
             // Only a packet of a socket here has a user, so that any will do.
             Match::OfLocalSocket => self.meta(META_USER).compare(AT_LEAST, &[0; 4]),
@@ -144,6 +145,24 @@ impl Expressions {
             Family::V6 => {
                 let loopback = Ipv6Addr::LOCALHOST;
                 self.bytes(NETWORK, 24, 16).is_not(&loopback.octets());
+            }
+        }
+    }
+
+    fn of_network(&mut self, network: IpAddr, bits: u8) {
+        self.family(Family::of(network));
+        match network {
+            IpAddr::V4(network) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits.into()));
+                let mask = mask.unwrap_or(0).to_be_bytes();
+                self.bytes(NETWORK, 16, 4).only(&mask, &[0; 4]);
+                self.is(&network.octets());
+            }
+            IpAddr::V6(network) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into()));
+                let mask = mask.unwrap_or(0).to_be_bytes();
+                self.bytes(NETWORK, 24, 16).only(&mask, &[0; 16]);
+                self.is(&network.octets());
             }
         }
     }

@@ -13,12 +13,12 @@ use weft_intercept::{
     Netns,
     capture::{Family, PROBE_V4, PROBE_V6},
     ports::{self, Illegal, Path, illegal},
-    sockets::{self, Purpose, original_destination},
+    sockets::{self, Captured, Purpose, original_destination},
 };
 
 use super::pair::{
-    Pair, Stack, accept, can_make_namespaces, dial, finished, is_empty, of, round_trip, run, tool,
-    within,
+    PATIENCE, Pair, Stack, accept, can_make_namespaces, dial, finished, is_empty, of, round_trip,
+    run, tool, within,
 };
 
 /// An address of a Service, which nobody has.
@@ -267,4 +267,48 @@ fn a_listener_says_which_namespace_it_is_of() {
         Netns::from_descriptor(here.into()).is_err(),
         "of another kind"
     );
+}
+
+#[test]
+fn what_is_exempt_goes_where_it_would_go_without_a_mesh() {
+    if !can_make_namespaces() {
+        return;
+    }
+    for by_network in [false, true] {
+        let mut pair = Pair::new(Stack::Dual);
+        pair.settings.exempt_inbound = [9090].into();
+        if by_network {
+            // Whatever the pod dials.
+            let all = ["0.0.0.0", "::"].map(|it| (it.parse().expect("an address"), 0));
+            pair.settings.exempt_networks = all.into();
+        } else {
+            pair.settings.exempt_outbound = [5432].into();
+        }
+        let listeners = pair.enrol();
+        assert!(
+            pair.inspect().faults.is_empty(),
+            "the rules are found again"
+        );
+        for family in Family::ALL {
+            let (in_pod, in_peer) = (
+                pair.listener(&pair.pod, family, 9090),
+                pair.listener(&pair.peer, family, 5432),
+            );
+            let dials = |netns, to, port| pair.connect(netns, SocketAddr::new(to, port));
+            let row = format!("{family:?}, by network: {by_network}");
+            let _client = dials(&pair.peer, pair.pod(family), 9090).expect("it is there");
+            let (_server, from) = accept(&in_pod).expect("the application is reached");
+            assert_eq!(from.ip(), pair.peer(family), "{row}: by the peer");
+            let _client = dials(&pair.pod, pair.peer(family), 5432).expect("it is there");
+            let (_server, from) = accept(&in_peer).expect("the peer is reached");
+            assert_eq!(from.ip(), pair.pod(family), "{row}: by the pod");
+            let captured = sockets::is_captured(&pair.pod, family, PATIENCE);
+            let captured = captured.expect("it can be asked");
+            assert_eq!(captured, Captured::Yes, "{row}: the pod itself is");
+            let (_probe, _) = accept(of(&listeners, Purpose::Outbound, family)).expect("by it");
+            let _client = dials(&pair.peer, pair.pod(family), 9091).expect("the proxy is there");
+            let (_captured, _) =
+                accept(of(&listeners, Purpose::Inbound, family)).expect("other ports are captured");
+        }
+    }
 }

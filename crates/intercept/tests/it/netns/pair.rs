@@ -18,7 +18,7 @@ use weft_intercept::{
 };
 
 /// What never takes long; waiting for it only ends a test that fails.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether network namespaces can be made. Without root the tests say so and do nothing, but for a CI
 /// machine, which has to be able to.
