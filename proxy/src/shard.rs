@@ -237,6 +237,9 @@ impl Worker {
             Some(Order::Sockets(sockets)) => self.take(&sockets, intake).await?,
             Some(Order::Change(change)) => {
                 let answer = self.serving.change(change)?;
+                for pod in self.pods.values() {
+                    pod.learn(self.serving.workloads());
+                }
                 self.say(Report::Answer(answer)).await;
             }
             Some(Order::Signed(signed)) => self.common.identities.answered(signed),

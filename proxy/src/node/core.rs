@@ -30,7 +30,11 @@ use std::{
     time::Duration,
 };
 
-use weft_intercept::{NetnsId, capture::Fault, handoff::Reply};
+use weft_intercept::{
+    NetnsId,
+    capture::{self, Fault},
+    handoff::Reply,
+};
 use weft_spiffe::SpiffeId;
 
 use self::{ask::Pending, sandbox::Entry};
@@ -339,6 +343,14 @@ impl<N: Clone, L: Clone> Core<N, L> {
         members
             .map(|member| (Arc::clone(member), is_captured(member)))
             .collect()
+    }
+
+    /// What of a pod's connections is to be captured.
+    pub(super) fn captured_of(&self, sandbox: Sandbox) -> capture::Settings {
+        let entry = self.sandboxes.get(&sandbox);
+        entry
+            .map(|it| it.member.capture.clone())
+            .unwrap_or_default()
     }
 
     /// The listeners of every pod, for the supervisor that follows.

@@ -17,13 +17,13 @@ use super::{
 /// How long a connection through a pod's own rules may take to arrive at a listener next to it.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// Does one step; the reason when it cannot be done.
-/// What an earlier supervisor has handed over is not made again.
+/// Does one step, with a pod of which that is to be captured; the reason when it cannot be done. What an
+/// earlier supervisor has handed over is not made again.
 pub(super) fn run(
     job: &Job<Arc<Netns>>,
+    settings: &Settings,
     inherited: &Inherited,
 ) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
-    let settings = Settings::default();
     match job {
         Job::Listen(netns) => {
             let listeners = match inherited.take(netns.id()) {
@@ -33,7 +33,7 @@ pub(super) fn run(
             Ok(Outcome::Listening(Arc::new(listeners)))
         }
         Job::Capture(netns) => {
-            let report = capture::apply(netns, &settings).map_err(|error| error.to_string())?;
+            let report = capture::apply(netns, settings).map_err(|error| error.to_string())?;
             let evaded = evaded(netns, report.has_v6)?;
             Ok(Outcome::InForce(Verdict {
                 repaired: report.faults,
@@ -41,7 +41,7 @@ pub(super) fn run(
             }))
         }
         Job::Stop(netns) => {
-            capture::stop(netns, &settings).map_err(|error| error.to_string())?;
+            capture::stop(netns, settings).map_err(|error| error.to_string())?;
             Ok(Outcome::Stopped)
         }
         Job::Remove(netns) => {

@@ -5,9 +5,11 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
-use weft_ir::NodeWorkloads;
+use weft_intercept::capture;
+use weft_ir::{NodeWorkloads, Workload};
 use weft_spiffe::{SpiffeId, TrustDomain};
 
 /// Everything the supervisor has to know of the pods of its node. Replaced as a whole.
@@ -48,6 +50,10 @@ pub struct Member {
     pub shard: Shard,
     /// Whether plaintext from outside is refused.
     pub is_strict: bool,
+    /// What of its connections is captured.
+    pub capture: capture::Settings,
+    /// How long its connections may take to end when it leaves, if it says so itself.
+    pub drain: Option<Duration>,
 }
 
 /// Name of a worker: pods of one share a process, and its fate. A namespace, unless it is chosen
@@ -112,6 +118,8 @@ impl Roster {
                 probes: probes.collect(),
                 shard: Shard::new(namespace),
                 is_strict: !pod.is_permissive,
+                capture: captured(pod),
+                drain: pod.drain_seconds.map(|it| Duration::from_secs(it.into())),
             };
             pods.insert(uid, Standing::Member(Arc::new(member)));
         }
@@ -142,13 +150,28 @@ impl Roster {
     }
 }
 
+/// What of a pod's connections is captured: everything but what it has exempted.
+fn captured(pod: &Workload) -> capture::Settings {
+    let networks = pod.exclude_outbound_cidrs.iter();
+    capture::Settings {
+        exempt_inbound: pod.exclude_inbound_ports.iter().copied().collect(),
+        exempt_outbound: pod.exclude_outbound_ports.iter().copied().collect(),
+        exempt_networks: networks
+            .map(|it| (it.network(), it.prefix_bits()))
+            .collect(),
+        ..capture::Settings::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
         collections::{BTreeMap, BTreeSet},
         sync::Arc,
+        time::Duration,
     };
 
+    use weft_intercept::capture;
     use weft_ir::{Name, Workload};
     use weft_spiffe::TrustDomain;
 
@@ -160,7 +183,8 @@ mod tests {
             let text = format!(
                 r#"{{"name":{{"namespace":"shop","name":"{pod}"}},"uid":"uid-{pod}","node":"n",
                 "serviceAccount":"{account}","addresses":["10.0.0.2"],"isMember":{is_member},
-                "probePorts":[8080]}}"#
+                "probePorts":[8080],"excludeInboundPorts":[9090],"excludeOutboundPorts":[5432],
+                "excludeOutboundCidrs":["10.0.0.0/8"],"drainSeconds":7}}"#
             );
             let workload: Workload = serde_json::from_str(&text).expect("a workload");
             (Name::new("shop", pod), Arc::new(workload))
@@ -177,6 +201,14 @@ mod tests {
         assert_eq!(member.identity.as_str(), identity);
         assert_eq!(member.shard, Shard::new("shop"));
         assert!(member.is_strict, "nobody said otherwise");
+        let exempt = capture::Settings {
+            exempt_inbound: [9090].into(),
+            exempt_outbound: [5432].into(),
+            exempt_networks: [("10.0.0.0".parse().expect("an address"), 8)].into(),
+            ..capture::Settings::default()
+        };
+        assert_eq!(member.capture, exempt, "what it exempts is not captured");
+        assert_eq!(member.drain, Some(Duration::from_secs(7)));
         let probes: Vec<_> = roster.probes().iter().map(ToString::to_string).collect();
         assert_eq!(probes, ["10.0.0.2:8080"]);
         assert_eq!(roster.pods.get("uid-tool"), Some(&Standing::Outside));

@@ -212,8 +212,9 @@ impl<W: Workers> Supervisor<W> {
         match action {
             Action::Run(sandbox, job) => {
                 let (events, inherited) = (self.events.clone(), Arc::clone(&self.inherited));
+                let captured = self.table.captured_of(sandbox);
                 tokio::task::spawn_blocking(move || {
-                    let result = kernel::run(&job, &inherited);
+                    let result = kernel::run(&job, &captured, &inherited);
                     // What it holds of the namespace is let go before anybody hears of the end.
                     drop(job);
                     let _ends = events.blocking_send(Event::Done(sandbox, result));

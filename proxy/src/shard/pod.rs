@@ -6,7 +6,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weft_forward::Caller;
 use weft_intercept::{capture::Family, sockets::Purpose};
+use weft_ir::Workloads;
 
 use super::{
     broker::{Broker, OfPod},
@@ -68,8 +69,9 @@ pub(super) struct Place {
     /// In whose name it dials.
     pub(super) origin: Origin,
     pub(super) outbound: Outbound,
-    /// Whether plaintext from outside is refused.
-    pub(super) is_strict: bool,
+    /// Whether plaintext from outside is refused. That may change while it runs.
+    is_strict: AtomicBool,
+    uid: String,
     pub(super) sockets: OfPod,
     /// Who it is, if it is anybody.
     pub(super) own: Option<Own>,
@@ -79,6 +81,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Whether plaintext from outside is refused.
+    pub(super) fn is_strict(&self) -> bool {
+        self.is_strict.load(Relaxed)
+    }
+
     /// Room for another connection, which it takes until it is dropped.
     pub(super) fn room(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.room).try_acquire_owned().ok()
@@ -151,9 +158,10 @@ impl Pod {
             outbound: common.outbound.clone(),
             pod: given.pod,
             ips: given.ips,
-            is_strict: given.is_strict,
+            is_strict: given.is_strict.into(),
             sockets,
             own,
+            uid: given.uid,
             counts: Arc::clone(&common.counts),
             room: Arc::new(Semaphore::new(MOST)),
         });
@@ -186,6 +194,15 @@ impl Pod {
             });
         }
         Ok(pod)
+    }
+
+    /// Takes over what the configuration says of the pod, if it says anything, for connections to come.
+    pub(super) fn learn(&self, workloads: &Workloads) {
+        let mut all = workloads.values().flat_map(|pods| pods.values());
+        if let Some(workload) = all.find(|it| *it.uid == *self.place.uid) {
+            let is_strict = !workload.is_permissive;
+            self.place.is_strict.store(is_strict, Relaxed);
+        }
     }
 
     /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way; what is left

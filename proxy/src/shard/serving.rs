@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use weft_forward::Clock;
+use weft_ir::Workloads;
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
     Assembler, Identity, PublisherError, Received, Session, Subscriber,
@@ -15,6 +16,8 @@ use crate::answer;
 /// What the worker runs on.
 pub(super) struct Serving {
     outbound: Outbound,
+    /// The pods, as they are to be served.
+    workloads: Arc<Workloads>,
     subscriber: Subscriber,
     session: Option<Session>,
     metrics: Arc<ConfigMetrics>,
@@ -34,6 +37,7 @@ impl Serving {
         };
         Self {
             outbound,
+            workloads: Arc::default(),
             subscriber: Subscriber::new(identity, Assembler::default()),
             session: None,
             metrics,
@@ -65,11 +69,17 @@ impl Serving {
             Received::Stale => Err(PublisherError::Unknown),
             Received::Gathered(answer) => Ok(answer),
             Received::Applied { answer, applied } => {
+                self.workloads = Arc::clone(&applied.configuration.workloads);
                 let problems = self.outbound.apply(applied.configuration);
                 self.applied();
                 Ok(answer::with(answer, problems))
             }
         }
+    }
+
+    /// The pods of the worker, as far as the configuration has them.
+    pub(super) fn workloads(&self) -> &Workloads {
+        &self.workloads
     }
 
     fn applied(&mut self) {

@@ -118,7 +118,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
     }
 
     fn revoke(&mut self, sandbox: Sandbox) {
-        let (now, drain) = (self.now, self.drain);
+        let (now, usual) = (self.now, self.drain);
         let Some(entry) = self.sandboxes.get_mut(&sandbox) else {
             return;
         };
@@ -127,7 +127,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
         };
         let drain = match entry.goal {
             Goal::Gone => Duration::ZERO,
-            Goal::In | Goal::Out => drain,
+            Goal::In | Goal::Out => entry.member.drain.unwrap_or(usual),
         };
         entry.held = Held::Leaves {
             life,

@@ -165,6 +165,9 @@ impl<N, L> Entry<N, L> {
                 if member.shard != shard {
                     Arc::make_mut(&mut member).shard = shard;
                 }
+                if member.capture != self.member.capture {
+                    self.verify_at = Duration::ZERO;
+                }
                 self.member = member;
             }
         }

@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use weft_intercept::{NetnsId, capture::Fault, handoff::Reply};
+use weft_intercept::{
+    NetnsId,
+    capture::{self, Fault},
+    handoff::Reply,
+};
 use weft_spiffe::SpiffeId;
 
 use super::{
@@ -41,6 +45,8 @@ fn roster(members: &[&str]) -> Arc<Roster> {
             probes: BTreeSet::new(),
             shard: shop(),
             is_strict: true,
+            capture: capture::Settings::default(),
+            drain: None,
         };
         ((*uid).to_owned(), Standing::Member(Arc::new(member)))
     };

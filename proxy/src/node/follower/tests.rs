@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use weft_certs::Reading;
+use weft_intercept::capture;
 use weft_wire::{
     Assembler, CaBundle, Identity, Publisher,
     proto::config::{Capture, ResourceError, Role},
@@ -174,6 +175,8 @@ fn the_control_plane_hears_of_pods_what_it_does_not_know() {
             probes: BTreeSet::new(),
             shard: Shard::new("shop"),
             is_strict: true,
+            capture: capture::Settings::default(),
+            drain: None,
         })
     };
     let mut node = Scripted::new();

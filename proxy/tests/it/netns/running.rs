@@ -9,6 +9,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_certs::Clock;
+use weft_intercept::capture;
 use weft_proxy::node::{
     Inputs, Member, Roster, Settings, Shard, ShardSettings, Shards, Shown, Standing, Succession,
     Supply, supervise,
@@ -126,6 +127,8 @@ pub(super) fn roster(members: &[(&Pod, &str, bool)]) -> Roster {
             probes: BTreeSet::new(),
             shard: Shard::new(shard),
             is_strict: *is_strict,
+            capture: capture::Settings::default(),
+            drain: None,
         };
         (pod.uid.clone(), Standing::Member(Arc::new(member)))
     };

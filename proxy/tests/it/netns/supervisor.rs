@@ -175,6 +175,8 @@ fn roster(members: &[&Pod]) -> Roster {
             probes: BTreeSet::new(),
             shard: Shard::new("shop"),
             is_strict: true,
+            capture: Rules::default(),
+            drain: None,
         };
         (pod.uid.clone(), Standing::Member(Arc::new(member)))
     };

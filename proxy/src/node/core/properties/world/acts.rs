@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use weft_intercept::NetnsId;
+use weft_intercept::{NetnsId, capture};
 
 use super::{
     super::super::{Event, Job, OfWorker, Outcome, Question, Seen, Sighting, Ticket, Verdict},
@@ -86,6 +86,8 @@ impl World {
             probes: BTreeSet::new(),
             shard: shard(pod),
             is_strict: true,
+            capture: capture::Settings::default(),
+            drain: None,
         };
         match as_what {
             0 => drop(self.roster.pods.remove(&uid(pod))),
