@@ -63,70 +63,71 @@ fn mesh_of(picture: &mut Picture) -> &mut Mesh {
 /// What goes wrong: how, the code that says so, its verdict, and a part of what was seen.
 type Row = (fn(&mut Mesh), &'static str, Verdict, &'static str);
 
+const ROWS: &[Row] = &[
+    (|_| {}, "WC401", Verdict::Good, "1 of 1 ready"),
+    (
+        |it| it.daemon_set = Ok(None),
+        "WC401",
+        Verdict::Error,
+        "no DaemonSet weft-system/weft-node",
+    ),
+    (
+        |it| {
+            let status = json!({ "desiredNumberScheduled": 2, "numberReady": 1 });
+            it.daemon_set = Ok(Some(json!({ "status": status })));
+        },
+        "WC401",
+        Verdict::Warning,
+        "1 of 2 ready",
+    ),
+    (
+        |it| it.proxies = Ok(vec![proxy(false, 1, "00-a.conflist sorts before")]),
+        "WC402",
+        Verdict::Error,
+        "node n1: 00-a.conflist sorts before",
+    ),
+    (
+        |it| it.proxies = Ok(vec![proxy(false, 0, "")]),
+        "WC404",
+        Verdict::Error,
+        "node n1: pod weft-node-1",
+    ),
+    (
+        |it| it.proxies = Ok(vec![proxy(true, 3, "")]),
+        "WC405",
+        Verdict::Warning,
+        "node n1: 3 times",
+    ),
+    (
+        |it| it.pods = Ok(vec![pod(json!("error"))]),
+        "WC406",
+        Verdict::Error,
+        "shop/web-0 error because",
+    ),
+    (
+        |it| it.pods = Ok(vec![pod(json!("pending"))]),
+        "WC406",
+        Verdict::Warning,
+        "shop/web-0 pending",
+    ),
+    (
+        |it| it.pods = Err("no right".to_owned()),
+        "WC406",
+        Verdict::Skipped,
+        "no right",
+    ),
+];
+
 #[test]
 fn what_is_wrong_on_a_node_is_named_with_the_node() {
-    let rows: [Row; 9] = [
-        (|_| {}, "WC401", Verdict::Good, "1 of 1 ready"),
-        (
-            |it| it.daemon_set = Ok(None),
-            "WC401",
-            Verdict::Error,
-            "no DaemonSet weft-system/weft-node",
-        ),
-        (
-            |it| {
-                let status = json!({ "desiredNumberScheduled": 2, "numberReady": 1 });
-                it.daemon_set = Ok(Some(json!({ "status": status })));
-            },
-            "WC401",
-            Verdict::Warning,
-            "1 of 2 ready",
-        ),
-        (
-            |it| it.proxies = Ok(vec![proxy(false, 1, "00-a.conflist sorts before")]),
-            "WC402",
-            Verdict::Error,
-            "node n1: 00-a.conflist sorts before",
-        ),
-        (
-            |it| it.proxies = Ok(vec![proxy(false, 0, "")]),
-            "WC404",
-            Verdict::Error,
-            "node n1: pod weft-node-1",
-        ),
-        (
-            |it| it.proxies = Ok(vec![proxy(true, 3, "")]),
-            "WC405",
-            Verdict::Warning,
-            "node n1: 3 times",
-        ),
-        (
-            |it| it.pods = Ok(vec![pod(json!("error"))]),
-            "WC406",
-            Verdict::Error,
-            "shop/web-0 error because",
-        ),
-        (
-            |it| it.pods = Ok(vec![pod(json!("pending"))]),
-            "WC406",
-            Verdict::Warning,
-            "shop/web-0 pending",
-        ),
-        (
-            |it| it.pods = Err("no right".to_owned()),
-            "WC406",
-            Verdict::Skipped,
-            "no right",
-        ),
-    ];
-    for (spoil, code, verdict, saw) in rows {
+    for (spoil, code, verdict, saw) in ROWS {
         let mut picture = meshed();
         spoil(mesh_of(&mut picture));
         let report = judge(&picture, Extent::All);
-        let found = report.checks.iter().find(|it| it.code == code);
+        let found = report.checks.iter().find(|it| it.code == *code);
         let found = found.unwrap_or_else(|| panic!("no {code} in {report:?}"));
-        assert_eq!(found.verdict, verdict, "{found:?}");
-        assert!(found.saw.contains(saw), "{saw}: {found:?}");
+        assert_eq!(found.verdict, *verdict, "{found:?}");
+        assert!(found.saw.contains(*saw), "{saw}: {found:?}");
     }
 }
 
