@@ -26,9 +26,9 @@ const (
 	controllerPods   = "app.kubernetes.io/name=" + controller
 )
 
-// manifests is what `weft install` prints.
-func (r *Run) manifests(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, r.Weft, "install").Output()
+// manifests is what `weft install` prints, with some more arguments.
+func (r *Run) manifests(ctx context.Context, more ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, r.Weft, append([]string{"install"}, more...)...).Output()
 	if err != nil {
 		return "", fmt.Errorf("%s install: %w; --weft names the binary of the build under test", r.Weft, err)
 	}

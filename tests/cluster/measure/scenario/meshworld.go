@@ -9,6 +9,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -84,7 +85,7 @@ func (m meshed) target() load.Target {
 // prepareMesh installs Weft if it is not there, and makes pods on two nodes that are not in the mesh yet.
 func (r *Run) prepareMesh(ctx context.Context, servers int) (meshed, error) {
 	var m meshed
-	if err := r.ensureInstalled(ctx); err != nil {
+	if err := errors.Join(r.ensureInstalled(ctx), r.ensureMesh(ctx)); err != nil {
 		return m, err
 	}
 	if err := r.awaitNodeProxies(ctx, 2*time.Minute); err != nil {
@@ -130,6 +131,23 @@ func (r *Run) prepareMesh(ctx context.Context, servers int) (meshed, error) {
 	return m, err
 }
 
+// ensureMesh installs the proxies of nodes, if they are not there.
+func (r *Run) ensureMesh(ctx context.Context) error {
+	_, err := r.API.AppsV1().DaemonSets(controlNamespace).Get(ctx, nodeProxies, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	step("installing the mesh")
+	manifests, err := r.manifests(ctx, "--set", "mesh.enabled=true")
+	if err != nil {
+		return err
+	}
+	if err := r.Apply(ctx, manifests); err != nil {
+		return err
+	}
+	return r.AwaitRollout(ctx, controlNamespace, controller, 2*time.Minute)
+}
+
 // inside is the one pod of an application, and what dials from it.
 func (r *Run) inside(ctx context.Context, space, app string) (core.Pod, load.Dialer, error) {
 	pods, err := r.Pods(ctx, space, "app="+app)
@@ -148,7 +166,7 @@ func (r *Run) awaitNodeProxies(ctx context.Context, limit time.Duration) error {
 	return kube.Eventually(ctx, limit, func() error {
 		set, err := r.API.AppsV1().DaemonSets(controlNamespace).Get(ctx, nodeProxies, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("%w; install with a mesh (mesh.enabled)", err)
+			return err
 		}
 		status := set.Status
 		wanted := status.DesiredNumberScheduled
