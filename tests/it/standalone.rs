@@ -15,6 +15,7 @@ mod http2;
 mod idempotent;
 mod ipv6;
 mod last_answer;
+mod lost_calls;
 mod members;
 mod mesh;
 mod paths;

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod outline;
 pub mod pki;
 pub mod proxy;
+pub mod rawcalls;
 pub mod rawclient;
 pub mod rawh2;
 pub mod scripted;

@@ -14,21 +14,22 @@ pub enum Fate {
     Goaway,
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// Sends one request without a body on a fresh connection.
 ///
 /// # Panics
 /// When the connection breaks without a word.
 pub async fn fate_of(mut client: RawClient, fields: &[(&str, &[u8])]) -> Fate {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     frame(&mut bytes, SETTINGS, 0, 0, &[]);
     frame(
         &mut bytes,
@@ -67,7 +68,7 @@ pub async fn ask_early(
     fields: &[(&str, &[u8])],
     data: &[u8],
 ) -> (u16, Vec<u8>) {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     frame(&mut bytes, SETTINGS, 0, 0, &[]);
     frame(&mut bytes, HEADERS, END_HEADERS, 1, &literals(fields));
     frame(&mut bytes, DATA, 0, 1, data);
@@ -91,7 +92,7 @@ pub async fn ask_early(
     }
 }
 
-fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+pub(crate) fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len())
         .expect("a short frame")
         .to_be_bytes();
@@ -102,7 +103,7 @@ fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) 
 }
 
 /// Fields as literals without indexing and without Huffman coding (RFC 7541 section 6.2.2).
-fn literals(fields: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn literals(fields: &[(&str, &[u8])]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);

@@ -68,6 +68,8 @@ impl Scripted {
             let mut running = JoinSet::new();
             loop {
                 let (stream, _peer) = listener.accept().await.expected("accept");
+                // What was written is sent, even when the script dies right behind it.
+                stream.set_nodelay(true).expected("an open socket");
                 let index = counted.fetch_add(1, Relaxed);
                 running.spawn(script(Peer {
                     stream,

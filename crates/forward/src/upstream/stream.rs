@@ -1,5 +1,4 @@
-//! The stream to an endpoint of HTTP/1.1, which hears an answer out although nobody takes the
-//! request any more.
+//! The stream to an endpoint, which hears an answer out although nobody takes the request any more.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -15,7 +14,8 @@ use super::line::Lined;
 ///
 /// An endpoint that refuses an upload answers and closes before it has read everything. The bytes
 /// that are still on their way reset the connection, and hyper gives it up at the first write that
-/// fails, although the answer is there to be read (RFC 9112 section 9.5 asks clients to look).
+/// fails, although the answer is there to be read (RFC 9112 section 9.5 asks clients to look). In
+/// HTTP/2 it is the acknowledgement of a frame that meets an endpoint that answered and died.
 #[derive(Debug)]
 pub(super) struct HeardOut<S = Lined> {
     stream: S,
