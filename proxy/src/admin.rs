@@ -1,16 +1,38 @@
 //! The admin endpoint: metrics, health and the live tables, read-only; beyond loopback without tables.
+//! In a pod the tables are shown on a Unix socket ([`Admin::bind_socket`]), which [`ask`] reads.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc};
+pub mod ask;
+
+use std::{
+    convert::Infallible,
+    fs::{self, Permissions},
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 
 /// Connections that are served at once; more wait.
 const CONNECTIONS: usize = 64;
+/// Name of the Unix socket in the state directory of a proxy.
+const SOCKET: &str = "admin.sock";
+/// The socket is its owner's, who is the one that the process runs as.
+const SOCKET_MODE: u32 = 0o600;
 
 /// What the endpoint shows. Implemented by the assembling binary.
 pub trait State: Send + Sync + 'static {
@@ -18,9 +40,21 @@ pub trait State: Send + Sync + 'static {
     fn metrics(&self) -> MetricsText<'_>;
     /// `Ok` once everything that was loaded serves; otherwise what is missing.
     fn ready(&self) -> Result<(), String>;
+    /// The same, after a moment ([`EARLY`]) for what is about to be so, where that can be known.
+    fn ready_soon(&self) -> Readiness<'_> {
+        Box::pin(async move { self.ready() })
+    }
     /// The live tables as JSON.
     fn config(&self) -> String;
 }
+
+/// Whether everything serves, still to come.
+pub type Readiness<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// How long an early question for readiness waits for a good answer: kubelet gives it a second, asks as
+/// soon as the process runs, and then every few seconds, which whoever waits for the proxy would wait
+/// with it.
+pub const EARLY: Duration = Duration::from_millis(800);
 
 /// OpenMetrics text, still to come.
 pub type MetricsText<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
@@ -39,13 +73,27 @@ pub enum AdminError {
         /// What the system said.
         source: io::Error,
     },
+    /// The Unix socket cannot be made.
+    #[error("the admin socket {path} cannot be made: {source}; is the state directory writable?", path = path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The endpoint, listening but not serving yet.
 #[derive(Debug)]
 pub struct Admin {
-    listener: TcpListener,
+    listener: Listener,
     shows: Shows,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Network(TcpListener),
+    Socket(UnixListener),
 }
 
 /// What is shown, which depends on who can connect.
@@ -53,6 +101,8 @@ pub struct Admin {
 enum Shows {
     /// Everything, to clients on this machine that name it.
     All,
+    /// Everything, to whoever may open the socket.
+    Owner,
     /// Health and metrics, to kubelets and scrapers of the network.
     Probes,
 }
@@ -85,16 +135,49 @@ impl Admin {
 
     async fn bind_as(address: SocketAddr, shows: Shows) -> Result<Self, AdminError> {
         let bound = TcpListener::bind(address).await;
-        let listener = bound.map_err(|source| AdminError::Bind { address, source })?;
+        let bound = bound.map_err(|source| AdminError::Bind { address, source })?;
+        let listener = Listener::Network(bound);
         Ok(Self { listener, shows })
+    }
+
+    /// Listens on the Unix socket in a state directory, and shows everything there. The socket of a
+    /// process before is replaced: of two that share the directory the newer one is asked.
+    ///
+    /// # Errors
+    /// [`AdminError::Socket`].
+    pub fn bind_socket(state_dir: &Path) -> Result<Self, AdminError> {
+        let path = state_dir.join(SOCKET);
+        let make = || {
+            // Under another name first: nobody finds it before its mode is set.
+            let fresh = state_dir.join(format!("{SOCKET}.new"));
+            match fs::remove_file(&fresh) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(&fresh)?;
+            fs::set_permissions(&fresh, Permissions::from_mode(SOCKET_MODE))?;
+            fs::rename(&fresh, &path)?;
+            Ok(listener)
+        };
+        let made = make().map_err(|source| AdminError::Socket {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            listener: Listener::Socket(made),
+            shows: Shows::Owner,
+        })
     }
 
     /// The address it listens on, with the port the system chose for port 0.
     ///
     /// # Errors
-    /// When the system does not know the socket any more.
+    /// When the system does not know the socket any more, or it is a Unix socket.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        match &self.listener {
+            Listener::Network(listener) => listener.local_addr(),
+            Listener::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Serves until dropped.
@@ -104,29 +187,52 @@ impl Admin {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
             };
-            let stream = match self.listener.accept().await {
-                Ok((stream, _peer)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "the admin endpoint cannot accept");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    continue;
-                }
-            };
             let (state, shows) = (Arc::clone(&state), self.shows);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let state = Arc::clone(&state);
-                async move { Ok::<_, Infallible>(answer(state.as_ref(), shows, &request).await) }
-            });
-            tokio::spawn(async move {
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "an admin connection ended");
-                }
-                drop(slot);
-            });
+            let accepted = match &self.listener {
+                Listener::Network(listener) => listener.accept().await.map(|(stream, _peer)| {
+                    tokio::spawn(converse(stream, state, shows, slot));
+                }),
+                Listener::Socket(listener) => listener.accept().await.map(|(stream, _peer)| {
+                    tokio::spawn(converse(stream, state, shows, slot));
+                }),
+            };
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "the admin endpoint cannot accept");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
+    }
+}
+
+/// Shows the state of a process in a pod: probes to the network at an address, everything on the
+/// socket in its state directory, as long as the tasks live.
+pub(crate) async fn show(
+    (address, state_dir): (SocketAddr, &Path),
+    state: Arc<dyn State>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), AdminError> {
+    let probes = Admin::bind_anywhere(address).await?;
+    tasks.spawn(probes.serve(Arc::clone(&state)));
+    tasks.spawn(Admin::bind_socket(state_dir)?.serve(state));
+    Ok(())
+}
+
+/// Answers on one connection until it ends.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    state: Arc<dyn State>,
+    shows: Shows,
+    _slot: OwnedSemaphorePermit,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(state.as_ref(), shows, &request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an admin connection ended");
     }
 }
 
@@ -147,7 +253,7 @@ async fn answer(
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match state.ready() {
+        "/readyz" => match state.ready_soon().await {
             Ok(()) => text(StatusCode::OK, "ok\n"),
             Err(missing) => text(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -155,8 +261,8 @@ async fn answer(
             ),
         },
         "/metrics" => typed(weft_telemetry::metrics::CONTENT_TYPE, state.metrics().await),
-        "/config" if shows == Shows::All => typed("application/json", state.config()),
-        "/" if shows == Shows::All => {
+        "/config" if shows != Shows::Probes => typed("application/json", state.config()),
+        "/" if shows != Shows::Probes => {
             text(StatusCode::OK, "/metrics\n/healthz\n/readyz\n/config\n")
         }
         "/" => text(StatusCode::OK, "/metrics\n/healthz\n/readyz\n"),

@@ -28,6 +28,8 @@ pub(crate) enum Role {
     Gateway(Box<GatewayArgs>),
     /// Serve the pods of a node: capture them, follow the control plane, run their workers.
     Node(Box<NodeArgs>),
+    /// Print what the proxy in this container shows of itself.
+    Admin(AdminArgs),
     /// Serve connections for a parent process, which starts this by itself.
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -117,6 +119,22 @@ pub(crate) struct ControlArgs {
     token_file: PathBuf,
 }
 
+/// `weft-proxy admin`.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// State directory of the proxy.
+    #[arg(
+        long,
+        env = "WEFT_STATE_DIR",
+        default_value = "/var/lib/weft",
+        value_name = "DIR"
+    )]
+    pub(crate) state_dir: PathBuf,
+    /// What to print: /config, /metrics, /readyz.
+    #[arg(value_parser = ["/config", "/metrics", "/readyz"], value_name = "PATH")]
+    pub(crate) path: String,
+}
+
 /// `weft-proxy gateway`.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArgs {
@@ -189,6 +207,13 @@ pub(crate) struct ShardArgs {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl LogArgs {
+    /// Format and filter.
+    pub(crate) fn terms(&self) -> (&str, &str) {
+        (&self.log_format, &self.log)
+    }
 }
 
 impl ControlArgs {

@@ -48,6 +48,19 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// The SPIFFE ID of the proxy, for people; [`Member::new`] says whether it is one.
+    pub(crate) fn identity(&self) -> String {
+        let Self {
+            trust_domain,
+            namespace,
+            service_account,
+            ..
+        } = self;
+        format!("spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}")
+    }
+}
+
 /// Names that make no identity.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} does not make an identity: {source}")]

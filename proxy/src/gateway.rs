@@ -30,7 +30,7 @@ use self::{
     view::{AdminState, View},
 };
 use crate::{
-    admin::{Admin, AdminError},
+    admin::{self, AdminError},
     channel::{FromWorker, Report, ToWorker},
     child::{self, Program, Talk},
     control::{self, Member, NameError, Proof, StateDirError},
@@ -155,13 +155,13 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     ));
     let (renewal, renewing) = watch::channel(RenewalStatus::default());
     tasks.spawn(member.run(events.clone(), renewal));
-    let admin = Admin::bind_anywhere(settings.admin).await?;
-    tasks.spawn(admin.serve(Arc::new(AdminState {
+    let shown = Arc::new(AdminState {
         view: seen,
         renewal: renewing,
         events,
-        control_plane: settings.control.host.clone(),
-    })));
+        control: settings.control.clone(),
+    });
+    admin::show((settings.admin, &settings.state_dir), shown, &mut tasks).await?;
     follow(&mut core, &mut happening, signals.next()).await;
     tracing::info!("asked to end; readiness is withdrawn");
     core.leave();

@@ -14,6 +14,7 @@ mod chance;
 mod channel;
 mod child;
 pub mod control;
+mod dump;
 pub mod gateway;
 mod listen;
 pub mod loopback;

@@ -4,11 +4,12 @@ mod args;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use clap::Parser;
-use weft_proxy::{gateway, node, shard, worker};
+use weft_proxy::{admin::ask, gateway, node, shard, worker};
 use weft_telemetry::{logging, metrics::BuildInfo};
 
 use crate::args::{Cli, Role};
@@ -41,13 +42,18 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let (format, filter) = match &cli.role {
-        Role::Gateway(args) => (&args.log.log_format, &args.log.log),
-        Role::Node(args) => (&args.log.log_format, &args.log.log),
-        Role::Worker(args) => (&args.log.log_format, &args.log.log),
-        Role::Shard(args) => (&args.log.log_format, &args.log.log),
+        Role::Admin(_) => ("text", "warn"),
+        Role::Gateway(args) => args.log.terms(),
+        Role::Node(args) => args.log.terms(),
+        Role::Worker(args) => args.log.terms(),
+        Role::Shard(args) => args.log.terms(),
     };
     logging::init(format.parse()?, filter)?;
     match cli.role {
+        Role::Admin(args) => {
+            let shown = ask::ask(&args.state_dir, &args.path)?;
+            io::stdout().lock().write_all(&shown)?;
+        }
         Role::Gateway(args) => gateway::run(args.settings(seed()))?,
         Role::Node(args) => node::run(args.settings(seed()))?,
         Role::Worker(args) => worker::run(args.settings(BUILD, seed())?)?,

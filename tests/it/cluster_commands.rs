@@ -4,6 +4,7 @@
 mod check;
 mod identity;
 mod look;
+mod proxy;
 mod readme;
 mod uninstall;
 

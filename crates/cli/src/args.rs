@@ -18,7 +18,7 @@ pub(crate) use self::values::{dns_label, duration};
 use crate::{
     analyze, check, controller, identity, inspect, load, namespace,
     output::{Colour, Format},
-    uninstall,
+    proxy, uninstall,
 };
 
 /// Route HTTP and gRPC by the Kubernetes Gateway API: as a gateway and as a mesh, from a directory
@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Namespace(namespace::Options),
     /// Show who the pods of the mesh are and by which roots they are known, and replace those
     Identity(Box<identity::Options>),
+    /// Show what one proxy has in force: routes, endpoints, identities, connections
+    Proxy(Box<proxy::Options>),
     /// Say whether a cluster, the control plane and Gateways are well, and what to do if not
     Check(Box<check::Options>),
     /// Take Weft out of a cluster, and leave nothing of it

@@ -20,6 +20,7 @@ mod load;
 mod namespace;
 mod output;
 mod progress;
+mod proxy;
 mod resolve;
 mod routes;
 mod run;
@@ -78,6 +79,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Install(args) => install::run(args, global),
         Command::Namespace(options) => namespace::run(options, global),
         Command::Identity(options) => identity::run(options, global),
+        Command::Proxy(options) => proxy::run(options, global),
         Command::Check(options) => check::run(options, global),
         Command::Uninstall(options) => uninstall::run(options, global),
         Command::Completion { shell } => {

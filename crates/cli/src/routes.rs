@@ -15,7 +15,7 @@ use weft_translate::Output;
 use crate::{
     args::{Global, Routes},
     describe,
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     output::{self, Format, Paint, table},
 };
 
@@ -66,17 +66,26 @@ pub(crate) fn run(args: &Routes, global: Global) -> Outcome {
             section.rows.retain(|row| row.route.contains(&of_namespace));
         }
     }
+    print(tables, format, Paint(global.color.on(&io::stdout())))?;
+    Ok(Exit::Good)
+}
+
+/// Writes the routes of tables alone, such as those of a proxy: which rules never win is not in them.
+pub(crate) fn print_tables(tables: &Tables, format: Format, paint: Paint) -> Result<(), Failure> {
+    print(sections_of(tables, &HashMap::new()), format, paint)
+}
+
+fn print(mut tables: Vec<Section>, format: Format, paint: Paint) -> Result<(), Failure> {
     tables.retain(|section| !section.rows.is_empty());
     if format == Format::Json {
-        output::print_json(&Listing { version: 1, tables })?;
-    } else if tables.is_empty() {
-        output::print("no route is attached to anything; `weft analyze` says why\n")?;
-    } else {
-        let paint = Paint(global.color.on(&io::stdout()));
-        let texts: Vec<_> = tables.iter().map(|section| text(section, paint)).collect();
-        output::print(&texts.join("\n"))?;
+        return output::print_json(&Listing { version: 1, tables });
     }
-    Ok(Exit::Good)
+    if tables.is_empty() {
+        let none = "no route is attached to anything; `weft analyze` says why\n";
+        return Ok(output::print(none)?);
+    }
+    let texts: Vec<_> = tables.iter().map(|section| text(section, paint)).collect();
+    Ok(output::print(&texts.join("\n"))?)
 }
 
 fn text(section: &Section, paint: Paint) -> String {
@@ -163,14 +172,15 @@ pub(crate) fn to_service(output: &Output, service: &Name) -> Vec<[String; 4]> {
 }
 
 fn sections(output: &Output) -> Vec<Section> {
-    let shadowed = shadowed(output);
-    each_table(&output.tables)
-        .into_iter()
-        .map(|(of, routes)| Section {
-            of,
-            rows: rows(routes, &shadowed),
-        })
-        .collect()
+    sections_of(&output.tables, &shadowed(output))
+}
+
+fn sections_of(tables: &Tables, shadowed: &HashMap<(String, String), String>) -> Vec<Section> {
+    let section = |(of, routes)| Section {
+        of,
+        rows: rows(routes, shadowed),
+    };
+    each_table(tables).into_iter().map(section).collect()
 }
 
 /// Every table with what it belongs to.

@@ -202,7 +202,7 @@ impl Core {
         }
         self.snapshot = Some(Arc::clone(&snapshot));
         self.view.send_modify(|view| {
-            view.tables = Some(Arc::clone(&configuration.tables));
+            view.configuration = Some(configuration.clone());
             view.revision = self.revision;
         });
         self.open_sockets();

@@ -1,13 +1,16 @@
 //! What a gateway shows of itself: readiness, metrics, tables.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_certs::RenewalStatus;
-use weft_ir::Tables;
+use weft_wire::Configuration;
 
 use super::Event;
-use crate::admin::{MetricsText, State};
+use crate::{
+    admin::{EARLY, MetricsText, Readiness, State},
+    control, dump,
+};
 
 /// Time for a worker to say its metrics.
 const SCRAPE: Duration = Duration::from_secs(5);
@@ -17,8 +20,8 @@ const END: &str = "# EOF\n";
 /// The state of the parent at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// The tables that are to be in force; `None` before the first.
-    pub(super) tables: Option<Arc<Tables>>,
+    /// What is to be in force; `None` before the first.
+    pub(super) configuration: Option<Configuration>,
     /// Counts configurations since the process started.
     pub(super) revision: u64,
     /// Whether the worker that runs serves them.
@@ -40,7 +43,8 @@ pub(super) struct AdminState {
     pub(super) view: watch::Receiver<View>,
     pub(super) renewal: watch::Receiver<RenewalStatus>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) control_plane: String,
+    /// The control plane, and who the proxy is to it.
+    pub(super) control: control::Settings,
 }
 
 impl State for AdminState {
@@ -68,20 +72,32 @@ impl State for AdminState {
         if view.is_served {
             return Ok(());
         }
-        if view.tables.is_some() {
+        if view.configuration.is_some() {
             return Err("the worker has not taken the configuration yet".to_owned());
         }
         Err(self.waits_for(&view))
     }
 
+    fn ready_soon(&self) -> Readiness<'_> {
+        Box::pin(async move {
+            let mut view = self.view.clone();
+            let ready = async {
+                while !view.borrow_and_update().is_leaving && self.ready().is_err() {
+                    if view.changed().await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let _late = tokio::time::timeout(EARLY, ready).await;
+            self.ready()
+        })
+    }
+
     fn config(&self) -> String {
         let view = self.view.borrow().clone();
-        let config = serde_json::json!({
-            "version": 1,
-            "generation": view.revision,
-            "tables": view.tables.as_deref(),
-        });
-        config.to_string()
+        let identity = dump::identity(&self.control.identity(), &self.renewal.borrow());
+        let number = view.configuration.is_some().then_some(view.revision);
+        dump::config(number, view.configuration.as_ref(), &[identity])
     }
 }
 
@@ -98,7 +114,7 @@ impl AdminState {
         };
         format!(
             "waiting for the control plane at {}: {why}",
-            self.control_plane
+            self.control.host
         )
     }
 

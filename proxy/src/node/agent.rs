@@ -30,7 +30,7 @@ use super::{
     view::AdminState,
 };
 use crate::{
-    admin::{Admin, AdminError},
+    admin::{self, AdminError},
     control::{self, Member, NameError, Proof, StateDirError},
     signals::Signals,
 };
@@ -132,14 +132,14 @@ async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<
     let (renewal, renewing) = watch::channel(RenewalStatus::default());
     tasks.spawn(member.run(events, renewal));
     let (shows, shown) = watch::channel(Shown::default());
-    let admin = Admin::bind_anywhere(settings.admin).await?;
-    tasks.spawn(admin.serve(Arc::new(AdminState {
+    let state = Arc::new(AdminState {
         view: ends.view,
         shown: shown.clone(),
         renewal: renewing,
         workers: shards.watched(),
-        control_plane: settings.control.host.clone(),
-    })));
+        control: settings.control.clone(),
+    });
+    admin::show((settings.admin, &settings.state_dir), state, &mut tasks).await?;
     let succession = succeed(&settings.state_dir, &mut tasks).await?;
     let (end, ending) = oneshot::channel();
     let inputs = Inputs {

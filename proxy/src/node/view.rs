@@ -6,7 +6,10 @@ use tokio::sync::watch;
 use weft_certs::RenewalStatus;
 
 use super::{follower::View, metrics, shards::Watched, terms::Shown};
-use crate::admin::{MetricsText, State};
+use crate::{
+    admin::{EARLY, MetricsText, Readiness, State},
+    control, dump,
+};
 
 /// Time for the workers to say their metrics.
 const SCRAPE: Duration = Duration::from_secs(3);
@@ -59,7 +62,8 @@ pub(super) struct AdminState {
     pub(super) shown: watch::Receiver<Shown>,
     pub(super) renewal: watch::Receiver<RenewalStatus>,
     pub(super) workers: Watched,
-    pub(super) control_plane: String,
+    /// The control plane, and who the supervisor is to it.
+    pub(super) control: control::Settings,
 }
 
 impl State for AdminState {
@@ -91,14 +95,35 @@ impl State for AdminState {
         Ok(())
     }
 
+    fn ready_soon(&self) -> Readiness<'_> {
+        Box::pin(async move {
+            let (mut view, mut shown) = (self.view.clone(), self.shown.clone());
+            let ready = async {
+                loop {
+                    drop(shown.borrow_and_update());
+                    if view.borrow_and_update().is_leaving || self.ready().is_ok() {
+                        return;
+                    }
+                    let changed = tokio::select! {
+                        changed = view.changed() => changed,
+                        changed = shown.changed() => changed,
+                    };
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            };
+            let _late = tokio::time::timeout(EARLY, ready).await;
+            self.ready()
+        })
+    }
+
     fn config(&self) -> String {
         let revision = self.view.borrow().revision.clone();
-        let config = serde_json::json!({
-            "version": 1,
-            "generation": revision.as_ref().map(|it| it.number),
-            "tables": revision.as_ref().map(|it| &*it.configuration.tables),
-        });
-        config.to_string()
+        let identity = dump::identity(&self.control.identity(), &self.renewal.borrow());
+        let number = revision.as_ref().map(|it| it.number);
+        let configuration = revision.as_ref().map(|it| &it.configuration);
+        dump::config(number, configuration, &[identity])
     }
 }
 
@@ -115,7 +140,7 @@ impl AdminState {
         };
         format!(
             "waiting for the control plane at {}: {why}",
-            self.control_plane
+            self.control.host
         )
     }
 

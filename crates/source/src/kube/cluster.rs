@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
@@ -109,10 +109,11 @@ impl Cluster {
             }
         };
         let code = response.status();
-        if code.is_success() || code == http::StatusCode::NOT_MODIFIED {
+        let is_other = [StatusCode::NOT_MODIFIED, StatusCode::SWITCHING_PROTOCOLS].contains(&code);
+        if code.is_success() || is_other {
             return Ok(response);
         }
-        if code == http::StatusCode::UNAUTHORIZED {
+        if code == StatusCode::UNAUTHORIZED {
             self.renew(generation, REFUSED_INTERVAL).await;
         }
         let (parts, body) = response.into_parts();

@@ -58,6 +58,9 @@ pub(crate) enum ApiError {
     /// The answer is not what the API promises.
     #[error("the API server's answer is not readable: {0}")]
     Unreadable(#[source] serde_json::Error),
+    /// No program can be run in a pod.
+    #[error("the API server runs no program in a pod over a WebSocket: it sent {0}")]
+    NoSocket(String),
     /// A request that cannot be written.
     #[error("the request cannot be written: {0}")]
     Request(#[from] kube::core::request::Error),
