@@ -10,6 +10,7 @@ mod generated;
 mod golden;
 mod helm;
 mod kube_source;
+mod netns;
 mod standalone;
 mod tidy;
 mod wire_compat;

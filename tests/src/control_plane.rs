@@ -4,6 +4,7 @@
 mod grpc;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,7 +30,8 @@ use weft_wire::{
     Certificates, Configuration, Disassembler, Publisher, Scope, Standing,
     proto::{
         config::{
-            Bundle, ClientMessage, ServerMessage, Trusts, client_message::Message, server_message,
+            Bundle, ClientMessage, PodState, ServerMessage, Trusts, client_message::Message,
+            server_message,
         },
         identity::{SignRequest, SignResponse},
     },
@@ -46,8 +48,10 @@ use crate::{
 pub const TOKEN: &str = "a-token-of-the-kubelet";
 /// Who the control plane is.
 const CONTROLLER: &str = "spiffe://cluster.local/ns/weft-system/sa/weft-controller";
-/// Whom it configures.
+/// Whom it configures: the proxy of a Gateway.
 const PROXY: &str = "spiffe://cluster.local/ns/infra/sa/edge";
+/// Or that of a node.
+const NODE: &str = "spiffe://cluster.local/ns/weft-system/sa/weft-node";
 
 /// A control plane. Dropping it ends it.
 pub struct ControlPlane {
@@ -61,6 +65,8 @@ pub struct ControlPlane {
 }
 
 struct Shared {
+    /// Whom it configures.
+    proxy: &'static str,
     authority: Arc<Authority>,
     clock: Clock,
     state: Mutex<State>,
@@ -76,6 +82,12 @@ struct State {
     translator: Translator,
     disassembler: Option<Disassembler>,
     certificates: Arc<Certificates>,
+    /// What a node has said of its pods, by UID.
+    pods: BTreeMap<String, PodState>,
+    /// Identities that were asked for, and for which pods.
+    signed: BTreeSet<(String, String)>,
+    /// With what the last stream was opened beside the certificate.
+    token: Option<String>,
 }
 
 impl Shared {
@@ -94,6 +106,18 @@ impl ControlPlane {
     /// # Panics
     /// When it cannot be started.
     pub async fn start() -> Self {
+        Self::start_of(PROXY).await
+    }
+
+    /// The same for the proxy of a node.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn start_of_node() -> Self {
+        Self::start_of(NODE).await
+    }
+
+    async fn start_of(proxy: &'static str) -> Self {
         let clock = Clock::system();
         let domain = TrustDomain::parse("cluster.local").expected("a trust domain");
         let authority = Authority::generate(&domain, clock.now()).expected("an authority");
@@ -106,6 +130,7 @@ impl ControlPlane {
         let identity = identity(signer, clock.clone()).await;
         let (generation, _) = watch::channel(0);
         let shared = Shared {
+            proxy,
             authority,
             clock,
             state: Mutex::default(),
@@ -144,7 +169,7 @@ impl ControlPlane {
                 let Ok((tls, peer)) = acceptor.accept(tcp).await else {
                     return;
                 };
-                assert_eq!(peer.id.to_string(), PROXY, "the proxy is itself");
+                assert_eq!(peer.id.to_string(), shared.proxy, "the proxy is itself");
                 serve_streams(tls, shared).await;
             }
         }));
@@ -245,6 +270,38 @@ impl ControlPlane {
         generation
     }
 
+    /// Publishes a configuration as it is; returns the generation.
+    pub fn publish_whole(&self, configuration: &Configuration) -> u64 {
+        let mut state = self.shared.lock();
+        let whole = || Disassembler::new(Scope::Everything);
+        let disassembler = state.disassembler.get_or_insert_with(whole);
+        let snapshot = Arc::clone(disassembler.update(configuration));
+        let generation = *self.shared.generation.borrow() + 1;
+        state.publisher.publish(generation, snapshot);
+        drop(state);
+        self.shared.generation.send_replace(generation);
+        generation
+    }
+
+    /// What a node has said last of a pod.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<PodState> {
+        self.shared.lock().pods.get(uid).cloned()
+    }
+
+    /// Whether a certificate of that identity was signed for that pod.
+    #[must_use]
+    pub fn has_signed(&self, identity: &str, pod_uid: &str) -> bool {
+        let asked = (identity.to_owned(), pod_uid.to_owned());
+        self.shared.lock().signed.contains(&asked)
+    }
+
+    /// With what the last stream was opened beside the certificate of the proxy.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        self.shared.lock().token.clone()
+    }
+
     /// What the proxy says it has.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -302,6 +359,9 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         async move {
             let (feed, body) = fed();
+            let token = request.headers().get("authorization");
+            let token = token.and_then(|it| it.to_str().ok());
+            shared.lock().token = token.map(str::to_owned);
             let mut messages = grpc::Messages::<ClientMessage>::of(request.into_body());
             tokio::spawn(async move {
                 let Some(ClientMessage {
@@ -324,6 +384,12 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                             let Some(answer) = answer else { break };
                             if let Some(Message::Trusts(trusts)) = answer.message {
                                 shared.lock().trusts = Some(trusts);
+                                continue;
+                            }
+                            if let Some(Message::Pods(report)) = answer.message {
+                                let pods = report.pods.into_iter();
+                                let pods = pods.map(|pod| (pod.uid.clone(), pod));
+                                shared.lock().pods.extend(pods);
                                 continue;
                             }
                             let now = shared.now();
@@ -371,6 +437,8 @@ async fn serve_signing(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
             let now = shared.clock.now();
             let signed = shared.authority.issue(&checked, LeafLife::default(), now);
             let signed = signed.expected("a certificate");
+            let about = (asked.identity, asked.pod_uid);
+            shared.lock().signed.insert(about);
             let response = SignResponse {
                 chain: signed.chain.into_iter().map(Into::into).collect(),
                 roots: vec![shared.authority.root_der().to_vec().into()],
