@@ -66,7 +66,8 @@ impl<N: Clone, L: Clone> Core<N, L> {
             // A worker that comes back need not wait for the kernel.
             Step::Assign => self.assign(sandbox, life),
             _ if entry.is_busy => {}
-            Step::Run(_) if now < entry.retry_at => {}
+            // Something of an earlier sandbox may be under way in the same namespace.
+            Step::Run(_) if now < entry.retry_at || !is_first => {}
             Step::Run(job) => {
                 entry.is_busy = true;
                 self.actions.push(Action::Run(sandbox, job));
