@@ -18,6 +18,7 @@ mod last_answer;
 mod lost_calls;
 mod members;
 mod mesh;
+mod mesh_rules;
 mod paths;
 mod retry;
 mod streaming;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
-use weft_api::AnyObject;
+use weft_api::{AnyObject, ObjectRef};
 use weft_forward::{Configuration, InletKey, Members, Sender};
 use weft_ir::{Name, ServicePort};
 use weft_proxy::{
@@ -24,9 +24,10 @@ use weft_telemetry::{
     access_log::AccessLog,
     metrics::{BuildInfo, LabelGroups, Registry},
 };
-use weft_translate::{EndpointTable, GatewayFacts, Scope, Translator};
+use weft_translate::{EndpointTable, GatewayFacts, Scope, Status, Translator};
 
 use crate::{
+    mesh::Family,
     trust::{Trust, authority},
     wait::Expected,
     world::World,
@@ -56,7 +57,10 @@ struct State {
     generation: u64,
     binds: BTreeSet<Bind>,
     configuration: Configuration,
+    statuses: Statuses,
 }
+
+type Statuses = Arc<BTreeMap<ObjectRef, Arc<Status>>>;
 
 impl Weft {
     /// Starts a data path with two workers on a loopback address of its own.
@@ -123,6 +127,7 @@ impl Weft {
             generation: 0,
             binds: BTreeSet::new(),
             configuration: Configuration::default(),
+            statuses: Statuses::default(),
         };
         let weft = Self {
             data_path: DataPath::start(config).expected("worker threads start"),
@@ -149,6 +154,7 @@ impl Weft {
         let mut state = self.lock();
         let output = state.translator.translate(&store, &scope(&store));
         state.endpoints.update(&store);
+        state.statuses = Arc::clone(&output.statuses);
         state.configuration = Configuration {
             tables: Arc::clone(&output.tables),
             endpoints: Arc::clone(state.endpoints.table()),
@@ -230,19 +236,55 @@ impl Weft {
             service: Name::new(namespace, name),
             port: 80,
         };
+        self.mesh_port(client_namespace, service, Family::IPv4)
+    }
+
+    /// Where clients of a namespace find a port of a Service, in that address family.
+    ///
+    /// # Panics
+    /// When the socket cannot be opened.
+    #[must_use]
+    pub fn mesh_port(
+        &self,
+        client_namespace: &str,
+        service: ServicePort,
+        family: Family,
+    ) -> SocketAddr {
         let key = Arc::new(InletKey::Mesh {
             service,
             client_namespace: Arc::from(client_namespace),
         });
         let mut state = self.lock();
-        if let Some(bind) = state.binds.iter().find(|bind| bind.key == key) {
+        let mut known = state.binds.iter();
+        let is_it = |bind: &&Bind| bind.key == key && Family::of(bind.address) == family;
+        if let Some(bind) = known.find(is_it) {
             return bind.address;
         }
-        let used = u16::try_from(state.binds.len()).expected("few sockets");
-        let address = SocketAddr::new(self.address, MESH_PORTS + used);
+        let address = match family {
+            Family::IPv4 => {
+                let used = u16::try_from(state.binds.len()).expected("few sockets");
+                SocketAddr::new(self.address, MESH_PORTS + used)
+            }
+            Family::IPv6 => own_port(),
+        };
         state.binds.insert(Bind { key, address });
         self.apply(&mut state);
         address
+    }
+
+    /// What is said of a route, by its reference (`HTTPRoute namespace/name`).
+    ///
+    /// # Panics
+    /// Never; a status has a form in JSON.
+    #[must_use]
+    pub fn route_status(&self, route: &str) -> Option<Value> {
+        let state = self.lock();
+        let mut statuses = state.statuses.iter();
+        let (_, status) = statuses.find(|(object, _)| object.to_string() == route)?;
+        match &**status {
+            Status::Route(route) => Some(serde_json::to_value(route).expected("JSON")),
+            _ => None,
+        }
     }
 
     /// Drains for at most `limit`; returns what was cut.
@@ -280,6 +322,15 @@ fn own_address() -> IpAddr {
     let number = ((std::process::id() % 0x2000) << 10) | ((count + 1) % 0x400);
     let [_, b, c, d] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, b | 0x80, c, d))
+}
+
+/// A port of `::1`, of which there is but one, that no other test of this machine is likely to use.
+fn own_port() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = 10_000 + std::process::id() % 400 * 20 + count % 20;
+    let port = u16::try_from(number).expected("below 18,000");
+    (Ipv6Addr::LOCALHOST, port).into()
 }
 
 fn store(world: &World) -> Store {
