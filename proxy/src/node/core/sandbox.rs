@@ -159,7 +159,8 @@ impl<N, L> Entry<N, L> {
                     self.turn(Goal::In);
                 }
                 // What the worker was told changes with its next worker, or with the pod: all that it
-                // acts by is fixed when a pod is made, but for its addresses, which it gets at start.
+                // acts by is fixed when a pod is made or comes with its configuration, but for the
+                // addresses, which a pod gets at start.
                 let shard = self.member.shard.clone();
                 let mut member = Arc::clone(member);
                 if member.shard != shard {
