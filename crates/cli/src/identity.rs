@@ -189,20 +189,22 @@ async fn trust_domain(cluster: &Cluster, control_namespace: &str) -> Result<Stri
 /// The roots, and how a rotation stands.
 async fn authority(cluster: &Cluster, control_namespace: &str) -> Result<Authority, Failure> {
     let roots = published(cluster, control_namespace).await?;
-    let place = secret(control_namespace);
-    let rotation = match cluster.metadata_of(&place).await {
-        Ok(Some(secret)) => Rotation::of(&secret),
-        Ok(None) => {
-            return Err(Failure::errors(format!(
-                "there is no Secret {control_namespace}/{}: the control plane has made no authority \
-                 yet, or runs in another namespace (--control-namespace); `weft check` says how it is",
-                orders::SECRET
-            )));
-        }
-        Err(error) if error.is_forbidden() => Rotation::Hidden,
-        Err(error) => return Err(cluster::failure(error)),
-    };
+    let rotation = rotation(cluster, control_namespace).await?;
     Authority::of(&roots, rotation, clock::today())
+}
+
+/// How a rotation stands.
+async fn rotation(cluster: &Cluster, control_namespace: &str) -> Result<Rotation, Failure> {
+    match cluster.metadata_of(&secret(control_namespace)).await {
+        Ok(Some(secret)) => Ok(Rotation::of(&secret)),
+        Ok(None) => Err(Failure::errors(format!(
+            "there is no Secret {control_namespace}/{}: the control plane has made no authority \
+             yet, or runs in another namespace (--control-namespace); `weft check` says how it is",
+            orders::SECRET
+        ))),
+        Err(error) if error.is_forbidden() => Ok(Rotation::Hidden),
+        Err(error) => Err(cluster::failure(error)),
+    }
 }
 
 /// The Secret of the authority.

@@ -9,7 +9,7 @@ use serde_json::Map;
 use weft_control::orders;
 use weft_source::kube::Cluster;
 
-use super::{Whose, authority, roots::Rotation, secret};
+use super::{Whose, roots::Rotation, rotation, secret};
 use crate::{
     args::{Global, duration},
     clock, cluster,
@@ -78,7 +78,7 @@ struct Report {
 pub(super) async fn run(options: &Options, global: Global, format: Format) -> Outcome {
     let cluster = options.whose.cluster.connect().await?;
     let namespace = options.whose.control_namespace.as_str();
-    let before = authority(&cluster, namespace).await?.rotation;
+    let before = rotation(&cluster, namespace).await?;
     let (name, value) = order(options, &before)?;
     let is_written = !options.dry_run;
     if is_written {
@@ -86,16 +86,16 @@ pub(super) async fn run(options: &Options, global: Global, format: Format) -> Ou
         let annotated = cluster.annotate(&secret(namespace), annotations).await;
         annotated.map_err(cluster::failure)?;
     }
-    let (rotation, exit) = if options.wait {
+    let (after, exit) = if options.wait {
         follow(&cluster, options, global).await?
     } else {
-        (look(&cluster, namespace).await?, Exit::Good)
+        (rotation(&cluster, namespace).await?, Exit::Good)
     };
     let report = Report {
         version: 1,
         order: format!("{name}={value}"),
         written: is_written,
-        rotation,
+        rotation: after,
     };
     if format == Format::Json {
         output::print_json(&report)?;
@@ -140,33 +140,20 @@ async fn follow(
     let began = clock::now();
     let mut said = String::new();
     loop {
-        let rotation = look(cluster, &options.whose.control_namespace).await?;
-        match rotation {
-            Rotation::None => return Ok((rotation, Exit::Good)),
-            Rotation::Hidden => return Err(Failure::errors(rotation.words())),
+        let now = rotation(cluster, &options.whose.control_namespace).await?;
+        match now {
+            Rotation::None => return Ok((now, Exit::Good)),
+            Rotation::Hidden => return Err(Failure::errors(now.words())),
             Rotation::Asked { .. } | Rotation::Underway { .. } => {}
         }
         if clock::now().saturating_duration_since(began) >= options.timeout {
-            return Ok((rotation, Exit::Timeout));
+            return Ok((now, Exit::Timeout));
         }
-        let words = rotation.words();
+        let words = now.words();
         if words != said && !global.quiet {
             output::tell(&words);
             said = words;
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// How the rotation stands.
-async fn look(cluster: &Cluster, control_namespace: &str) -> Result<Rotation, Failure> {
-    match cluster.metadata_of(&secret(control_namespace)).await {
-        Ok(Some(secret)) => Ok(Rotation::of(&secret)),
-        Err(error) if error.is_forbidden() => Ok(Rotation::Hidden),
-        Err(error) => Err(cluster::failure(error)),
-        Ok(None) => Err(Failure::errors(format!(
-            "Secret {control_namespace}/{} was deleted meanwhile",
-            orders::SECRET
-        ))),
     }
 }
