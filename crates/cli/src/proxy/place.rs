@@ -78,8 +78,7 @@ impl Whose {
         pods.retain(|pod| text(pod, "/spec/nodeName") == node);
         best(&pods, "node").ok_or_else(|| {
             Failure::errors(format!(
-                "no proxy runs on node {node} (pods of DaemonSet {}/weft-node); `weft check --node \
-                 {node}` says why",
+                "no proxy runs on node {node} (pods of DaemonSet {}/weft-node); `weft check` says why",
                 self.control_namespace
             ))
         })
