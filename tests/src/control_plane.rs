@@ -27,7 +27,7 @@ use weft_spiffe::{SpiffeId, TrustDomain};
 use weft_store::Store;
 use weft_translate::{EndpointTable, Scope as Surroundings, Translator};
 use weft_wire::{
-    Certificates, Configuration, Disassembler, Publisher, Scope, Standing,
+    Certificates, Configuration, Disassembler, Publisher, Scope, Session, Standing,
     proto::{
         config::{
             Bundle, ClientMessage, PodState, ServerMessage, Trusts, client_message::Message,
@@ -97,6 +97,27 @@ impl Shared {
 
     fn now(&self) -> Duration {
         self.clock.read().monotonic
+    }
+
+    /// Takes what a proxy says; what it is to be sent next, if it was an answer.
+    fn heard(&self, session: Session, said: ClientMessage) -> Option<ServerMessage> {
+        let now = self.now();
+        let mut state = self.lock();
+        match said.message {
+            Some(Message::Trusts(trusts)) => {
+                state.trusts = Some(trusts);
+                None
+            }
+            Some(Message::Pods(report)) => {
+                let pods = report.pods.into_iter();
+                state.pods.extend(pods.map(|pod| (pod.uid.clone(), pod)));
+                None
+            }
+            _ => {
+                let next = state.publisher.answer(session, said, now);
+                next.expected("an answer to what was sent")
+            }
+        }
     }
 }
 
@@ -382,19 +403,7 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                     tokio::select! {
                         answer = messages.next() => {
                             let Some(answer) = answer else { break };
-                            if let Some(Message::Trusts(trusts)) = answer.message {
-                                shared.lock().trusts = Some(trusts);
-                                continue;
-                            }
-                            if let Some(Message::Pods(report)) = answer.message {
-                                let pods = report.pods.into_iter();
-                                let pods = pods.map(|pod| (pod.uid.clone(), pod));
-                                shared.lock().pods.extend(pods);
-                                continue;
-                            }
-                            let now = shared.now();
-                            let next = shared.lock().publisher.answer(session, answer, now);
-                            if let Some(message) = next.expected("an answer to what was sent")
+                            if let Some(message) = shared.heard(session, answer)
                                 && !feed.data(grpc::frame(&message)).await
                             {
                                 break;
