@@ -308,6 +308,20 @@ pub(crate) const STAGES: &[Stage] = &[
         ..CLUSTER
     },
     Stage {
+        name: "mesh-conformance",
+        purpose: "the official suite passes between pods of the mesh",
+        args: "x conformance --profile MESH-HTTP,MESH-GRPC --retry",
+        cure: "run the test alone: `cargo x conformance --profile MESH-HTTP --run TEST`",
+        ..CLUSTER
+    },
+    Stage {
+        name: "cluster-mesh",
+        purpose: "a namespace joins the mesh and leaves it; nothing is readable, refused or lost",
+        args: "x cluster measure mesh -- -only-failures",
+        cure: "what clients were told is above; tests/cluster/README.md says how to run it longer",
+        ..CLUSTER
+    },
+    Stage {
         name: "cluster-upgrades",
         purpose: "no client loses a request while weights, gateways, controllers and backends change",
         args: "x cluster measure upgrades kill -- -only-failures -rate=20 -hold=5s -steps=6 -kills=2 \
