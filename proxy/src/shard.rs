@@ -234,6 +234,13 @@ impl Worker {
         match order {
             Some(Order::Assign(assign)) => self.assign(assign, intake).await?,
             Some(Order::Revoke(revoke)) => self.revoke(&revoke)?,
+            Some(Order::Lenient(lenient)) => {
+                let held = named(lenient.hold)?;
+                // One that was refused is still on its way.
+                if let Some(pod) = self.pods.get(&held.into()) {
+                    pod.be_lenient(lenient.is_lenient);
+                }
+            }
             Some(Order::Sockets(sockets)) => self.take(&sockets, intake).await?,
             Some(Order::Change(change)) => {
                 let answer = self.serving.change(change)?;

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
 use weft_certs::{Clock, RenewalStatus};
@@ -140,13 +140,12 @@ async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<
         control: settings.control.clone(),
     });
     admin::show((settings.admin, &settings.state_dir), state, &mut tasks).await?;
-    let succession = succeed(&settings.state_dir, &mut tasks).await?;
     let (end, ending) = oneshot::channel();
     let inputs = Inputs {
         roster: ends.roster,
         said: hearing,
         ending,
-        succession,
+        succession: succeed(&settings.state_dir, &mut tasks).await?,
     };
     let mut supervising =
         tokio::spawn(supervise(settings.supervisor, clock, shards, inputs, shows));
@@ -161,7 +160,8 @@ async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<
     }
     follower.leave();
     drop(end);
-    let shards = supervising.await.map_err(io::Error::other)??;
+    let reporting = follow(&mut follower, &mut happening, shown.clone());
+    let shards = finish(&mut supervising, reporting).await?;
     tokio::select! {
         () = shards.drain(settings.drain_limit) => {}
         () = follow(&mut follower, &mut happening, shown) => {}
@@ -173,6 +173,22 @@ async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<
         tracing::error!("the last configuration is not saved");
     }
     Ok(())
+}
+
+/// Waits for a supervisor that was told to end, and reports what it still does.
+async fn finish<S>(
+    supervising: &mut JoinHandle<Result<S, NodeError>>,
+    reporting: impl Future<Output = ()>,
+) -> Result<S, AgentError> {
+    let ended = tokio::select! {
+        ended = &mut *supervising => Some(ended),
+        () = reporting => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => supervising.await,
+    };
+    Ok(ended.map_err(io::Error::other)??)
 }
 
 /// Takes over from the supervisor before, and is there for the one that follows.

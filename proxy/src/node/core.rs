@@ -16,6 +16,8 @@
 
 mod advance;
 mod ask;
+mod ending;
+mod grace;
 #[cfg(test)]
 mod properties;
 mod sandbox;
@@ -170,6 +172,8 @@ pub(super) enum Action<N, L> {
     Assign(Shard, u64, Hold, Assignment<N, L>),
     /// Take it back: accept nothing more, and let what is under way end within the time.
     Revoke(Shard, u64, Hold, Duration),
+    /// Take plaintext there whatever else is said, or do so no longer.
+    Lenient(Shard, u64, Hold, bool),
     /// Answer the plugin.
     Reply(Ticket, Reply),
     /// Keep the names of the namespaces where the plugin finds them.
@@ -191,6 +195,8 @@ pub struct Assignment<N, L> {
     pub netns: N,
     /// Where its connections arrive.
     pub listeners: L,
+    /// Whether it takes plaintext for now, even if it is to refuse it.
+    pub is_lenient: bool,
 }
 
 /// Something to be done in a network namespace.
@@ -209,8 +215,8 @@ pub(super) enum Job<N> {
 /// How it went.
 #[derive(Debug)]
 pub(super) enum Outcome<L> {
-    /// Of [`Job::Listen`].
-    Listening(L),
+    /// Of [`Job::Listen`]; and whether there were rules already.
+    Listening(L, bool),
     /// Of [`Job::Capture`].
     InForce(Verdict),
     /// Of [`Job::Stop`].
@@ -255,6 +261,10 @@ pub(super) struct Core<N, L> {
     shards: BTreeMap<Shard, Life>,
     questions: BTreeMap<Ticket, Pending<N>>,
     last: u64,
+    /// Whether another supervisor sees to the pods that stay.
+    is_retired: bool,
+    /// What is left of the time to drain, when the process ends.
+    hurries: Option<Duration>,
     scan: Scan,
     actions: Vec<Action<N, L>>,
 }
@@ -297,6 +307,8 @@ impl<N: Clone, L: Clone> Core<N, L> {
             shards: BTreeMap::new(),
             questions: BTreeMap::new(),
             last: 0,
+            is_retired: false,
+            hurries: None,
             scan: Scan::At(Duration::MAX),
             actions: Vec::new(),
         }
@@ -306,8 +318,10 @@ impl<N: Clone, L: Clone> Core<N, L> {
     pub(super) fn handle(&mut self, event: Event<N, L>, now: Duration) -> Vec<Action<N, L>> {
         self.now = now;
         match event {
+            Event::Roster(roster) if self.is_retired => self.enlist_leaving(roster),
             Event::Roster(roster) => self.enlist(roster),
             Event::Asked(ticket, question) => self.asked(ticket, question),
+            Event::Scanned(_) if self.is_retired => {}
             Event::Scanned(seen) => self.scanned(seen),
             Event::Done(sandbox, result) => self.done(sandbox, result),
             Event::Worker(shard, life, what) => self.worker(&shard, life, what),
@@ -351,12 +365,6 @@ impl<N: Clone, L: Clone> Core<N, L> {
         entry
             .map(|it| it.member.capture.clone())
             .unwrap_or_default()
-    }
-
-    /// The listeners of every pod, for the supervisor that follows.
-    pub(super) fn listeners(&self) -> Vec<L> {
-        let listeners = self.sandboxes.values().map(|it| it.listeners.clone());
-        listeners.flatten().collect()
     }
 
     fn enlist(&mut self, roster: Arc<Roster>) {

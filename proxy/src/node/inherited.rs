@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use weft_intercept::{
     NetnsId,
     capture::Family,
@@ -70,4 +70,12 @@ fn is_whole(listeners: &[Listener]) -> bool {
     };
     let all = BTreeSet::from(Purpose::ALL);
     of(Family::V4) == all && (of(Family::V6) == all || of(Family::V6).is_empty())
+}
+
+/// The next supervisor that follows; for ever where none is expected. Can be dropped.
+pub(super) async fn next_heir(heirs: &mut Option<mpsc::Receiver<Heir>>) -> Option<Heir> {
+    match heirs {
+        Some(heirs) => heirs.recv().await,
+        None => std::future::pending().await,
+    }
 }

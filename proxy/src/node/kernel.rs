@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use weft_intercept::{
     Netns,
-    capture::{self, Family, Settings},
+    capture::{self, Family, Fault, Settings},
     sockets::{self, Captured, Listener},
 };
 
@@ -30,7 +30,9 @@ pub(super) fn run(
                 Some(listeners) => listeners,
                 None => sockets::listen(netns).map_err(|error| error.to_string())?,
             };
-            Ok(Outcome::Listening(Arc::new(listeners)))
+            let found = capture::inspect(netns, settings).map_err(|error| error.to_string())?;
+            let was_captured = !found.faults.contains(&Fault::NoTable);
+            Ok(Outcome::Listening(Arc::new(listeners), was_captured))
         }
         Job::Capture(netns) => {
             let report = capture::apply(netns, settings).map_err(|error| error.to_string())?;

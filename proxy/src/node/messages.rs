@@ -14,7 +14,7 @@ use super::core::{Hold, Sandbox};
 /// What the supervisor says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToShard {
-    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(crate) order: Option<Order>,
 }
 
@@ -45,6 +45,9 @@ pub(crate) enum Order {
     /// Say what the metrics are; the number comes back with the answer.
     #[prost(uint64, tag = "8")]
     Scrape(u64),
+    /// Take plaintext in a pod whatever else is said of it, or do so no longer.
+    #[prost(message, tag = "9")]
+    Lenient(Lenient),
 }
 
 /// A pod to be served.
@@ -70,6 +73,9 @@ pub(crate) struct Assign {
     /// SPIFFE ID of its service account. Empty: it has none, and neither sends nor takes tunnels.
     #[prost(string, tag = "7")]
     pub(crate) identity: String,
+    /// Whether plaintext is taken for now, even if it is to be refused.
+    #[prost(bool, tag = "8")]
+    pub(crate) is_lenient: bool,
 }
 
 /// A listener.
@@ -91,6 +97,15 @@ pub(crate) struct Revoke {
     /// Time for what is under way.
     #[prost(uint64, tag = "2")]
     pub(crate) drain_ms: u64,
+}
+
+/// How a pod that ran before it was captured is treated until its peers know that it is a member.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Lenient {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) hold: Option<Held>,
+    #[prost(bool, tag = "2")]
+    pub(crate) is_lenient: bool,
 }
 
 /// An answer to [`Want`].

@@ -173,6 +173,10 @@ impl Workers for Shards {
     fn revoke(&mut self, shard: &Shard, life: u64, hold: Hold, drain: Duration) {
         self.give(shard, Task::Revoke(life, hold, drain));
     }
+
+    fn lenient(&mut self, shard: &Shard, life: u64, hold: Hold, is_lenient: bool) {
+        self.give(shard, Task::Lenient(life, hold, is_lenient));
+    }
 }
 
 impl Watched {

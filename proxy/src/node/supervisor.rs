@@ -23,7 +23,7 @@ use super::{
     cni::{self, Asked},
     core::{Action, Core, Event, Notice, Ticket},
     files, find,
-    inherited::{Heir, Inherited},
+    inherited::{Heir, Inherited, next_heir},
     kernel,
     roster::{Member, Roster},
     terms::{Inputs, NodeError, Settings, Shown, Workers},
@@ -36,6 +36,10 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Time after which what an earlier supervisor has handed over and no pod has needed is closed: longer
 /// than it takes to look for every pod a few times.
 const FORGET: Duration = Duration::from_secs(120);
+/// Time for pods that are leaving the mesh when the process ends, and of that what is under way there has
+/// to end by itself.
+const FINISHING: Duration = Duration::from_secs(10);
+const HURRY: Duration = Duration::from_secs(1);
 /// Time between two looks at the rules of the node.
 const NODE_EVERY: Duration = Duration::from_secs(30);
 
@@ -114,12 +118,10 @@ impl<W: Workers> Supervisor<W> {
         let mut node = tokio::time::interval(NODE_EVERY);
         self.enlist(inputs.roster.borrow_and_update().clone());
         loop {
-            let now = self.clock.read().monotonic;
-            let wait = self.table.wakes_at().map(|at| at.saturating_sub(now));
-            let wait = tokio::time::sleep(wait.unwrap_or(NODE_EVERY));
+            let wait = tokio::time::sleep(self.patience());
             // All branches may be dropped at any point.
             let event = tokio::select! {
-                _ = &mut inputs.ending => return self.workers,
+                _ = &mut inputs.ending => return self.finish(happened, inputs).await,
                 Some(heir) = next_heir(&mut heirs) => {
                     self.bequeath(heir);
                     return self.rest(asked, happened, inputs, heirs).await;
@@ -150,25 +152,80 @@ impl<W: Workers> Supervisor<W> {
         }
     }
 
-    /// Keeps the listeners and the workers, and leaves the pods to the supervisor that follows.
+    /// Keeps the listeners and the workers, and leaves the pods to the supervisor that follows, but for
+    /// those that are leaving the mesh.
     async fn rest(
-        self,
+        mut self,
         mut asked: mpsc::Receiver<Asked>,
         mut happened: mpsc::Receiver<Happened>,
         mut inputs: Inputs,
         mut heirs: Option<mpsc::Receiver<Heir>>,
     ) -> W {
+        self.retire();
         loop {
-            tokio::select! {
-                _ = &mut inputs.ending => return self.workers,
+            let wait = tokio::time::sleep(self.patience());
+            // As above.
+            let event = tokio::select! {
+                _ = &mut inputs.ending => return self.finish(happened, inputs).await,
                 // It has started again, or another one follows.
-                Some(heir) = next_heir(&mut heirs) => self.bequeath(heir),
+                Some(heir) = next_heir(&mut heirs) => {
+                    self.bequeath(heir);
+                    continue;
+                }
                 // A plugin that had connected before; it asks again, and then the other one.
-                Some(asked) = asked.recv() => drop(asked),
-                Some(_late) = happened.recv() => {}
-                Some(_said) = inputs.said.recv() => {}
-            }
+                Some(asked) = asked.recv() => {
+                    drop(asked);
+                    continue;
+                }
+                Some(event) = happened.recv() => event,
+                Some((shard, life, what)) = inputs.said.recv() => Event::Worker(shard, life, what),
+                Ok(()) = inputs.roster.changed() => {
+                    let Some(roster) = inputs.roster.borrow_and_update().clone() else {
+                        continue;
+                    };
+                    Event::Roster(roster)
+                }
+                () = wait => Event::Tick,
+            };
+            self.handle(event);
         }
+    }
+
+    /// Lets the pods that are leaving the mesh do so, for a while: nobody would remove their rules later.
+    async fn finish(mut self, mut happened: mpsc::Receiver<Happened>, mut inputs: Inputs) -> W {
+        self.retire();
+        self.table.hurry(HURRY);
+        self.handle(Event::Tick);
+        let limit = tokio::time::sleep(FINISHING);
+        tokio::pin!(limit);
+        while self.table.leaving().next().is_some() {
+            let wait = tokio::time::sleep(self.patience());
+            let event = tokio::select! {
+                () = &mut limit => {
+                    let pods: Vec<_> = self.table.leaving().collect();
+                    tracing::error!(?pods, "rules and routes of pods that left the mesh stay there");
+                    break;
+                }
+                Some(event) = happened.recv() => event,
+                Some((shard, life, what)) = inputs.said.recv() => Event::Worker(shard, life, what),
+                () = wait => Event::Tick,
+            };
+            self.handle(event);
+        }
+        self.workers
+    }
+
+    fn retire(&mut self) {
+        for action in self.table.retire() {
+            self.perform(action);
+        }
+    }
+
+    /// How long nothing has to be done, if nothing happens.
+    fn patience(&self) -> Duration {
+        let now = self.clock.read().monotonic;
+        let wait = self.table.wakes_at().map(|at| at.saturating_sub(now));
+        wait.unwrap_or(NODE_EVERY)
     }
 
     fn bequeath(&self, heir: Heir) {
@@ -199,10 +256,14 @@ impl<W: Workers> Supervisor<W> {
             self.perform(action);
         }
         let captured = self.table.captured();
+        let leaving: BTreeSet<String> = self.table.leaving().map(str::to_owned).collect();
         let is_ready = self.roster.is_some() && self.unsaved.is_none();
         self.shown.send_if_modified(|shown| {
-            let is_new = shown.captured != captured || shown.is_ready != is_ready;
+            let is_new = shown.captured != captured
+                || shown.leaving != leaving
+                || shown.is_ready != is_ready;
             shown.captured = captured;
+            shown.leaving = leaving;
             shown.is_ready = is_ready;
             is_new
         });
@@ -227,6 +288,9 @@ impl<W: Workers> Supervisor<W> {
             }
             Action::Revoke(shard, life, hold, drain) => {
                 self.workers.revoke(&shard, life, hold, drain);
+            }
+            Action::Lenient(shard, life, hold, is_lenient) => {
+                self.workers.lenient(&shard, life, hold, is_lenient);
             }
             Action::Reply(ticket, reply) => {
                 if let Some(answer) = self.answers.remove(&ticket) {
@@ -278,7 +342,8 @@ impl<W: Workers> Supervisor<W> {
         });
     }
 
-    /// Lets the kubelet's probes through. They are the node's, so that they concern no pod's table.
+    /// Lets the kubelet's probes through. They are the node's, so that they concern no pod's table. Where
+    /// nothing is probed, nothing of the mesh stays on the node.
     fn probes(&self) {
         let Some(roster) = self.roster.clone() else {
             return;
@@ -286,7 +351,8 @@ impl<W: Workers> Supervisor<W> {
         let node = self.settings.host().join("ns/net");
         tokio::task::spawn_blocking(move || {
             let applied = match Netns::open(&node) {
-                Ok(node) => capture::node::apply(&node, &roster.probes()),
+                Ok(node) if roster.probes().is_empty() => capture::node::remove(&node),
+                Ok(node) => capture::node::apply(&node, &roster.probes()).map(drop),
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = applied {
@@ -326,13 +392,5 @@ impl<W: Workers> Supervisor<W> {
                 tracing::error!(pod = name(&member), "not captured as it should be: {why}");
             }
         }
-    }
-}
-
-/// The next supervisor that follows; for ever where none is expected. Can be dropped.
-async fn next_heir(heirs: &mut Option<mpsc::Receiver<Heir>>) -> Option<Heir> {
-    match heirs {
-        Some(heirs) => heirs.recv().await,
-        None => std::future::pending().await,
     }
 }

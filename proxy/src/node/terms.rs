@@ -1,6 +1,11 @@
 //! What a supervisor is given, what it gives its workers, and what it shows.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_intercept::{Netns, sockets::Listener};
@@ -59,6 +64,8 @@ pub trait Workers: Send {
     fn assign(&mut self, shard: &Shard, life: u64, hold: Hold, pod: Assigned);
     /// Take a pod back, and let what is under way there end within `drain`.
     fn revoke(&mut self, shard: &Shard, life: u64, hold: Hold, drain: Duration);
+    /// Take plaintext in a pod whatever else is said of it, or do so no longer.
+    fn lenient(&mut self, shard: &Shard, life: u64, hold: Hold, is_lenient: bool);
 }
 
 /// A pod as a worker is given it.
@@ -92,6 +99,8 @@ pub struct Inputs {
 pub struct Shown {
     /// The members of this node, and which of them are captured.
     pub captured: Vec<(Arc<Member>, bool)>,
+    /// Pods that are members no longer, and from which what captured them is still to be removed, by UID.
+    pub leaving: BTreeSet<String>,
     /// How often a capture was damaged from outside and repaired, by
     /// [`Fault::reason`](weft_intercept::capture::Fault::reason).
     pub repairs: BTreeMap<&'static str, u64>,

@@ -57,6 +57,7 @@ pub(super) struct Given {
     identity: String,
     ips: Vec<IpAddr>,
     is_strict: bool,
+    is_lenient: bool,
     listeners: Vec<(Purpose, Family, TcpListener)>,
 }
 
@@ -71,6 +72,8 @@ pub(super) struct Place {
     pub(super) outbound: Outbound,
     /// Whether plaintext from outside is refused. That may change while it runs.
     is_strict: AtomicBool,
+    /// Whether it is taken for now nevertheless.
+    is_lenient: AtomicBool,
     uid: String,
     pub(super) sockets: OfPod,
     /// Who it is, if it is anybody.
@@ -83,7 +86,7 @@ pub(super) struct Place {
 impl Place {
     /// Whether plaintext from outside is refused.
     pub(super) fn is_strict(&self) -> bool {
-        self.is_strict.load(Relaxed)
+        self.is_strict.load(Relaxed) && !self.is_lenient.load(Relaxed)
     }
 
     /// Room for another connection, which it takes until it is dropped.
@@ -131,6 +134,7 @@ impl Given {
             identity: assign.identity.clone(),
             ips,
             is_strict: assign.is_strict.unwrap_or(true),
+            is_lenient: assign.is_lenient,
             listeners,
         })
     }
@@ -159,6 +163,7 @@ impl Pod {
             pod: given.pod,
             ips: given.ips,
             is_strict: given.is_strict.into(),
+            is_lenient: given.is_lenient.into(),
             sockets,
             own,
             uid: given.uid,
@@ -203,6 +208,11 @@ impl Pod {
             let is_strict = !workload.is_permissive;
             self.place.is_strict.store(is_strict, Relaxed);
         }
+    }
+
+    /// Takes plaintext whatever else is said, or does so no longer, for connections to come.
+    pub(super) fn be_lenient(&self, is_lenient: bool) {
+        self.place.is_lenient.store(is_lenient, Relaxed);
     }
 
     /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way; what is left

@@ -203,6 +203,8 @@ impl Agent {
         kill_process(number, Signal::TERM).expect("it is asked to end");
         let has_ended = || self.child.try_wait().expect("its status").is_some();
         eventually(PATIENCE, "the process ends", has_ended).await;
+        let status = self.child.wait().expect("its status");
+        assert!(status.success(), "it was asked to end: {status}");
     }
 }
 
@@ -312,11 +314,16 @@ async fn one_process_follows_another_and_nobody_is_refused() {
     let mut old = node.start(&control_plane, "u-1");
     old.says("/readyz", 200, "ok").await;
     assert_eq!(node.ask(Operation::Add).await, Reply::Ok {});
-    let new = node.start(&control_plane, "u-2");
+    // A client that says nothing, so that the drain is cut short by its limit.
+    let dial = || std::net::TcpStream::connect((POD, 15008));
+    let dialled = node.pod.within(dial).expect("it can be entered");
+    let _silent = dialled.expect("somebody listens");
+    let mut new = node.start(&control_plane, "u-2");
     let captured = "weft_pod_captured{namespace=\"shop\",pod=\"web\"} 1";
     new.says("/metrics", 200, captured).await;
     assert!(node.listens(), "while there are two");
     old.ends().await;
     assert!(node.listens(), "when there is the new one only");
     assert_eq!(node.ask(Operation::Check).await, Reply::Ok {});
+    new.ends().await;
 }

@@ -25,13 +25,18 @@ impl<N: Clone, L: Clone> Core<N, L> {
             self.step(sandbox);
         }
         self.answer();
-        self.release_shards();
-        self.look();
+        if !self.is_retired {
+            self.release_shards();
+            self.look();
+        }
     }
 
     /// Takes the next step. There is one at most: each waits for its answer.
     fn step(&mut self, sandbox: Sandbox) {
         let now = self.now;
+        if self.is_retired && !self.is_leaving(sandbox) {
+            return;
+        }
         self.want_worker(sandbox);
         let is_first = self.is_first_in_its_namespace(sandbox);
         let Some(entry) = self.sandboxes.get_mut(&sandbox) else {
@@ -48,6 +53,8 @@ impl<N: Clone, L: Clone> Core<N, L> {
         if is_over || entry.held.life() != life {
             entry.held = Held::Not;
         }
+        entry.grace.pass(now);
+        self.actions.extend(entry.leniency(sandbox));
         let step = match entry.goal {
             Goal::In => inwards(
                 entry,
@@ -75,6 +82,11 @@ impl<N: Clone, L: Clone> Core<N, L> {
             Step::Revoke => self.revoke(sandbox),
             Step::Close => self.close(sandbox),
         }
+    }
+
+    fn is_leaving(&self, sandbox: Sandbox) -> bool {
+        let entry = self.sandboxes.get(&sandbox);
+        entry.is_some_and(|it| it.goal == Goal::Out)
     }
 
     /// Whether no earlier sandbox has the same namespace: it would have the ports, too.
@@ -105,12 +117,14 @@ impl<N: Clone, L: Clone> Core<N, L> {
             return;
         };
         entry.held = Held::Offered { life, generation };
+        entry.is_told_lenient = entry.grace.is_given();
         if let (Some(listeners), Some(hold)) = (&entry.listeners, entry.hold(sandbox)) {
             let assignment = Assignment {
                 member: Arc::clone(&entry.member),
                 ips: entry.ips.clone(),
                 netns: entry.netns.clone(),
                 listeners: listeners.clone(),
+                is_lenient: entry.is_told_lenient,
             };
             let shard = entry.member.shard.clone();
             let assign = Action::Assign(shard, life, hold, assignment);
@@ -119,7 +133,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
     }
 
     fn revoke(&mut self, sandbox: Sandbox) {
-        let (now, usual) = (self.now, self.drain);
+        let (now, usual, hurries) = (self.now, self.drain, self.hurries);
         let Some(entry) = self.sandboxes.get_mut(&sandbox) else {
             return;
         };
@@ -130,6 +144,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
             Goal::Gone => Duration::ZERO,
             Goal::In | Goal::Out => entry.member.drain.unwrap_or(usual),
         };
+        let drain = hurries.map_or(drain, |it| it.min(drain));
         entry.held = Held::Leaves {
             life,
             generation: hold.generation,

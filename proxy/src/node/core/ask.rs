@@ -6,6 +6,7 @@ use weft_intercept::{NetnsId, handoff::Reply};
 
 use super::{
     Action, Core, PATIENCE, Question, Sandbox, Sighting, Ticket,
+    grace::Grace,
     sandbox::{Entry, Goal},
 };
 use crate::node::roster::{Member, Standing};
@@ -106,6 +107,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
         let mut known = self.sandboxes.iter_mut().filter(|(_, it)| is_same(it));
         if let Some((sandbox, entry)) = known.next() {
             entry.container = Some(sighting.container);
+            entry.grace = Grace::Over;
             if !sighting.ips.is_empty() {
                 entry.ips = sighting.ips;
             }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use weft_intercept::NetnsId;
 
-use super::{Hold, Sandbox, Sighting};
+use super::{Hold, Sandbox, Sighting, grace::Grace};
 use crate::node::roster::Member;
 
 /// What is wanted of a sandbox.
@@ -82,6 +82,9 @@ pub(super) struct Entry<N, L> {
     pub(super) listeners: Option<L>,
     pub(super) held: Held,
     pub(super) rules: Rules,
+    /// Whether it takes plaintext that it is to refuse, and what its worker was told of that.
+    pub(super) grace: Grace,
+    pub(super) is_told_lenient: bool,
     /// Whether something is done in the namespace just now.
     pub(super) is_busy: bool,
     /// What failed last, until it succeeds; and when it is tried again.
@@ -101,7 +104,7 @@ pub(super) struct Entry<N, L> {
 }
 
 impl<N, L> Entry<N, L> {
-    /// One that is to be captured.
+    /// One that runs, and is to be captured.
     pub(super) fn new(member: &Arc<Member>, id: NetnsId, netns: N) -> Self {
         Self {
             member: Arc::clone(member),
@@ -113,6 +116,8 @@ impl<N, L> Entry<N, L> {
             listeners: None,
             held: Held::Not,
             rules: Rules::Unknown,
+            grace: Grace::Due,
+            is_told_lenient: false,
             is_busy: false,
             problem: None,
             retry_at: Duration::ZERO,
@@ -129,6 +134,7 @@ impl<N, L> Entry<N, L> {
     pub(super) fn starting(member: &Arc<Member>, sighting: Sighting<N>) -> Self {
         let mut entry = Self::new(member, sighting.id, sighting.netns);
         entry.container = Some(sighting.container);
+        entry.grace = Grace::Over;
         if !sighting.ips.is_empty() {
             entry.ips = sighting.ips;
         }
@@ -157,6 +163,8 @@ impl<N, L> Entry<N, L> {
             (_, Some(member)) => {
                 if self.goal == Goal::Out {
                     self.turn(Goal::In);
+                    // Its peers have been told that it is none.
+                    self.grace = Grace::Due;
                 }
                 // What the worker was told changes with its next worker, or with the pod: all that it
                 // acts by is fixed when a pod is made or comes with its configuration, but for the
@@ -220,7 +228,8 @@ impl<N, L> Entry<N, L> {
             .then_some(self.certified_by);
         let lingers =
             (self.goal == Goal::Out && self.rules == Rules::Stopped).then_some(self.lingers_until);
-        let all = [leaves, retry, verify, offer, certified, lingers];
+        let grace = self.grace.ends_at();
+        let all = [leaves, retry, verify, offer, certified, lingers, grace];
         all.into_iter().flatten()
     }
 }

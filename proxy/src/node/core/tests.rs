@@ -1,5 +1,8 @@
 //! What follows from single events, as people would tell it.
 
+mod ending;
+mod grace;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -116,7 +119,7 @@ impl Told {
         assert!(matches!(job(&did).1, Job::Listen(_)), "{did:?}");
         self.hear(1, OfWorker::Ready);
         self.hear(1, OfWorker::Identified(identity()));
-        let did = self.done(&did, Outcome::Listening(netns));
+        let did = self.done(&did, Outcome::Listening(netns, false));
         let taken = OfWorker::Taken(assigned(&did));
         self.hear(1, taken)
     }
@@ -193,7 +196,7 @@ fn a_pod_waits_for_its_certificate_and_not_for_ever() {
         told.tell(Event::Roster(roster(&["a"])));
         let did = told.ask(1, add("a", 7, "c"));
         told.hear(1, OfWorker::Ready);
-        let did = told.done(&did, Outcome::Listening(7));
+        let did = told.done(&did, Outcome::Listening(7, false));
         let did = told.hear(1, OfWorker::Taken(assigned(&did)));
         assert!(
             did.is_empty(),
@@ -274,7 +277,7 @@ fn a_pod_that_is_removed_while_it_starts_is_not_captured() {
     let listening = told.ask(1, add("a", 7, "c"));
     let did = told.ask(2, del("a", "c"));
     assert!(is_retry(&did), "the start has its answer: {did:?}");
-    let did = told.done(&listening, Outcome::Listening(7));
+    let did = told.done(&listening, Outcome::Listening(7, false));
     assert_eq!(replies(&did), [(2, Reply::Ok {})]);
     let is_over = |action: &Action<u64, u64>| matches!(action, Action::End(_));
     assert!(
@@ -415,7 +418,7 @@ fn after_a_restart_running_pods_are_found_and_those_without_processes_let_go() {
     };
     let did = told.tell(Event::Scanned(vec![seen]));
     assert!(matches!(job(&did).1, Job::Listen(7)), "{did:?}");
-    told.done(&did, Outcome::Listening(7));
+    told.done(&did, Outcome::Listening(7, false));
     let mut did = Did::new();
     for _ in 0..3 {
         told.after(30);

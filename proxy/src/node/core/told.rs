@@ -7,6 +7,7 @@ use weft_intercept::NetnsId;
 use super::{
     Action, CERTIFIED, Core, EVERY, LINGER, Life, MISSES, Notice, OfWorker, Outcome, RETRY,
     Sandbox, Seen, Verdict,
+    grace::Grace,
     sandbox::{Entry, Goal, Held, Rules},
 };
 use crate::node::roster::Shard;
@@ -29,7 +30,12 @@ impl<N: Clone, L: Clone> Core<N, L> {
             Ok(done) => {
                 entry.problem = None;
                 match done {
-                    Outcome::Listening(listeners) => entry.listeners = Some(listeners),
+                    Outcome::Listening(listeners, was_captured) => {
+                        entry.listeners = Some(listeners);
+                        if was_captured {
+                            entry.grace = Grace::Over;
+                        }
+                    }
                     Outcome::Stopped => {
                         entry.rules = Rules::Stopped;
                         entry.lingers_until = now + LINGER;
@@ -127,6 +133,7 @@ fn in_force<N, L>(
     let member = entry.member.clone();
     let was_captured = entry.rules == Rules::InForce && entry.problem.is_none();
     entry.rules = Rules::InForce;
+    entry.grace.begin(now);
     entry.verified += 1;
     if let Some(how) = verdict.evaded {
         let is_new = entry.problem.as_ref() != Some(&how);

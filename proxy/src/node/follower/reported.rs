@@ -16,9 +16,14 @@ pub(super) struct Reported(Option<BTreeMap<String, (Capture, String)>>);
 impl Reported {
     /// What is different from what was said, and what will have been said then.
     pub(super) fn next(&self, shown: &Shown) -> Option<(ClientMessage, Self)> {
-        let now = states(shown);
+        let mut now = states(shown);
         let none = BTreeMap::new();
         let before = self.0.as_ref().unwrap_or(&none);
+        // What is still to be removed has not ended: whoever waits for that could take the remover away.
+        for uid in &shown.leaving {
+            let pending = (Capture::Pending, String::new());
+            now.entry(uid.clone()).or_insert(pending);
+        }
         let ended = before.iter().filter(|(uid, _)| !now.contains_key(*uid));
         let ended = ended.map(|(uid, _)| (uid.clone(), (Capture::Ended, String::new())));
         let changed = now

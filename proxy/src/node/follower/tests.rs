@@ -222,3 +222,25 @@ fn the_control_plane_hears_of_pods_what_it_does_not_know() {
     assert_eq!(hears(&shown), says(&expected));
     assert_eq!(hears(&shown), None, "nothing is new");
 }
+
+#[test]
+fn a_pod_has_ended_when_nothing_is_left_in_it() {
+    let mut reported = Reported::default();
+    let mut hears = |leaving: &[&str]| {
+        let shown = Shown {
+            leaving: leaving.iter().map(|it| (*it).to_owned()).collect(),
+            ..Shown::default()
+        };
+        let (said, known) = reported.next(&shown)?;
+        reported = known;
+        let Some(client_message::Message::Pods(report)) = said.message else {
+            panic!("a report of pods: {said:?}");
+        };
+        let pods = report.pods.iter();
+        Some(pods.map(|it| it.captured()).collect::<Vec<_>>())
+    };
+    // It stays as it was said to be before, perhaps to another process.
+    assert_eq!(hears(&["a"]), Some(vec![Capture::Pending]));
+    assert_eq!(hears(&["a"]), None, "nothing is new");
+    assert_eq!(hears(&[]), Some(vec![Capture::Ended]));
+}

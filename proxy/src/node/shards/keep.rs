@@ -23,7 +23,7 @@ use crate::{
     control::Trusted,
     node::{
         core::{Hold, OfWorker},
-        messages::{Csr, Drain, FromShard, Order, Report, Revoke, ToShard, Trust},
+        messages::{Csr, Drain, FromShard, Lenient, Order, Report, Revoke, ToShard, Trust},
         roster::Shard,
         terms::Assigned,
     },
@@ -38,6 +38,7 @@ pub(super) enum Task {
     /// For one of its lives.
     Assign(u64, Hold, Assigned),
     Revoke(u64, Hold, Duration),
+    Lenient(u64, Hold, bool),
     /// Say the metrics; dropped when there is nobody who could.
     Scrape(oneshot::Sender<String>),
     /// Finish what is under way and end for good.
@@ -263,9 +264,14 @@ impl Keeper {
                 let revoke = Order::Revoke(Revoke { hold, drain_ms });
                 self.with(|present| present.order(revoke, Vec::new()));
             }
+            Task::Lenient(life, hold, is_lenient) if is_present(life) => {
+                let hold = Some(hold.into());
+                let lenient = Order::Lenient(Lenient { hold, is_lenient });
+                self.with(|present| present.order(lenient, Vec::new()));
+            }
             Task::Scrape(asked) => self.with(|present| present.scrape(asked)),
             // Of a life that is over; `Drain` has been taken before.
-            Task::Assign(..) | Task::Revoke(..) | Task::Drain(_) => {}
+            Task::Assign(..) | Task::Revoke(..) | Task::Lenient(..) | Task::Drain(_) => {}
         }
     }
 

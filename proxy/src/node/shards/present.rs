@@ -98,6 +98,7 @@ impl Present {
             listeners: pod.listeners.iter().map(Inlet::of).collect(),
             uid: pod.member.uid.clone(),
             identity: pod.member.identity.to_string(),
+            is_lenient: pod.is_lenient,
         });
         let duplicates = pod.listeners.iter().map(|it| it.socket.try_clone());
         let sockets: Vec<_> = duplicates.collect::<io::Result<_>>()?;

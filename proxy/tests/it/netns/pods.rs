@@ -51,7 +51,7 @@ pub(super) struct Node {
     pub(super) web: Pod,
     pub(super) cart: Pod,
     /// The namespace of the node itself.
-    own: Netns,
+    pub(super) own: Netns,
     directory: TempDir,
 }
 
@@ -168,4 +168,12 @@ impl Pod {
     pub(super) fn at(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.ip, port)
     }
+}
+
+/// Whether something of which nobody tells becomes so.
+pub(super) fn becomes(is_so: impl Fn() -> bool) -> bool {
+    // Nobody ever says anything here; waiting for it is a pause.
+    let (_never, pause) = std::sync::mpsc::sync_channel::<()>(1);
+    let mut pauses = std::iter::repeat_n(Duration::from_millis(20), 500);
+    pauses.any(|for_long| pause.recv_timeout(for_long).is_err() && is_so())
 }

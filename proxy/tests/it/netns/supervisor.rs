@@ -24,7 +24,7 @@ use weft_proxy::node::{
     Succession, Workers, supervise,
 };
 
-use super::pods::{Node, PATIENCE, Pod, can_make_namespaces, path_of};
+use super::pods::{Node, PATIENCE, Pod, becomes, can_make_namespaces, path_of};
 
 /// Takes every pod at once, and lets go of it at once.
 #[derive(Clone)]
@@ -61,6 +61,8 @@ impl Workers for Accepting {
         pods.clear();
         self.say(shard, OfWorker::Released(hold));
     }
+
+    fn lenient(&mut self, _shard: &Shard, _life: u64, _hold: Hold, _is_lenient: bool) {}
 }
 
 /// A supervisor that runs.
@@ -222,6 +224,13 @@ fn is_captured(running: &Running, from: &Pod, to: &Pod) {
     assert_eq!(&said, b"hello");
 }
 
+/// Whether the pod has no rules.
+fn is_bare(pod: &Pod) -> bool {
+    let report = capture::inspect(&pod.netns, &Rules::default());
+    let faults = report.expect("it can be asked").faults;
+    faults.contains(&Fault::NoTable)
+}
+
 #[test]
 fn a_running_pod_joins_and_leaves_without_a_restart() {
     if !can_make_namespaces() {
@@ -241,18 +250,18 @@ fn a_running_pod_joins_and_leaves_without_a_restart() {
     tunnels
         .accept()
         .expect("a peer hears of it later than we do");
-    let is_bare = || {
-        let report = capture::inspect(&node.web.netns, &Rules::default());
-        report
-            .expect("it can be asked")
-            .faults
-            .contains(&Fault::NoTable)
+    running.shows("nothing is left to do", |shown| shown.leaving.is_empty());
+    assert!(is_bare(&node.web), "its rules were taken away before");
+    // As it was said to be gone if it were there: otherwise nothing is wrong with it.
+    let probes = BTreeSet::from([node.web.at(8080)]);
+    let has_gone = || {
+        let wrong = capture::node::apply(&node.own, &probes);
+        wrong.expect("it can be asked") == Some(Fault::NoTable)
     };
-    // Nobody ever says anything here; waiting for it is a pause.
-    let (_never, pause) = std::sync::mpsc::sync_channel::<()>(1);
-    let mut pauses = std::iter::repeat_n(Duration::from_millis(20), 250);
-    let became = pauses.any(|for_long| pause.recv_timeout(for_long).is_err() && is_bare());
-    assert!(became, "its rules are taken away");
+    assert!(
+        becomes(has_gone),
+        "without probes the node itself has no rules"
+    );
     let _client = node.web.dial(node.cart.at(80)).expect("nobody is between");
     application
         .accept()
@@ -297,6 +306,21 @@ fn a_supervisor_finds_what_the_one_before_it_has_captured() {
         let faults = report.expect("it can be asked").faults;
         assert_eq!(faults, [], "{life}: the rules outlive it");
     }
+}
+
+#[test]
+fn a_supervisor_that_ends_leaves_nothing_in_a_pod_that_has_left() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let node = Node::new();
+    node.runs(100, &node.web);
+    let mut running = Running::start(&node, roster(&[&node.web]));
+    running.captures(&node.web);
+    running.roster.send_replace(Some(Arc::new(roster(&[]))));
+    running.shows("it is leaving", |shown| !shown.leaving.is_empty());
+    drop(running);
+    assert!(is_bare(&node.web), "nobody else would take its rules away");
 }
 
 #[test]

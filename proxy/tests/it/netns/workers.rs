@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use weft_intercept::Netns;
 
 use super::{
-    pods::{Node, PATIENCE, can_make_namespaces, within},
+    pods::{Node, PATIENCE, becomes, can_make_namespaces, within},
     running::{Running, roster},
 };
 
@@ -146,6 +146,10 @@ fn what_may_not_be_carried_is_reset() {
     let members = [(&node.web, "strict", true), (&node.cart, "strict", true)];
     let mut running = Running::start(&node, roster(&members));
     running.captures(2);
+    let ask_plainly = || node.web.dial(node.cart.at(80)).and_then(ask);
+    ask_plainly().expect("it ran before, and peers may not know yet that it is a member");
+    let is_refused = || ask_plainly().is_err();
+    assert!(becomes(is_refused), "plaintext to a strict pod is refused");
     for (row, to) in [
         ("plaintext to a strict pod", node.cart.at(80)),
         ("a port where nobody listens", node.cart.at(81)),

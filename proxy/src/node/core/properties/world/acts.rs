@@ -112,7 +112,7 @@ impl World {
             Job::Listen(netns) => {
                 let listeners = Arc::new(*netns);
                 space.listeners = Arc::downgrade(&listeners);
-                Ok(Outcome::Listening(listeners))
+                Ok(Outcome::Listening(listeners, space.is_captured))
             }
             Job::Capture(_) => {
                 space.is_captured = true;

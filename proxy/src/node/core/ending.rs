@@ -1,0 +1,55 @@
+//! The end of the table: what is still done when another supervisor follows, and when the process ends.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Action, Core,
+    grace::Grace,
+    sandbox::{Entry, Goal, Held},
+};
+use crate::node::roster::Roster;
+
+impl<N: Clone, L: Clone> Core<N, L> {
+    /// The listeners of every pod, for the supervisor that follows.
+    pub(in crate::node) fn listeners(&self) -> Vec<L> {
+        let listeners = self.sandboxes.values().map(|it| it.listeners.clone());
+        listeners.flatten().collect()
+    }
+
+    /// Leaves the pods as they are, for the supervisor that follows; what is to be done. Those that are
+    /// leaving the mesh it does not know of: these are still let go of here.
+    pub(in crate::node) fn retire(&mut self) -> Vec<Action<N, L>> {
+        self.is_retired = true;
+        for (sandbox, entry) in &mut self.sandboxes {
+            // Nobody would end it.
+            entry.grace = Grace::Over;
+            self.actions.extend(entry.leniency(*sandbox));
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The process ends: what drains in pods that are leaving the mesh is cut after `limit`.
+    pub(in crate::node) fn hurry(&mut self, limit: Duration) {
+        self.hurries = Some(limit);
+        for entry in self.sandboxes.values_mut() {
+            if let (Goal::Out, Held::Leaves { until, .. }) = (entry.goal, &mut entry.held) {
+                *until = (*until).min(self.now + limit);
+            }
+        }
+    }
+
+    /// The pods that are leaving the mesh, and from which what captured them is still to be removed.
+    pub(in crate::node) fn leaving(&self) -> impl Iterator<Item = &str> {
+        let entries = self.sandboxes.values();
+        entries.filter(|it| it.goal == Goal::Out).map(Entry::uid)
+    }
+
+    /// What the roster says of these pods: one that comes back is the other supervisor's.
+    pub(super) fn enlist_leaving(&mut self, roster: Arc<Roster>) {
+        let leaving = self.sandboxes.values_mut();
+        for entry in leaving.filter(|it| it.goal == Goal::Out) {
+            entry.enlist(roster.member(&entry.member.uid));
+        }
+        self.roster = Some(roster);
+    }
+}
