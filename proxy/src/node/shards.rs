@@ -5,6 +5,7 @@
 mod feed;
 mod keep;
 mod pods;
+mod presence;
 mod present;
 mod signing;
 mod supply;

@@ -13,6 +13,7 @@ use weft_certs::Clock;
 
 use super::{
     feed::Feed,
+    presence::Presence,
     present::{Done, Fault, Present},
     signing,
     supply::{Fed, Supply},
@@ -165,7 +166,6 @@ impl Keeper {
                     self.ends.fetch_add(1, Relaxed);
                 }
                 self.present.take_if(|it| it.life == life);
-                self.tell(Fed::Left(self.shard.clone(), life)).await;
                 self.say(life, OfWorker::Gone).await;
             }
         }
@@ -212,7 +212,13 @@ impl Keeper {
         if let Some(trusted) = trusted {
             self.with(|present| present.order(trust(&trusted), Vec::new()));
         }
-        self.tell(Fed::Joined(self.shard.clone(), life)).await;
+        if let Some(supply) = &self.means.supply {
+            let presence = Presence::begin(supply, &self.shard, life).await;
+            self.with(|present| {
+                present.presence = Some(presence);
+                Ok(())
+            });
+        }
         self.go_on().await;
     }
 

@@ -9,6 +9,7 @@ use weft_wire::{SubscriberError, proto::config::ClientMessage};
 use super::{
     feed::Fed,
     pods::{self, Insatiable, Made, Pods, Served, Wants},
+    presence::Presence,
     signing::Signings,
     supply::Signer,
 };
@@ -33,6 +34,8 @@ pub(super) struct Present {
     wants: Wants,
     signings: Signings,
     pub(super) fed: Fed,
+    /// Since its first word, where somebody hears what it takes.
+    pub(super) presence: Option<Presence>,
     /// Whether pods are given to it.
     pub(super) is_ready: bool,
     scrapes: Vec<(u64, oneshot::Sender<String>)>,
@@ -69,6 +72,7 @@ impl Present {
             wants: Wants::default(),
             signings: Signings::default(),
             fed,
+            presence: None,
             is_ready: false,
             scrapes: Vec::new(),
             scraped: 0,
