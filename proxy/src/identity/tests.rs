@@ -1,4 +1,4 @@
-//! Identities against a supervisor that answers when the test says so.
+//! Identities against a parent that answers when the test says so.
 
 use std::{
     sync::Arc,
@@ -9,8 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 use weft_certs::{Authority, CheckedRequest, Clock, LeafLife, Reading};
 use weft_spiffe::{SpiffeId, TrustDomain};
 
-use super::{Identities, Own};
-use crate::node::messages::{Csr, Report, Signed, Trust};
+use super::{Csr, Identities, Own, Signed, Trust};
 
 const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -39,7 +38,7 @@ fn authority() -> Authority {
 struct World {
     authority: Arc<Authority>,
     identities: Identities,
-    asked: mpsc::Receiver<Report>,
+    asked: mpsc::Receiver<Csr>,
 }
 
 impl World {
@@ -58,10 +57,8 @@ impl World {
 
     /// The next question.
     async fn csr(&mut self) -> Csr {
-        match self.asked.recv().await {
-            Some(Report::Csr(csr)) => csr,
-            other => panic!("a question for a certificate, not {other:?}"),
-        }
+        let asked = self.asked.recv().await;
+        asked.expect("a question for a certificate")
     }
 
     fn sign(&self, csr: &Csr) -> Signed {
