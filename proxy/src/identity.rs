@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 use weft_certs::{
     Clock, Identity, Issuance, Issued, KeyAndRequest, RenewSoon, RenewalStatus, Renewer, SignError,
@@ -41,6 +44,8 @@ pub(crate) struct Identities(Arc<Shared>);
 struct Shared {
     asking: Arc<Asking>,
     clock: Clock,
+    /// The parent has said whom to trust, which it has from the control plane: somebody may sign again.
+    entrusted: Notify,
     /// Look-ups and the start of tasks; no await is inside.
     state: Mutex<State>,
 }
@@ -94,6 +99,7 @@ impl Identities {
         Self(Arc::new(Shared {
             asking: Arc::new(Asking::new(reports)),
             clock,
+            entrusted: Notify::new(),
             state: Mutex::new(State {
                 chance: Chance::new(seed),
                 kept: HashMap::new(),
@@ -144,6 +150,8 @@ impl Identities {
             }
         }
         state.trust = Some(trust);
+        drop(state);
+        self.0.entrusted.notify_waiters();
     }
 }
 
@@ -178,9 +186,11 @@ impl Shared {
         mut renewer: Renewer<ForPods>,
         says: watch::Sender<Option<Ready>>,
     ) {
+        let status = renewer.status();
         let identity = loop {
-            if let Ok(identity) = timeout(RETRY_FIRST, renewer.obtain()).await {
-                break identity;
+            tokio::select! {
+                identity = renewer.obtain() => break identity,
+                () = self.worth_asking_anew(&status) => {}
             }
         };
         let server = match Server::new(&identity, self.clock.clone(), Timing::default()) {
@@ -202,6 +212,23 @@ impl Shared {
             }));
         }
         match renewer.keep(identity).await {}
+    }
+
+    /// Completes when who waits for the first certificate has waited for long, or was refused before and
+    /// could now be answered.
+    async fn worth_asking_anew(&self, status: &watch::Receiver<RenewalStatus>) {
+        let entrusted = async {
+            loop {
+                self.entrusted.notified().await;
+                if status.borrow().last_error.is_some() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = entrusted => {}
+            () = sleep(RETRY_FIRST) => {}
+        }
     }
 
     /// Nothing that holds the lock can panic halfway through a change.

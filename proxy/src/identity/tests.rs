@@ -169,6 +169,34 @@ async fn questions_are_repeated_until_they_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_refused_asks_anew_when_the_parent_says_whom_to_trust() {
+    let mut world = World::new();
+    let own = world.own(WEB, "uid-1");
+    for _ in 0..5 {
+        let csr = world.csr().await;
+        world.identities.answered(Signed {
+            ask: csr.ask,
+            error: "UNAVAILABLE".to_owned(),
+            kind: 1,
+            ..Signed::default()
+        });
+    }
+    // It has heard that, and would wait for seconds by now.
+    let ready = own.ready(Duration::from_millis(1)).await;
+    assert!(ready.is_none() && world.is_silent(), "it waits");
+    world.identities.trust(Trust {
+        version: 1,
+        roots: vec![world.authority.root_der().to_vec().into()],
+        issuer: world.authority.issuer_fingerprint(),
+    });
+    let told = Instant::now();
+    world.answer().await;
+    let waited = told.elapsed();
+    assert!(waited < Duration::from_secs(1), "at once: {waited:?}");
+    assert!(own.ready(LONG).await.is_some(), "and is answered");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_certificate_is_renewed_and_survives_a_silent_supervisor() {
     let mut world = World::new();
     let own = world.own(WEB, "uid-1");
