@@ -2,7 +2,11 @@
 
 mod node;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 use weft_proxy::{control, gateway, shard, worker};
@@ -147,6 +151,15 @@ pub(crate) struct GatewayArgs {
     /// Tells pods of the same Gateway apart, such as the pod's UID.
     #[arg(long, env = "WEFT_INSTANCE", default_value = "")]
     instance: String,
+    /// Addresses of this pod, separated by commas, as members of the mesh are told where requests come
+    /// from.
+    #[arg(
+        long,
+        env = "WEFT_POD_IPS",
+        value_delimiter = ',',
+        value_name = "IP,..."
+    )]
+    pod_ips: Vec<IpAddr>,
     #[command(flatten)]
     control: ControlArgs,
     /// Directory for the saved configuration.
@@ -180,6 +193,12 @@ pub(crate) struct GatewayArgs {
 /// `weft-proxy worker`.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
+    /// SPIFFE ID of the Gateway, as which members of the mesh are reached.
+    #[arg(long, value_name = "ID")]
+    identity: String,
+    /// An address of the pod; the most usual first.
+    #[arg(long = "address", value_name = "IP")]
+    addresses: Vec<IpAddr>,
     #[command(flatten)]
     data_path: DataPathArgs,
     #[command(flatten)]
@@ -237,11 +256,13 @@ impl ControlArgs {
 impl GatewayArgs {
     /// What was asked for.
     pub(crate) fn settings(self, seed: u64) -> gateway::Settings {
-        let worker = self.worker();
+        let control = self.control.clone();
+        let control = control.settings(self.namespace.clone(), seed);
+        let worker = self.worker(&control.identity());
         gateway::Settings {
             name: self.name,
             instance: self.instance,
-            control: self.control.settings(self.namespace, seed),
+            control,
             state_dir: self.state_dir,
             admin: self.admin,
             drain_delay: self.drain_delay,
@@ -251,15 +272,23 @@ impl GatewayArgs {
     }
 
     /// The arguments of the worker: what is its business, and nothing else.
-    fn worker(&self) -> Vec<String> {
-        let Self { data_path, log, .. } = self;
-        vec![
+    fn worker(&self, identity: &str) -> Vec<String> {
+        let Self {
+            data_path,
+            log,
+            pod_ips,
+            ..
+        } = self;
+        let mut arguments = vec![
             "worker".to_owned(),
+            format!("--identity={identity}"),
             format!("--threads={}", data_path.threads),
             format!("--access-log={}", data_path.access_log),
             format!("--log={}", log.log),
             format!("--log-format={}", log.log_format),
-        ]
+        ];
+        arguments.extend(pod_ips.iter().map(|ip| format!("--address={ip}")));
+        arguments
     }
 }
 
@@ -279,6 +308,8 @@ impl WorkerArgs {
             access_log,
             build,
             seed,
+            identity: self.identity,
+            addresses: self.addresses,
         })
     }
 }

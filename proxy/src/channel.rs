@@ -31,6 +31,8 @@ use weft_wire::{
     proto::config::{ClientMessage, ServerMessage},
 };
 
+use crate::identity::{Csr, Signed, Trust};
+
 /// Longest message: one of the control plane, and what goes around it.
 pub(crate) const FRAME_BYTES: usize = limits::MESSAGE_BYTES + 4096;
 
@@ -40,7 +42,7 @@ const READ_BYTES: usize = 64 << 10;
 /// What the parent says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToWorker {
-    #[prost(oneof = "Order", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6")]
     pub(crate) order: Option<Order>,
 }
 
@@ -59,6 +61,12 @@ pub(crate) enum Order {
     /// Say what the metrics are.
     #[prost(message, tag = "4")]
     Scrape(Scrape),
+    /// Answers a [`Csr`].
+    #[prost(message, tag = "5")]
+    Signed(Signed),
+    /// Whom to trust from now on.
+    #[prost(message, tag = "6")]
+    Trust(Trust),
 }
 
 /// Listening sockets.
@@ -88,7 +96,7 @@ pub(crate) struct Scrape {
 /// What the worker says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FromWorker {
-    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6")]
     pub(crate) report: Option<Report>,
 }
 
@@ -110,6 +118,15 @@ pub(crate) enum Report {
     /// Answers `Drain`; the worker ends.
     #[prost(message, tag = "5")]
     Drained(Drained),
+    /// A certificate is needed, in the name of the Gateway.
+    #[prost(message, tag = "6")]
+    Csr(Csr),
+}
+
+impl From<Csr> for Report {
+    fn from(csr: Csr) -> Self {
+        Self::Csr(csr)
+    }
 }
 
 /// A worker has started.

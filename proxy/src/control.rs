@@ -9,18 +9,22 @@ mod link;
 mod member;
 mod saved;
 mod sign;
+mod signing;
 mod trust;
 
 use std::{io, path::PathBuf};
 
 use weft_spiffe::SpiffeIdError;
 
-pub use self::trust::Trusted;
 pub(crate) use self::{
     link::{Happened, Stream},
     member::{Member, Proof},
     saved::{keep, load},
-    sign::IdentityService,
+    signing::{Owner, Signings, denied, nobody},
+};
+pub use self::{
+    signing::{Signer, Signing},
+    trust::Trusted,
 };
 
 /// How a proxy reaches its control plane, and as whom.
@@ -50,7 +54,8 @@ pub struct Settings {
 
 impl Settings {
     /// The SPIFFE ID of the proxy, for people; [`Member::new`] says whether it is one.
-    pub(crate) fn identity(&self) -> String {
+    #[must_use]
+    pub fn identity(&self) -> String {
         let Self {
             trust_domain,
             namespace,

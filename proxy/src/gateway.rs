@@ -3,13 +3,14 @@
 //!
 //! ```text
 //!  control plane ══ stream, certificates ══ parent ── listening sockets (kept open, never accepted on)
-//!                                             │ channel: sockets, configuration, drain
+//!                                             │ channel: sockets, configuration, certificates, drain
 //!  clients ───────────────────────────────> worker ──> endpoints
 //! ```
 //!
 //! The worker can be killed at any moment: connections wait in the sockets until the next one serves
 //! them, tenths of a second later. The control plane can be away: the parent has the configuration in
-//! memory, and on disk for its own restart.
+//! memory, and on disk for its own restart. Two keys speak for the Gateway: the parent's to the control
+//! plane, and one of each worker to members of the mesh, which its worker has made and no file ever has.
 
 mod core;
 mod sockets;
@@ -26,7 +27,7 @@ use weft_certs::{Clock, RenewalStatus};
 use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
 
 use self::{
-    core::Core,
+    core::{Core, Signers},
     view::{AdminState, View},
 };
 use crate::{
@@ -144,7 +145,8 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     let (view, seen) = watch::channel(View::default());
     let (saved, to_save) = watch::channel(None);
     let (last, is_last) = watch::channel(false);
-    let mut core = start(&settings, saved, view, clock.clone());
+    let signers = Signers::new(member.id(), member.signer());
+    let mut core = start(&settings, signers, (saved, view), clock.clone());
     let mut tasks = JoinSet::new();
     let saver = tokio::spawn(control::keep(settings.state_dir.clone(), to_save));
     let program = Program::new(settings.worker.clone(), clock);
@@ -172,7 +174,7 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
         let limit = settings.drain_limit.saturating_add(AFTER_DRAIN);
         let ended = async {
             while !supervisor.is_finished() {
-                let Some(event) = happening.recv().await else {
+                let Some(event) = next(&mut core, &mut happening).await else {
                     return;
                 };
                 let is_over = matches!(event, Event::Worker(child::Happened::Ended { .. }));
@@ -201,8 +203,11 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
 /// The parent with what was saved.
 fn start(
     settings: &Settings,
-    saved: watch::Sender<Option<Arc<weft_wire::Snapshot>>>,
-    view: watch::Sender<View>,
+    signers: Signers,
+    (saved, view): (
+        watch::Sender<Option<Arc<weft_wire::Snapshot>>>,
+        watch::Sender<View>,
+    ),
     clock: Clock,
 ) -> Core {
     let identity = Identity {
@@ -220,8 +225,8 @@ fn start(
             "no saved configuration: waiting for the control plane at {}",
             settings.control.host
         );
-        let subscriber = Subscriber::new(identity, Assembler::default());
-        return Core::new(subscriber, saved, view, clock);
+        let subscriber = Subscriber::new(identity, Assembler::default()).with_tunnels();
+        return Core::new(subscriber, signers, (saved, view), clock);
     };
     let (assembler, applied) = Assembler::load(&snapshot);
     for problem in applied.problems {
@@ -231,9 +236,20 @@ fn start(
         resources = snapshot.len(),
         "serving the saved configuration"
     );
-    let mut core = Core::new(Subscriber::new(identity, assembler), saved, view, clock);
+    let subscriber = Subscriber::new(identity, assembler).with_tunnels();
+    let mut core = Core::new(subscriber, signers, (saved, view), clock);
     core.restore();
     core
+}
+
+/// The next event; meanwhile the worker gets the certificates it has asked for. Can be dropped.
+async fn next(core: &mut Core, happening: &mut mpsc::Receiver<Event>) -> Option<Event> {
+    loop {
+        tokio::select! {
+            event = happening.recv() => return event,
+            Some(signed) = core.signed() => core.certify(signed),
+        }
+    }
 }
 
 /// Handles events until `end` completes.
@@ -248,7 +264,7 @@ async fn follow(
         // All branches may be dropped at any point.
         tokio::select! {
             () = &mut end => return,
-            event = happening.recv() => match event {
+            event = next(core, happening) => match event {
                 Some(event) => core.handle(event),
                 None => return,
             },

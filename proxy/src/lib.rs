@@ -9,6 +9,7 @@
 
 pub mod admin;
 mod answer;
+mod answering;
 mod backoff;
 mod chance;
 mod channel;
@@ -16,6 +17,7 @@ mod child;
 pub mod control;
 mod dump;
 pub mod gateway;
+mod identity;
 mod listen;
 pub mod loopback;
 pub mod node;

@@ -34,7 +34,8 @@ pub use self::{
     core::{Assignment, Hold, Notice, OfWorker, Sandbox},
     inherited::{Heir, Inherited, Listeners},
     roster::{Member, Roster, Shard, Standing},
-    shards::{Fed, Revision, Settled, ShardSettings, Shards, Signer, Signing, Supply, Watched},
+    shards::{Fed, Revision, Settled, ShardSettings, Shards, Supply, Watched},
     supervisor::supervise,
     terms::{Assigned, Inputs, NodeError, Settings, Shown, Succession, Workers},
 };
+pub use crate::control::{Signer, Signing};

@@ -7,7 +7,6 @@
 
 mod broker;
 mod counts;
-mod identity;
 mod outbound;
 mod passing;
 mod pod;
@@ -40,13 +39,13 @@ use weft_wire::PublisherError;
 use self::{
     broker::Broker,
     counts::Counts,
-    identity::Identities,
     outbound::Outbound,
     pod::{Common, Given, Pod},
     serving::Serving,
 };
 use crate::{
     channel::{self, ChannelError, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
+    identity::Identities,
     node::{
         Hold,
         messages::{

@@ -3,7 +3,8 @@
 //! It is started by its parent with one end of a channel as standard input, and has nothing else: no
 //! token, no listening socket of its own making, no privilege and no way to gain one, and of the
 //! system's calls only those that serving takes (`confine`). Sockets and configuration come over the
-//! channel; when the channel ends, so does it.
+//! channel; when the channel ends, so does it. Members of the mesh are reached by a key that it makes
+//! itself, and a certificate that the parent has had signed for it.
 
 pub(crate) mod confine;
 pub(crate) mod parsed;
@@ -12,13 +13,15 @@ mod serving;
 
 use std::{
     io,
+    net::IpAddr,
     os::{fd::AsFd, unix::net::UnixStream},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
-use weft_certs::CaRoots;
+use weft_certs::{CaRoots, Clock};
+use weft_forward::Caller;
 use weft_telemetry::{
     access_log::{self, AccessLog, AccessLogError},
     metrics::{BuildInfo, LabelGroups, Registry},
@@ -31,6 +34,7 @@ use crate::{
         self, ChannelError, Drained, FRAME_BYTES, FromWorker, Heartbeat, Hello, Intake, Metrics,
         Order, Report, ToWorker, VERSION, WAITING_DESCRIPTORS,
     },
+    identity::{Identities, Own, Ready},
     standalone::{Config, DataPath},
 };
 
@@ -50,6 +54,11 @@ pub struct Settings {
     pub build: BuildInfo,
     /// Start of the random numbers that balance and split traffic.
     pub seed: u64,
+    /// SPIFFE ID of the Gateway, as which members of the mesh are reached.
+    pub identity: String,
+    /// Addresses of the pod, the most usual first, which members are told. None: they see those of the
+    /// connection only.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Why a worker ended other than by being told to.
@@ -67,6 +76,9 @@ pub enum WorkerError {
     /// The access log cannot be written.
     #[error(transparent)]
     AccessLog(#[from] AccessLogError),
+    /// The SPIFFE ID is none.
+    #[error("the parent gives no identity: {0}")]
+    Identity(String),
     /// The parent said something that makes no sense.
     #[error("the parent process is not understood: {0}")]
     Parent(String),
@@ -143,8 +155,15 @@ async fn serve(
         }
     });
     let living = tokio::spawn(live(Arc::clone(&data_path), reports.clone()));
+    let identities = Identities::new(reports.clone(), Clock::system(), settings.seed);
+    let own = identities.of(&settings.identity, "");
+    let own = own.map_err(WorkerError::Identity)?;
+    let caller = Arc::new(Caller::here(settings.addresses));
+    drop(tokio::spawn(identify(Arc::clone(&caller), own.comes())));
     let worker = Worker {
-        serving: Serving::new(data_path, registry.config(), platform),
+        serving: Serving::new(data_path, registry.config(), (platform, caller)),
+        identities,
+        _own: own,
         registry,
         intake,
         reports,
@@ -156,6 +175,17 @@ async fn serve(
         let _written = tokio::time::timeout(HEARTBEAT, writing).await;
     }
     ended
+}
+
+/// Says who the caller is, whenever that is known.
+async fn identify(caller: Arc<Caller>, comes: impl Future<Output = Option<Ready>>) {
+    // None: the worker ends.
+    let Some(ready) = comes.await else { return };
+    let id = ready.identity.id();
+    match caller.identify(&ready.identity) {
+        Ok(()) => tracing::info!(%id, "members of the mesh can be reached"),
+        Err(error) => tracing::error!(%id, %error, "an identity cannot be used"),
+    }
 }
 
 /// Says every second that all is well, as long as it is.
@@ -180,6 +210,9 @@ async fn live(data_path: Arc<DataPath>, reports: mpsc::Sender<Report>) {
 
 struct Worker {
     serving: Serving,
+    identities: Identities,
+    /// Keeps the identity fresh.
+    _own: Own,
     registry: Registry,
     intake: Intake<ToWorker>,
     reports: mpsc::Sender<Report>,
@@ -201,6 +234,8 @@ impl Worker {
                     self.say(Report::Answer(answer)).await;
                 }
                 Some(Order::Scrape(scrape)) => self.scrape(scrape.number),
+                Some(Order::Signed(signed)) => self.identities.answered(signed),
+                Some(Order::Trust(trust)) => self.identities.trust(trust),
                 Some(Order::Drain(drain)) => {
                     let limit = Duration::from_millis(drain.limit_ms);
                     return self.drain(limit).await;
@@ -242,11 +277,15 @@ impl Worker {
         let cut = loop {
             tokio::select! {
                 cut = &mut drained => break cut,
-                order = self.intake.next() => match order? {
-                    Some(ToWorker { order: Some(Order::Scrape(scrape)) }) => self.scrape(scrape.number),
-                    // Nothing else matters any more.
-                    Some(_) => {}
-                    None => return Ok(()),
+                order = self.intake.next() => {
+                    let Some(ToWorker { order }) = order? else { return Ok(()) };
+                    match order {
+                        Some(Order::Scrape(scrape)) => self.scrape(scrape.number),
+                        Some(Order::Signed(signed)) => self.identities.answered(signed),
+                        Some(Order::Trust(trust)) => self.identities.trust(trust),
+                        // Nothing else matters any more.
+                        _ => {}
+                    }
                 },
             }
         };

@@ -5,6 +5,7 @@ mod authorities;
 mod confined;
 mod ending;
 mod killed;
+mod members;
 mod memory;
 mod rolling;
 mod serving;
@@ -19,8 +20,6 @@ use tokio::{
     task::JoinSet,
 };
 use weft_tests::{backend::Backend, world::World};
-
-const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
 
 /// A Gateway on that port with one route, to one back-end.
 fn world(port: u16, backend: &Backend) -> World {
@@ -49,11 +48,16 @@ enum Fate {
 }
 
 async fn ask(address: SocketAddr) -> Fate {
+    ask_for("shop.example", address).await
+}
+
+async fn ask_for(host: &str, address: SocketAddr) -> Fate {
+    let get = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let Ok(mut tcp) = TcpStream::connect(address).await else {
         return Fate::Refused;
     };
     let mut answer = Vec::new();
-    if tcp.write_all(GET).await.is_err() || tcp.read_to_end(&mut answer).await.is_err() {
+    if tcp.write_all(get.as_bytes()).await.is_err() || tcp.read_to_end(&mut answer).await.is_err() {
         return Fate::Lost;
     }
     let text = String::from_utf8_lossy(&answer);

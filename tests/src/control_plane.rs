@@ -23,6 +23,7 @@ use weft_certs::{
     Authority, BootstrapAcceptor, BuiltIn, CheckedRequest, Clock, Identity, IdentityAcceptor,
     InProcess, Issuers, LeafLife, Renewer, TlsStream,
 };
+use weft_ir::{EndpointSet, Endpoints};
 use weft_spiffe::{SpiffeId, TrustDomain};
 use weft_store::Store;
 use weft_translate::{EndpointTable, Scope as Surroundings, Translator};
@@ -82,10 +83,14 @@ struct State {
     translator: Translator,
     disassembler: Option<Disassembler>,
     certificates: Arc<Certificates>,
+    /// Endpoints that are members of the mesh.
+    members: BTreeMap<SocketAddr, Arc<str>>,
     /// What a node has said of its pods, by UID.
     pods: BTreeMap<String, PodState>,
     /// Identities that were asked for, and for which pods.
     signed: BTreeSet<(String, String)>,
+    /// How many certificates that makes.
+    signatures: usize,
     /// With what the last stream was opened beside the certificate.
     token: Option<String>,
 }
@@ -148,7 +153,7 @@ impl ControlPlane {
             also_trusted: Vec::new(),
             bundle_version: 1,
         });
-        let identity = identity(signer, clock.clone()).await;
+        let identity = identity(CONTROLLER, signer, clock.clone()).await;
         let (generation, _) = watch::channel(0);
         let shared = Shared {
             proxy,
@@ -234,7 +239,7 @@ impl ControlPlane {
             also_trusted: vec![old],
             bundle_version: 2,
         });
-        self.identity = identity(signer, clock.clone()).await;
+        self.identity = identity(CONTROLLER, signer, clock.clone()).await;
         self.go_away().await;
         self.come_back().await;
     }
@@ -253,6 +258,28 @@ impl ControlPlane {
     /// Sends certificates along with every configuration from now on.
     pub fn certificates(&self, certificates: Certificates) {
         self.shared.lock().certificates = Arc::new(certificates);
+    }
+
+    /// Tells of every configuration from now on that these endpoints are members of the mesh.
+    pub fn members(&self, members: &[(SocketAddr, &str)]) {
+        let members = members.iter().map(|(at, id)| (*at, Arc::from(*id)));
+        self.shared.lock().members = members.collect();
+    }
+
+    /// An identity of the mesh, for somebody who is not asked about.
+    pub async fn identity_of(&self, id: &str) -> Identity {
+        let signer = BuiltIn::new(Issuers {
+            signing: Arc::clone(&self.shared.authority),
+            also_trusted: Vec::new(),
+            bundle_version: 1,
+        });
+        identity(id, signer, self.shared.clock.clone()).await
+    }
+
+    /// How many certificates were signed for proxies.
+    #[must_use]
+    pub fn signatures(&self) -> usize {
+        self.shared.lock().signatures
     }
 
     /// Publishes what the objects say for the Gateway `infra/edge`; returns the generation.
@@ -274,7 +301,7 @@ impl ControlPlane {
             .translate(&store, &Surroundings::standalone());
         let configuration = Configuration {
             tables: output.tables,
-            endpoints: Arc::clone(endpoints.table()),
+            endpoints: Arc::new(with_members(endpoints.table(), &state.members)),
             certificates: Arc::clone(&state.certificates),
             ca_bundles: Arc::new(ca_bundles(&store)),
             ..Configuration::default()
@@ -346,14 +373,28 @@ impl ControlPlane {
     }
 }
 
-/// The identity of the control plane.
-async fn identity(signer: BuiltIn, clock: Clock) -> Identity {
+/// The same endpoints, some of them as members of the mesh.
+fn with_members(endpoints: &Endpoints, members: &BTreeMap<SocketAddr, Arc<str>>) -> Endpoints {
+    let marked = |set: &EndpointSet| {
+        let mut marked = set.all().to_vec();
+        for endpoint in &mut marked {
+            endpoint.member = members.get(&endpoint.address).cloned();
+        }
+        Arc::new(EndpointSet::new(marked))
+    };
+    let sets = endpoints.iter();
+    sets.map(|(port, set)| (port.clone(), marked(set)))
+        .collect()
+}
+
+/// An identity that does not have to be asked for.
+async fn identity(id: &str, signer: BuiltIn, clock: Clock) -> Identity {
     let issuance = InProcess {
         signer: Arc::new(signer),
         life: LeafLife::default(),
         clock: clock.clone(),
     };
-    let id = SpiffeId::parse(CONTROLLER).expected("an identity");
+    let id = SpiffeId::parse(id).expected("an identity");
     let renewer = Renewer::new(&id, issuance, clock, || 0.5);
     renewer.expected("a workload").obtain().await
 }
@@ -391,6 +432,7 @@ async fn serve_streams(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
                 else {
                     return;
                 };
+                assert!(hello.tunnels, "every proxy can be told of members");
                 let session = shared.lock().publisher.connect(&hello).expected("a Hello");
                 let mut generation = shared.generation.subscribe();
                 loop {
@@ -447,7 +489,10 @@ async fn serve_signing(tls: TlsStream<TcpStream>, shared: Arc<Shared>) {
             let signed = shared.authority.issue(&checked, LeafLife::default(), now);
             let signed = signed.expected("a certificate");
             let about = (asked.identity, asked.pod_uid);
-            shared.lock().signed.insert(about);
+            let mut state = shared.lock();
+            state.signed.insert(about);
+            state.signatures += 1;
+            drop(state);
             let response = SignResponse {
                 chain: signed.chain.into_iter().map(Into::into).collect(),
                 roots: vec![shared.authority.root_der().to_vec().into()],

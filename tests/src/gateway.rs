@@ -316,7 +316,7 @@ impl Weft {
 
 /// A loopback address that no other test of this machine uses, so that every Gateway can have the
 /// ports it asks for.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let count = NEXT.fetch_add(1, Ordering::Relaxed);
     let number = ((std::process::id() % 0x2000) << 10) | ((count + 1) % 0x400);

@@ -11,6 +11,7 @@ pub mod control_plane;
 pub mod fakeapi;
 pub mod fixture;
 pub mod gateway;
+pub mod member;
 pub mod mesh;
 pub mod outline;
 pub mod pki;

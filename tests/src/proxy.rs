@@ -18,6 +18,9 @@ use crate::{
     wait::{Expected, PATIENCE, eventually},
 };
 
+/// The address its pod is said to have.
+pub const POD_IP: [u8; 4] = [10, 1, 0, 9];
+
 /// A proxy for the Gateway `infra/edge`. Dropping it kills it.
 pub struct Proxy {
     child: Child,
@@ -55,6 +58,7 @@ impl Proxy {
             ("name", "edge".to_owned()),
             ("namespace", "infra".to_owned()),
             ("service-account", "edge".to_owned()),
+            ("pod-ips", Ipv4Addr::from(POD_IP).to_string()),
             ("control-plane", "127.0.0.1".to_owned()),
             ("config-port", control_plane.config.port().to_string()),
             ("identity-port", control_plane.signing.port().to_string()),

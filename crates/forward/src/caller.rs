@@ -48,6 +48,8 @@ pub struct Caller {
     dialer: Dialer,
     /// Where its traffic comes from, as the other side is told.
     addresses: Box<[IpAddr]>,
+    /// How long it is waited for by clients that do not bring it along; set when the first one does.
+    until: OnceLock<Instant>,
     /// The same as `left`, for those who ask for every answer.
     is_leaving: AtomicBool,
     left: CancellationToken,
@@ -82,9 +84,16 @@ impl Caller {
     /// # Errors
     /// When the TLS library lacks TLS 1.3.
     pub fn new(identity: &Identity, address: IpAddr) -> Result<Self, IdentityError> {
-        let caller = Self::of(Dialer::Host, vec![address]);
+        let caller = Self::here(vec![address]);
         caller.identify(identity)?;
         Ok(caller)
+    }
+
+    /// Connects with sockets of this process, from `addresses`, the most usual one first. It has no
+    /// identity yet: who wants to reach a member of the mesh waits for one.
+    #[must_use]
+    pub fn here(addresses: Vec<IpAddr>) -> Self {
+        Self::of(Dialer::Host, addresses)
     }
 
     /// Connects with `sockets` only, to whomever, from `addresses`: those of a pod, the most usual one
@@ -99,6 +108,7 @@ impl Caller {
             source: SetOnce::new(),
             dialer,
             addresses: addresses.into(),
+            until: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             left: CancellationToken::new(),
         }
@@ -175,6 +185,16 @@ impl Caller {
     /// The same, once it has one; `None` when that is not so in time.
     async fn named(&self, until: Instant) -> Option<&Source<Dialer>> {
         timeout_at(until, self.source.wait()).await.ok()
+    }
+
+    /// The same for all clients that do not bring it along. They have one patience together, which begins
+    /// with the first of them: a Gateway without identity holds what comes in
+    /// [`limits::NO_IDENTITY`] and says no at once from then on, rather than gather waiting clients.
+    pub(crate) async fn named_for_all(&self) -> Option<&Source<Dialer>> {
+        let until = self
+            .until
+            .get_or_init(|| clock::deadline(limits::NO_IDENTITY));
+        self.named(*until).await
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {

@@ -47,7 +47,8 @@ pub const OPAQUE_IDLE: Duration = Duration::from_secs(3600);
 /// server-first protocols work on routed ports.
 pub const SPECULATIVE_CONNECT: Duration = Duration::from_millis(50);
 /// How long a client's connection waits, all in all, for the identity that members of the mesh are
-/// reached with: certificates of a new service account are being signed.
+/// reached with: certificates of a new service account are being signed. Clients that share a caller
+/// share the time.
 pub const NO_IDENTITY: Duration = Duration::from_secs(10);
 /// Time for what a client has sent before it could know that it should have connected elsewhere.
 pub const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Being a member of the mesh: the certificate of the proxy, and with it the control plane.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -13,6 +13,7 @@ use super::{
     Happened, NameError, Settings,
     link::{self, ControlPlane},
     sign::{IdentityService, Token},
+    signing::Signer,
     trust::Trusting,
 };
 use crate::chance::Chance;
@@ -35,6 +36,7 @@ pub(crate) enum Proof {
 /// Somebody who becomes a member.
 #[derive(Debug)]
 pub(crate) struct Member {
+    id: SpiffeId,
     renewer: Renewer<IdentityService>,
     service: IdentityService,
     control_plane: ControlPlane,
@@ -80,6 +82,7 @@ impl Member {
             token: (proof == Proof::CertificateAndToken).then_some(token),
         };
         Ok(Self {
+            id: own,
             renewer,
             service,
             control_plane,
@@ -89,14 +92,19 @@ impl Member {
         })
     }
 
+    /// Who it is.
+    pub(crate) fn id(&self) -> SpiffeId {
+        self.id.clone()
+    }
+
     /// The trust domain of the mesh.
     pub(crate) fn domain(&self) -> TrustDomain {
         self.domain.clone()
     }
 
     /// The identity service, for asking on behalf of others.
-    pub(crate) fn identity_service(&self) -> IdentityService {
-        self.service.clone()
+    pub(crate) fn signer(&self) -> Arc<dyn Signer> {
+        Arc::new(self.service.clone())
     }
 
     /// Becomes a member, stays one, and follows the control plane as such. Ends when nobody listens
@@ -108,6 +116,7 @@ impl Member {
     ) {
         let telling = tell(self.renewer.status(), renewal);
         let Self {
+            id: _,
             mut renewer,
             service: _,
             control_plane,

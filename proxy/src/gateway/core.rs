@@ -4,6 +4,7 @@
 //! A change travels twice by the same protocol: from the control plane to the parent, which keeps it,
 //! and from the parent to the worker. The control plane has its answer once the worker has given one.
 
+mod certificates;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -22,6 +23,7 @@ use weft_wire::{
     proto::config::{ClientMessage, ResourceError, ServerMessage, client_message},
 };
 
+pub(super) use self::certificates::Signers;
 use self::worker::Worker;
 use super::{
     Event,
@@ -32,6 +34,7 @@ use crate::{
     answer,
     channel::{Drain, Order, Sockets as Addresses},
     control,
+    identity::Trust,
 };
 
 /// The parent's state.
@@ -46,6 +49,9 @@ pub(super) struct Core {
     revision: u64,
     sockets: Sockets,
     worker: Option<Worker>,
+    signers: Signers,
+    /// Whom the worker is to trust, as soon as that is known.
+    trust: Option<Trust>,
     scrapes: HashMap<u64, oneshot::Sender<String>>,
     scraped: u64,
     saved: watch::Sender<Option<Arc<Snapshot>>>,
@@ -62,8 +68,8 @@ impl Core {
     /// A parent that holds what `subscriber` holds.
     pub(super) fn new(
         subscriber: Subscriber,
-        saved: watch::Sender<Option<Arc<Snapshot>>>,
-        view: watch::Sender<View>,
+        signers: Signers,
+        (saved, view): (watch::Sender<Option<Arc<Snapshot>>>, watch::Sender<View>),
         clock: Clock,
     ) -> Self {
         Self {
@@ -75,6 +81,8 @@ impl Core {
             revision: 0,
             sockets: Sockets::default(),
             worker: None,
+            signers,
+            trust: None,
             scrapes: HashMap::new(),
             scraped: 0,
             saved,
@@ -138,8 +146,7 @@ impl Core {
                 self.answer(hello);
             }
             control::Happened::Received(message) => self.receive(message),
-            // A worker of a gateway has certificates of its listeners, and no identity yet.
-            control::Happened::Trusts(_) => {}
+            control::Happened::Trusts(trusted) => self.trusts(&trusted),
             control::Happened::Closed(why) => {
                 self.link = None;
                 tracing::warn!("no configuration stream: {why}; trying again");

@@ -125,7 +125,7 @@ async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<
     let shards = Shards::new(settings.shards.clone(), clock.clone(), said).supplied(Supply {
         configuration: ends.configuration,
         trusted: ends.trusted,
-        signer: Arc::new(member.identity_service()),
+        signer: member.signer(),
         fed,
     });
     tasks.spawn(pass_on(feeding, events.clone()));

@@ -1,7 +1,6 @@
 //! What the supervisor and a worker of pods say to each other, over the channel between parents and
 //! workers. What a worker says may be anything: it reads bytes of strangers.
 
-use bytes::Bytes;
 use prost::{Message, Oneof};
 use weft_intercept::{
     capture::Family,
@@ -10,6 +9,7 @@ use weft_intercept::{
 use weft_wire::proto::config::{ClientMessage, ServerMessage};
 
 use super::core::{Hold, Sandbox};
+use crate::identity::{Csr, Signed, Trust};
 
 /// What the supervisor says.
 #[derive(Clone, PartialEq, Message)]
@@ -127,45 +127,6 @@ pub(crate) struct Sockets {
     pub(crate) error: String,
 }
 
-/// An answer to a [`Csr`]: what the identity service has signed, or why it has not.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Signed {
-    /// The number of the question.
-    #[prost(uint64, tag = "1")]
-    pub(crate) ask: u64,
-    /// The certificate, then its intermediates, in DER.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(crate) chain: Vec<Bytes>,
-    /// Every root in force, in DER.
-    #[prost(bytes = "bytes", repeated, tag = "3")]
-    pub(crate) roots: Vec<Bytes>,
-    /// Grows with every change of the roots.
-    #[prost(uint64, tag = "4")]
-    pub(crate) bundle_version: u64,
-    /// Why there is no certificate; empty when there is one.
-    #[prost(string, tag = "5")]
-    pub(crate) error: String,
-    /// What the error is: 1 may pass by itself, 2 was denied, 3 is a mistake of somebody's. Anything
-    /// else is taken for 1.
-    #[prost(uint32, tag = "6")]
-    pub(crate) kind: u32,
-}
-
-/// Everybody who may vouch for members of the trust domain.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Trust {
-    /// Grows with every change of the roots; an older one than is known is ignored.
-    #[prost(uint64, tag = "1")]
-    pub(crate) version: u64,
-    /// Every root in force, in DER.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub(crate) roots: Vec<Bytes>,
-    /// Fingerprint of the certificate that issues now, in lower-case hexadecimal (SHA-256). Who has a
-    /// certificate of another issuer renews it soon. Empty: not known, and nobody does.
-    #[prost(string, tag = "3")]
-    pub(crate) issuer: String,
-}
-
 /// The end of a worker. It says [`Report::Released`] for each of its pods and ends.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Drain {
@@ -214,23 +175,6 @@ pub(crate) enum Report {
     Scraped(Scraped),
 }
 
-/// Asks for a certificate. Answered once, by [`Order::Signed`].
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Csr {
-    /// Comes back with the answer.
-    #[prost(uint64, tag = "1")]
-    pub(crate) ask: u64,
-    /// The SPIFFE ID wanted: that of a pod which the worker has been assigned.
-    #[prost(string, tag = "2")]
-    pub(crate) identity: String,
-    /// UID of such a pod.
-    #[prost(string, tag = "3")]
-    pub(crate) pod_uid: String,
-    /// PKCS#10 request in DER, at most 4 KiB.
-    #[prost(bytes = "bytes", tag = "4")]
-    pub(crate) der: Bytes,
-}
-
 /// The worker's metrics.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Scraped {
@@ -270,6 +214,12 @@ pub(crate) struct Want {
     pub(crate) family: u32,
     #[prost(uint32, tag = "3")]
     pub(crate) count: u32,
+}
+
+impl From<Csr> for Report {
+    fn from(csr: Csr) -> Self {
+        Self::Csr(csr)
+    }
 }
 
 impl From<Hold> for Held {

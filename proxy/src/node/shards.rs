@@ -29,7 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use weft_certs::Clock;
 
 use self::keep::{Keeper, Means, Task};
-pub use self::supply::{Fed, Revision, Settled, Signer, Signing, Supply};
+pub use self::supply::{Fed, Revision, Settled, Supply};
 use super::{
     core::{Hold, OfWorker},
     roster::Shard,

@@ -5,7 +5,6 @@
 //! follows from the address that was dialled, the client's namespace, and nothing that is said on it:
 //! an address and port of a Service names the place of `forward` where those clients come in.
 
-mod answering;
 mod direct;
 mod known;
 #[cfg(test)]
@@ -29,12 +28,12 @@ use weft_telemetry::{
 };
 use weft_wire::{CaBundle, Kind, proto::config::ResourceError};
 
-use self::{
-    answering::Answers,
-    known::{Known, Whose},
-};
+use self::known::{Known, Whose};
 use super::passing::{Failure, end_in_order};
-use crate::worker::{parsed::Parsed, platform};
+use crate::{
+    answering::Answers,
+    worker::{parsed::Parsed, platform},
+};
 
 /// How long connections wait for the first configuration. Before it has come, a Service is an address as
 /// any other, and what is for a member of the mesh would leave in plaintext.

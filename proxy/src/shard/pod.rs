@@ -24,11 +24,13 @@ use weft_ir::Workloads;
 use super::{
     broker::{Broker, OfPod},
     counts::Counts,
-    identity::{Identities, Own, Ready},
     outbound::{Origin, Outbound},
     passing,
 };
-use crate::node::messages::{Assign, Held};
+use crate::{
+    identity::{Identities, Own, Ready},
+    node::messages::{Assign, Held},
+};
 
 /// Time before accepting again, when the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use weft_certs::{CaRoots, ServerCert};
-use weft_forward::{Clock, Configuration, InletKey, Roots};
+use weft_forward::{Caller, Clock, Configuration, InletKey, Roots, Sender};
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
     Applied, Assembler, CaBundle, Certificate, Identity, Kind, PublisherError, Received, Session,
@@ -20,6 +20,7 @@ use weft_wire::{
 use super::{parsed::Parsed, platform};
 use crate::{
     answer,
+    answering::Answers,
     listen::Bind,
     standalone::{DataPath, Update},
 };
@@ -43,6 +44,9 @@ pub(super) struct Serving {
     update: Update,
     certificates: Parsed<Certificate, ServerCert>,
     ca_bundles: Parsed<CaBundle, Arc<CaRoots>>,
+    /// In whose name members of the mesh are reached.
+    caller: Arc<Caller>,
+    answers: Answers,
     /// Sockets that were given, by port.
     given: BTreeMap<u16, SocketAddr>,
     metrics: Arc<ConfigMetrics>,
@@ -52,11 +56,12 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Nothing yet. `platform` are the authorities of the platform, if it has any.
+    /// Nothing yet. `platform` are the authorities of the platform, if it has any; as `caller` members
+    /// of the mesh are reached.
     pub(super) fn new(
         data_path: Arc<DataPath>,
         metrics: Arc<ConfigMetrics>,
-        platform: Option<Arc<CaRoots>>,
+        (platform, caller): (Option<Arc<CaRoots>>, Arc<Caller>),
     ) -> Self {
         let identity = Identity {
             role: Role::Gateway,
@@ -66,7 +71,7 @@ impl Serving {
         };
         Self {
             data_path,
-            subscriber: Subscriber::new(identity, Assembler::default()),
+            subscriber: Subscriber::new(identity, Assembler::default()).with_tunnels(),
             session: None,
             update: Update {
                 generation: 0,
@@ -81,6 +86,8 @@ impl Serving {
             },
             certificates: Parsed::new(Kind::Certificate),
             ca_bundles: Parsed::new(Kind::CaBundle),
+            caller,
+            answers: Answers::default(),
             given: BTreeMap::new(),
             metrics,
             clock: Clock::start(),
@@ -157,7 +164,10 @@ impl Serving {
         } = applied.configuration;
         self.update.generation = self.subscriber.generation().unwrap_or_default();
         let mut problems = Vec::new();
+        let senders = tables.gateways.keys().cloned().map(Sender::Gateway);
+        self.answers.call(senders, &self.caller);
         let configuration = &mut self.update.configuration;
+        configuration.members = self.answers.of(&endpoints);
         configuration.tables = tables;
         configuration.endpoints = endpoints;
         let parse = |it: &Certificate| ServerCert::from_pem(&it.chain_pem, &it.key_pem);

@@ -83,15 +83,20 @@ fn spread(owned: &Owned, topology: &str) -> Value {
     })
 }
 
+/// What a pod knows of itself.
+fn of_pod(name: &str, field: &str) -> Value {
+    json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": field } } })
+}
+
 fn container(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Value {
     json!({
         "name": CONTAINER,
         "image": settings.image,
         "args": arguments(owned, parameters, settings),
-        "env": [{
-            "name": "WEFT_INSTANCE",
-            "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } },
-        }],
+        "env": [
+            of_pod("WEFT_INSTANCE", "metadata.uid"),
+            of_pod("WEFT_POD_IPS", "status.podIPs"),
+        ],
         "ports": [{ "name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP" }],
         "resources": parameters.resources.rendered(),
         "securityContext": {

@@ -24,9 +24,9 @@ use weft_telemetry::{
 use super::*;
 use crate::{
     clock::Clock,
-    connection::{Shared, serve},
+    connection::{Shared, accept, serve},
     live::{Configuration, InletKey, Live},
-    members::{Answering, Members},
+    members::{Answering, Members, Sender},
     worker::Workers,
 };
 
@@ -95,6 +95,16 @@ fn configuration(protocol: FrontendProtocol, endpoint: Endpoint) -> Configuratio
     }
 }
 
+fn at(address: SocketAddr, member: Option<&str>) -> Endpoint {
+    Endpoint {
+        address,
+        state: EndpointState::Ready,
+        pod: None,
+        zone: None,
+        member: member.map(Arc::from),
+    }
+}
+
 /// A data path on this thread.
 struct Here {
     workers: Workers,
@@ -104,20 +114,27 @@ struct Here {
 
 impl Here {
     fn new(protocol: FrontendProtocol, endpoint: SocketAddr, member: Option<&str>) -> Self {
+        Self::with(configuration(protocol, at(endpoint, member)))
+    }
+
+    /// Clients that bring no caller along have this one.
+    fn shared(member: SocketAddr, caller: &Arc<Caller>) -> Self {
+        let mut all = configuration(FrontendProtocol::Http, at(member, Some(MEMBER)));
+        all.members = Arc::new(Members {
+            callers: HashMap::from([(Sender::Namespace(Arc::from("client")), Arc::clone(caller))]),
+            answering: all.members.answering.clone(),
+        });
+        Self::with(all)
+    }
+
+    fn with(configuration: Configuration) -> Self {
         let build = BuildInfo {
             version: "test",
             commit: "",
         };
         let registry = Registry::new(build, LabelGroups::default());
         let live = Arc::new(Live::new(registry.clone(), 1, 7));
-        let endpoint = Endpoint {
-            address: endpoint,
-            state: EndpointState::Ready,
-            pod: None,
-            zone: None,
-            member: member.map(Arc::from),
-        };
-        let applied = live.apply(configuration(protocol, endpoint));
+        let applied = live.apply(configuration);
         applied.expect("no port of a Gateway");
         let key = InletKey::Mesh {
             service: web(),
@@ -129,6 +146,18 @@ impl Here {
             shared: Shared::new(AccessLog::off(), &registry, live),
             inlet,
         }
+    }
+
+    /// A client that brings no caller along.
+    async fn anybody(&self) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let address = listener.local_addr().expect("its address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let accepted = accepted.expect("accepted").0.into_std().expect("a socket");
+        let dispatch = self.workers.dispatch();
+        let (handle, inlet) = (dispatch.least_loaded(), Arc::clone(&self.inlet));
+        accept(handle, &self.shared, inlet, accepted);
+        client.expect("connected")
     }
 
     /// A client of that pod.
@@ -227,6 +256,27 @@ async fn without_an_identity_a_request_waits_and_is_refused() {
     );
     assert_eq!(sockets.0.load(SeqCst), 0, "nothing was sent anywhere");
     assert_eq!(connections.load(SeqCst), 0, "in plaintext least of all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_share_a_caller_wait_for_its_identity_together() {
+    let (address, connections) = application().await;
+    let caller = Arc::new(Caller::here(vec![[127, 0, 0, 1].into()]));
+    let here = Here::shared(address, &caller);
+    let (mut first, mut second) = (here.anybody().await, here.anybody().await);
+    let started = Instant::now();
+    let refused = ask(&mut first).await;
+    let waited = started.elapsed();
+    assert!(refused.starts_with("http/1.1 503"), "{refused}");
+    assert!(waited >= limits::NO_IDENTITY, "it was held: {waited:?}");
+    assert!(waited < limits::NO_IDENTITY * 2, "and not for each attempt");
+    assert!(ask(&mut second).await.starts_with("http/1.1 503"));
+    let more = started.elapsed() - waited;
+    assert!(
+        more < limits::NO_IDENTITY / 2,
+        "nobody waits anew: {more:?}"
+    );
+    assert_eq!(connections.load(SeqCst), 0, "nothing leaves in plaintext");
 }
 
 #[tokio::test(start_paused = true)]

@@ -153,7 +153,7 @@ impl From<'_> {
                 let source = match (caller.source(), self.own) {
                     (Some(source), _) => source,
                     (None, Some(own)) => own.named().await.ok_or(no_identity)?,
-                    (None, None) => return Err(no_identity),
+                    (None, None) => caller.named_for_all().await.ok_or(no_identity)?,
                 };
                 let connect = caller.connect_to(address);
                 // Rare, and large.

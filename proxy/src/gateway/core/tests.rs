@@ -1,17 +1,41 @@
 //! The parent against a worker that says anything.
 
+use weft_certs::SignError;
 use weft_wire::{
     Assembler, Identity,
-    proto::config::{Ack, Hello as Asking, Role},
+    proto::{
+        config::{Ack, Hello as Asking, Role},
+        identity::{SignRequest, SignResponse},
+    },
 };
 
 use super::*;
 use crate::{
-    channel::{Heartbeat, Hello, Metrics, Report, VERSION},
-    child,
+    channel::{Heartbeat, Hello, Metrics, Report, ToWorker, VERSION},
+    child::{self, ToDeliver},
+    control::{Signer, Signing, Trusted},
+    identity::{Csr, Signed},
 };
 
 const LIFE: u64 = 7;
+const EDGE: &str = "spiffe://cluster.local/ns/infra/sa/edge";
+
+/// Signs whatever it is asked, unless there is nothing to sign.
+struct Willing;
+
+impl Signer for Willing {
+    fn sign(&self, asked: SignRequest) -> Signing<'_> {
+        Box::pin(async move {
+            if asked.csr_der.is_empty() {
+                return Err(SignError::Denied("nothing to sign".to_owned()));
+            }
+            Ok(SignResponse {
+                chain: vec![asked.identity.into_bytes().into()],
+                ..SignResponse::default()
+            })
+        })
+    }
+}
 
 fn core() -> Core {
     let identity = Identity {
@@ -22,7 +46,9 @@ fn core() -> Core {
     };
     let subscriber = Subscriber::new(identity, Assembler::default());
     let (saved, view) = (watch::channel(None).0, watch::channel(View::default()).0);
-    Core::new(subscriber, saved, view, Clock::system())
+    let id = EDGE.parse().expect("an identity");
+    let signers = Signers::new(id, Arc::new(Willing));
+    Core::new(subscriber, signers, (saved, view), Clock::system())
 }
 
 fn hello(version: &str, protocol_version: u32) -> Report {
@@ -115,4 +141,93 @@ fn what_an_earlier_worker_said_does_not_end_the_present_one() {
     let why = "it ended".to_owned();
     core.handle(Event::Worker(child::Happened::Ended { life, why }));
     assert!(!waiting.is_closed(), "the present worker is kept");
+}
+
+/// What a worker is told.
+type Told = tokio::sync::mpsc::Receiver<ToDeliver<ToWorker>>;
+
+fn start(core: &mut Core, life: u64) -> Told {
+    let (orders, told) = tokio::sync::mpsc::channel(64);
+    let started = child::Happened::Started { life, orders };
+    core.handle(Event::Worker(started));
+    told
+}
+
+fn asks(core: &mut Core, life: u64, (identity, pod_uid, bytes): (&str, &str, usize)) {
+    let report = Report::Csr(Csr {
+        ask: life,
+        identity: identity.to_owned(),
+        pod_uid: pod_uid.to_owned(),
+        der: vec![1; bytes].into(),
+    });
+    core.handle(Event::Worker(child::Happened::Said { life, report }));
+}
+
+fn certificate(told: &mut Told) -> Option<Signed> {
+    match told.try_recv().ok()?.message.order {
+        Some(Order::Signed(signed)) => Some(signed),
+        other => panic!("a certificate, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_worker_is_given_certificates_of_its_gateway_alone() {
+    const DENIED: u32 = 2;
+    const MISTAKE: u32 = 3;
+    for (row, asked, kind) in [
+        ("its own", (EDGE, "", 9), 0),
+        (
+            "of another Gateway",
+            ("spiffe://cluster.local/ns/infra/sa/other", "", 9),
+            DENIED,
+        ),
+        ("of a pod", (EDGE, "u-1", 9), DENIED),
+        ("longer than any request", (EDGE, "", 5000), MISTAKE),
+        ("that the service denies", (EDGE, "", 0), DENIED),
+    ] {
+        let mut core = core();
+        let mut told = start(&mut core, LIFE);
+        asks(&mut core, LIFE, asked);
+        if let Some(signed) = core.signed().await {
+            core.certify(signed);
+        }
+        let signed = certificate(&mut told).expect("it is answered");
+        assert_eq!((signed.ask, signed.kind), (LIFE, kind), "{row}");
+        assert_eq!(signed.chain.is_empty(), kind != 0, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_worker_asked_for_is_not_given_to_the_present_one() {
+    let mut core = core();
+    drop(start(&mut core, LIFE));
+    asks(&mut core, LIFE, (EDGE, "", 9));
+    let mut told = start(&mut core, LIFE + 1);
+    assert!(core.signed().await.is_none(), "nothing is under way for it");
+    asks(&mut core, LIFE, (EDGE, "", 9));
+    assert!(core.signed().await.is_none(), "nor is anything begun");
+    assert_eq!(certificate(&mut told), None, "it is told nothing");
+}
+
+#[test]
+fn every_worker_is_told_whom_to_trust() {
+    let version = |told: &mut Told| match told.try_recv().ok()?.message.order {
+        Some(Order::Trust(trust)) => Some(trust.version),
+        other => panic!("whom to trust, not {other:?}"),
+    };
+    let trusts = |version| {
+        Event::Link(control::Happened::Trusts(Trusted {
+            version,
+            ..Trusted::default()
+        }))
+    };
+    let mut core = core();
+    let mut first = start(&mut core, LIFE);
+    assert_eq!(version(&mut first), None, "nothing is known yet");
+    core.handle(trusts(1));
+    assert_eq!(version(&mut first), Some(1), "as soon as it is known");
+    core.handle(trusts(2));
+    assert_eq!(version(&mut first), Some(2), "and whenever it changes");
+    let mut second = start(&mut core, LIFE + 1);
+    assert_eq!(version(&mut second), Some(2), "the next one at its start");
 }

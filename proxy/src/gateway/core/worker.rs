@@ -15,6 +15,7 @@ use super::{
 use crate::{
     channel::{Hello, Order, Report, Scrape, ToWorker, VERSION},
     child::{Happened, Lent, ToDeliver},
+    control::Signings,
 };
 
 /// Scrapes that may be under way; beyond that the oldest have been given up by those who asked.
@@ -25,6 +26,8 @@ pub(super) struct Worker {
     life: u64,
     orders: mpsc::Sender<ToDeliver<ToWorker>>,
     pub(super) publisher: Publisher,
+    /// Ends with it: what one worker has asked for is no other's.
+    pub(super) signings: Signings,
     session: Option<Session>,
     acked: Option<u64>,
 }
@@ -52,9 +55,11 @@ impl Core {
                     life,
                     orders,
                     publisher,
+                    signings: Signings::default(),
                     session: None,
                     acked: None,
                 });
+                self.entrust();
                 self.give(self.sockets.all());
             }
             Happened::Said { life, report } => {
@@ -130,6 +135,7 @@ impl Core {
                     );
                 }
             }
+            Report::Csr(csr) => self.csr(csr),
             // That it came is what matters, and has been noticed.
             Report::Heartbeat(_) => {}
         }

@@ -15,16 +15,16 @@ use super::{
     feed::Feed,
     presence::Presence,
     present::{Done, Fault, Present},
-    signing,
     supply::{Fed, Supply},
 };
 use crate::{
     channel::VERSION,
     child::{self, Happened, Program, Talk},
-    control::Trusted,
+    control::{self, Trusted},
+    identity::Csr,
     node::{
         core::{Hold, OfWorker},
-        messages::{Csr, Drain, FromShard, Lenient, Order, Report, Revoke, ToShard, Trust},
+        messages::{Drain, FromShard, Lenient, Order, Report, Revoke, ToShard},
         roster::Shard,
         terms::Assigned,
     },
@@ -297,7 +297,7 @@ impl Keeper {
         let by = supply.map(|it| (Arc::clone(&it.signer), Arc::clone(&self.means.signing)));
         self.with(|present| match by {
             Some(by) => present.csr(csr, &by),
-            None => present.order(Order::Signed(signing::nobody(csr.ask)), Vec::new()),
+            None => present.order(Order::Signed(control::nobody(csr.ask)), Vec::new()),
         });
     }
 
@@ -333,11 +333,7 @@ async fn changed(supply: &mut Option<Supply>) -> bool {
 }
 
 fn trust(trusted: &Trusted) -> Order {
-    Order::Trust(Trust {
-        version: trusted.version,
-        roots: trusted.roots.clone(),
-        issuer: trusted.issuer.clone(),
-    })
+    Order::Trust(trusted.into())
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -10,15 +10,16 @@ use super::{
     feed::Fed,
     pods::{self, Insatiable, Made, Pods, Served, Wants},
     presence::Presence,
-    signing::Signings,
-    supply::Signer,
+    signing,
 };
 use crate::{
     channel::VERSION,
     child::{Lent, ToDeliver},
+    control::{Signer, Signings},
+    identity::{Csr, Signed},
     node::{
         core::Hold,
-        messages::{Assign, Csr, Inlet, Order, Scraped, Signed, ToShard, Want},
+        messages::{Assign, Inlet, Order, Scraped, ToShard, Want},
         terms::Assigned,
     },
 };
@@ -127,7 +128,8 @@ impl Present {
         csr: Csr,
         (signer, room): &(Arc<dyn Signer>, Arc<Semaphore>),
     ) -> Result<(), Fault> {
-        let Some(refused) = self.signings.add(csr, &self.pods, (signer, room)) else {
+        let refused = signing::add(&mut self.signings, csr, &self.pods, (signer, room));
+        let Some(refused) = refused else {
             return Ok(());
         };
         tracing::warn!(

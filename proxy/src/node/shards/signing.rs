@@ -1,113 +1,37 @@
-//! Certificates for the pods of one worker. The keys are the worker's; it asks by requests, which are
-//! passed on for identities of its own pods and for no others.
+//! Certificates for the pods of one worker: it is given those of its own pods, and no others.
 
 use std::sync::Arc;
 
-use tokio::{sync::Semaphore, task::JoinSet};
-use weft_certs::SignError;
-use weft_spiffe::SpiffeId;
-use weft_wire::proto::identity::{SignRequest, SignResponse};
+use tokio::sync::Semaphore;
 
-use super::{pods::Pods, supply::Signer};
-use crate::node::messages::{Csr, Signed};
+use super::pods::Pods;
+use crate::{
+    control::{Owner, Signer, Signings, denied},
+    identity::{Csr, Signed},
+};
 
-/// Longest request that the identity service takes.
-const CSR_BYTES: usize = 4096;
 /// Requests that a worker may have open, beside two for each of its pods.
 const OPEN: usize = 8;
 
-/// Kinds of errors as they travel.
-const RETRY: u32 = 1;
-const DENIED: u32 = 2;
-const MISTAKE: u32 = 3;
-
-/// The requests of one worker.
-#[derive(Default)]
-pub(super) struct Signings {
-    open: JoinSet<(Signed, SpiffeId)>,
-}
-
-impl Signings {
-    /// Passes a request on; the answer if there is one at once, which then is a refusal. `room` is for
-    /// the requests of all workers.
-    pub(super) fn add(
-        &mut self,
-        csr: Csr,
-        pods: &Pods,
-        (signer, room): (&Arc<dyn Signer>, &Arc<Semaphore>),
-    ) -> Option<Signed> {
-        let is_it = |uid: &str, identity: &SpiffeId| {
-            uid == csr.pod_uid && identity.as_str() == csr.identity
-        };
-        let pod = pods.values().find(|pod| is_it(&pod.uid, &pod.identity));
-        let Some(pod) = pod else {
-            let why = "no such pod of that identity is served by this worker";
-            return Some(refusal(csr.ask, DENIED, why));
-        };
-        if csr.der.len() > CSR_BYTES {
-            return Some(refusal(csr.ask, MISTAKE, "the request is too long"));
-        }
-        if self.open.len() >= 2 * pods.len() + OPEN {
-            let why = "too many requests of this worker are open";
-            return Some(refusal(csr.ask, RETRY, why));
-        }
-        let (signer, room) = (Arc::clone(signer), Arc::clone(room));
-        let identity = pod.identity.clone();
-        self.open.spawn(async move {
-            // The room is never closed.
-            let place = room.acquire_owned().await;
-            let asked = SignRequest {
-                identity: csr.identity,
-                csr_der: csr.der,
-                pod_uid: csr.pod_uid,
-            };
-            let signed = answer(csr.ask, signer.sign(asked).await);
-            drop(place);
-            (signed, identity)
-        });
-        None
-    }
-
-    /// What was answered last, and about whom; nothing when nothing is open. Can be dropped.
-    pub(super) async fn next(&mut self) -> Option<(Signed, SpiffeId)> {
-        // What panicked is a defect, and the worker asks again.
-        self.open.join_next().await?.ok()
-    }
-}
-
-/// The answer when nobody signs.
-pub(super) fn nobody(ask: u64) -> Signed {
-    refusal(ask, RETRY, "the supervisor has no identity service")
-}
-
-fn refusal(ask: u64, kind: u32, error: &str) -> Signed {
-    Signed {
-        ask,
-        error: error.to_owned(),
-        kind,
-        ..Signed::default()
-    }
-}
-
-fn answer(ask: u64, signed: Result<SignResponse, SignError>) -> Signed {
-    match signed {
-        Ok(signed) => Signed {
-            ask,
-            chain: signed.chain,
-            roots: signed.roots,
-            bundle_version: signed.bundle_version,
-            ..Signed::default()
-        },
-        Err(error) => {
-            // The worker says of what kind it is in its own words.
-            let (kind, why) = match error {
-                SignError::Retry(why) => (RETRY, why),
-                SignError::Denied(why) => (DENIED, why),
-                SignError::Misconfigured(why) => (MISTAKE, why),
-            };
-            refusal(ask, kind, &why)
-        }
-    }
+/// Passes a request on, if it is about one of the `pods` that the worker has; the answer if there is one
+/// at once, which then is a refusal. The semaphore is for the requests of all workers.
+pub(super) fn add(
+    signings: &mut Signings,
+    csr: Csr,
+    pods: &Pods,
+    by: (&Arc<dyn Signer>, &Arc<Semaphore>),
+) -> Option<Signed> {
+    let mut all = pods.values();
+    let is_its = |identity: &str, uid: &str| identity == csr.identity && uid == csr.pod_uid;
+    let Some(pod) = all.find(|pod| is_its(pod.identity.as_str(), &pod.uid)) else {
+        let why = "no such pod of that identity is served by this worker";
+        return Some(denied(csr.ask, why));
+    };
+    let owner = Owner {
+        identity: pod.identity.clone(),
+        most: 2 * pods.len() + OPEN,
+    };
+    signings.add(csr, owner, by)
 }
 
 #[cfg(test)]
@@ -120,10 +44,15 @@ mod tests {
     use weft_wire::proto::identity::{SignRequest, SignResponse};
 
     use super::{super::pods::Served, *};
-    use crate::node::{
-        core::{Hold, Sandbox},
-        shards::Signing,
+    use crate::{
+        control::Signing,
+        node::core::{Hold, Sandbox},
     };
+
+    /// Kinds of refusals as they travel.
+    const RETRY: u32 = 1;
+    const DENIED: u32 = 2;
+    const MISTAKE: u32 = 3;
 
     const SHOP: &str = "spiffe://cluster.local/ns/shop/sa/web";
     const PAY: &str = "spiffe://cluster.local/ns/pay/sa/web";
@@ -172,7 +101,7 @@ mod tests {
         let signer: Arc<dyn Signer> = Arc::new(Willing);
         let room = Arc::new(Semaphore::new(1));
         let mut signings = Signings::default();
-        match signings.add(csr, &pods(), (&signer, &room)) {
+        match add(&mut signings, csr, &pods(), (&signer, &room)) {
             Some(refused) => refused,
             None => signings.next().await.expect("it is answered").0,
         }
@@ -199,9 +128,9 @@ mod tests {
         let room = Arc::new(Semaphore::new(0));
         let mut signings = Signings::default();
         let pods = pods();
-        let mut add = || signings.add(csr(SHOP, "u-1", 9), &pods, (&signer, &room));
-        let accepted = (0..64).take_while(|_| add().is_none()).count();
+        let mut ask = || add(&mut signings, csr(SHOP, "u-1", 9), &pods, (&signer, &room));
+        let accepted = (0..64).take_while(|_| ask().is_none()).count();
         assert_eq!(accepted, 2 + OPEN);
-        assert_eq!(add().map(|it| it.kind), Some(RETRY));
+        assert_eq!(ask().map(|it| it.kind), Some(RETRY));
     }
 }

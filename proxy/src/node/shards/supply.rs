@@ -1,19 +1,12 @@
 //! What workers are supplied with, beside pods: the configuration, whom to trust, and certificates.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use weft_certs::SignError;
-use weft_wire::{
-    Configuration,
-    proto::{
-        config::ResourceError,
-        identity::{SignRequest, SignResponse},
-    },
-};
+use weft_wire::{Configuration, proto::config::ResourceError};
 
 use crate::{
-    control::{IdentityService, Trusted},
+    control::{Signer, Trusted},
     node::roster::Shard,
 };
 
@@ -27,21 +20,6 @@ pub struct Revision {
     pub number: u64,
     /// Of the node; each worker gets its part of it.
     pub configuration: Configuration,
-}
-
-/// A certificate that is still to come.
-pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<SignResponse, SignError>> + Send + 'a>>;
-
-/// Who signs certificates of pods.
-pub trait Signer: Send + Sync {
-    /// Asks once.
-    fn sign(&self, asked: SignRequest) -> Signing<'_>;
-}
-
-impl Signer for IdentityService {
-    fn sign(&self, asked: SignRequest) -> Signing<'_> {
-        Box::pin(Self::sign(self, asked))
-    }
 }
 
 /// What workers have taken of their configurations.

@@ -1,10 +1,12 @@
-//! Who the pods of this worker are: for every account a key that is made here and never leaves, and a
-//! certificate for it that the supervisor has signed.
+//! Who those are that a worker speaks for: for every account a key that is made here and never leaves,
+//! and a certificate for it that the parent of the worker has had signed. The worker of a Gateway has one
+//! account, that of a node's pods as many as they have.
 //!
 //! Pods of one account share an identity. It comes into being with the first of them, is kept fresh
 //! while there is one, and is gone, key and all, when the last connection of the last one has ended.
 
 mod asking;
+mod messages;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +17,8 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
+    sync::{Notify, watch},
+    time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use weft_certs::{
@@ -26,11 +28,9 @@ use weft_certs::{
 use weft_spiffe::SpiffeId;
 use weft_tunnel::{Server, Timing};
 
-use self::asking::Asking;
-use crate::{
-    chance::Chance,
-    node::messages::{Report, Signed, Trust},
-};
+use self::asking::{Ask, Asking};
+pub(crate) use self::messages::{Csr, Signed, Trust};
+use crate::chance::Chance;
 
 /// The delays of a renewer grow to minutes, which is long for pods that cannot be reached: it begins
 /// anew after this time.
@@ -38,12 +38,14 @@ const RETRY_FIRST: Duration = Duration::from_secs(30);
 
 /// The identities of this worker. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Identities(Arc<Shared>);
+pub(crate) struct Identities(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     asking: Arc<Asking>,
     clock: Clock,
+    /// The parent has said whom to trust, which it has from the control plane: somebody may sign again.
+    entrusted: Notify,
     /// Look-ups and the start of tasks; no await is inside.
     state: Mutex<State>,
 }
@@ -68,14 +70,14 @@ struct Kept {
 
 /// An identity that has a certificate, and what ends tunnels in its name.
 #[derive(Clone, Debug)]
-pub(super) struct Ready {
-    pub(super) identity: Identity,
-    pub(super) server: Server,
+pub(crate) struct Ready {
+    pub(crate) identity: Identity,
+    pub(crate) server: Server,
 }
 
 /// The identity of one pod, as long as that pod has it.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(crate) struct Own {
     kept: Arc<Kept>,
     uid: Arc<str>,
 }
@@ -92,11 +94,12 @@ struct ForPods {
 }
 
 impl Identities {
-    /// None yet. Questions go to `reports`; `seed` spreads renewals.
-    pub(super) fn new(reports: mpsc::Sender<Report>, clock: Clock, seed: u64) -> Self {
+    /// None yet. Questions go to the parent, by way of `reports`; `seed` spreads renewals.
+    pub(crate) fn new(reports: impl Ask + 'static, clock: Clock, seed: u64) -> Self {
         Self(Arc::new(Shared {
             asking: Arc::new(Asking::new(reports)),
             clock,
+            entrusted: Notify::new(),
             state: Mutex::new(State {
                 chance: Chance::new(seed),
                 kept: HashMap::new(),
@@ -105,11 +108,12 @@ impl Identities {
         }))
     }
 
-    /// The identity of a pod: that of its account, which other pods may have already.
+    /// The identity of a pod: that of its account, which other pods may have already. A Gateway has no
+    /// UID to ask with.
     ///
     /// # Errors
     /// For people: what was given is no identity.
-    pub(super) fn of(&self, id: &str, uid: &str) -> Result<Own, String> {
+    pub(crate) fn of(&self, id: &str, uid: &str) -> Result<Own, String> {
         let parsed = SpiffeId::parse(id);
         let id = parsed.map_err(|error| format!("`{id}` is no identity: {error}"))?;
         if id.is_domain() {
@@ -131,13 +135,13 @@ impl Identities {
         Ok(Own { kept, uid })
     }
 
-    /// The supervisor has answered a question.
-    pub(super) fn answered(&self, signed: Signed) {
+    /// The parent has answered a question.
+    pub(crate) fn answered(&self, signed: Signed) {
         self.0.asking.answered(signed);
     }
 
     /// Whom to trust, for everybody here and whoever comes.
-    pub(super) fn trust(&self, trust: Trust) {
+    pub(crate) fn trust(&self, trust: Trust) {
         let trust = Arc::new(trust);
         let mut state = self.0.lock();
         for kept in state.kept.values().filter_map(Weak::upgrade) {
@@ -146,6 +150,8 @@ impl Identities {
             }
         }
         state.trust = Some(trust);
+        drop(state);
+        self.0.entrusted.notify_waiters();
     }
 }
 
@@ -180,9 +186,11 @@ impl Shared {
         mut renewer: Renewer<ForPods>,
         says: watch::Sender<Option<Ready>>,
     ) {
+        let status = renewer.status();
         let identity = loop {
-            if let Ok(identity) = timeout(RETRY_FIRST, renewer.obtain()).await {
-                break identity;
+            tokio::select! {
+                identity = renewer.obtain() => break identity,
+                () = self.worth_asking_anew(&status) => {}
             }
         };
         let server = match Server::new(&identity, self.clock.clone(), Timing::default()) {
@@ -204,6 +212,23 @@ impl Shared {
             }));
         }
         match renewer.keep(identity).await {}
+    }
+
+    /// Completes when who waits for the first certificate has waited for long, or was refused before and
+    /// could now be answered.
+    async fn worth_asking_anew(&self, status: &watch::Receiver<RenewalStatus>) {
+        let entrusted = async {
+            loop {
+                self.entrusted.notified().await;
+                if status.borrow().last_error.is_some() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = entrusted => {}
+            () = sleep(RETRY_FIRST) => {}
+        }
     }
 
     /// Nothing that holds the lock can panic halfway through a change.
@@ -252,18 +277,18 @@ impl Issuance for ForPods {
 
 impl Own {
     /// The identity, as soon as it has a certificate; nothing if that takes longer than `patience`.
-    pub(super) async fn ready(&self, patience: Duration) -> Option<Ready> {
+    pub(crate) async fn ready(&self, patience: Duration) -> Option<Ready> {
         timeout(patience, self.comes()).await.ok()?
     }
 
     /// The identity, whenever it has a certificate; nothing if no pod has it any more before that.
-    pub(super) fn comes(&self) -> impl Future<Output = Option<Ready>> + Send + use<> {
+    pub(crate) fn comes(&self) -> impl Future<Output = Option<Ready>> + Send + use<> {
         let mut ready = self.kept.ready.clone();
         async move { ready.wait_for(Option::is_some).await.ok()?.clone() }
     }
 
     /// The pod is leaving: it is asked with only if there is no other.
-    pub(super) fn leaves(&self) {
+    pub(crate) fn leaves(&self) {
         self.kept.pods.put_last(&self.uid);
     }
 }

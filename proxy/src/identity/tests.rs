@@ -1,4 +1,4 @@
-//! Identities against a supervisor that answers when the test says so.
+//! Identities against a parent that answers when the test says so.
 
 use std::{
     sync::Arc,
@@ -9,8 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 use weft_certs::{Authority, CheckedRequest, Clock, LeafLife, Reading};
 use weft_spiffe::{SpiffeId, TrustDomain};
 
-use super::{Identities, Own};
-use crate::node::messages::{Csr, Report, Signed, Trust};
+use super::{Csr, Identities, Own, Signed, Trust};
 
 const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -39,7 +38,7 @@ fn authority() -> Authority {
 struct World {
     authority: Arc<Authority>,
     identities: Identities,
-    asked: mpsc::Receiver<Report>,
+    asked: mpsc::Receiver<Csr>,
 }
 
 impl World {
@@ -58,10 +57,8 @@ impl World {
 
     /// The next question.
     async fn csr(&mut self) -> Csr {
-        match self.asked.recv().await {
-            Some(Report::Csr(csr)) => csr,
-            other => panic!("a question for a certificate, not {other:?}"),
-        }
+        let asked = self.asked.recv().await;
+        asked.expect("a question for a certificate")
     }
 
     fn sign(&self, csr: &Csr) -> Signed {
@@ -169,6 +166,34 @@ async fn questions_are_repeated_until_they_are_answered() {
     assert!(own.ready(Duration::ZERO).await.is_none(), "not yet");
     world.identities.answered(world.sign(&repeated));
     assert!(own.ready(LONG).await.is_some(), "at last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_refused_asks_anew_when_the_parent_says_whom_to_trust() {
+    let mut world = World::new();
+    let own = world.own(WEB, "uid-1");
+    for _ in 0..5 {
+        let csr = world.csr().await;
+        world.identities.answered(Signed {
+            ask: csr.ask,
+            error: "UNAVAILABLE".to_owned(),
+            kind: 1,
+            ..Signed::default()
+        });
+    }
+    // It has heard that, and would wait for seconds by now.
+    let ready = own.ready(Duration::from_millis(1)).await;
+    assert!(ready.is_none() && world.is_silent(), "it waits");
+    world.identities.trust(Trust {
+        version: 1,
+        roots: vec![world.authority.root_der().to_vec().into()],
+        issuer: world.authority.issuer_fingerprint(),
+    });
+    let told = Instant::now();
+    world.answer().await;
+    let waited = told.elapsed();
+    assert!(waited < Duration::from_secs(1), "at once: {waited:?}");
+    assert!(own.ready(LONG).await.is_some(), "and is answered");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
-//! Certificates by way of the supervisor: what is asked for, and the answers as they come.
+//! Certificates by way of the parent: what is asked for, and the answers as they come.
 
 use std::{
     collections::HashMap,
+    fmt,
+    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,18 +15,33 @@ use tokio::{
 use weft_certs::{Issued, SignError};
 use weft_spiffe::SpiffeId;
 
-use crate::node::messages::{Csr, Report, Signed};
+use super::{Csr, Signed};
 
 /// Questions that are under way at a time; a node with many accounts starts without a storm.
 const IN_FLIGHT: usize = 8;
-/// How long an answer takes at most. The supervisor may be starting again, and then knows nothing of
-/// the question.
+/// How long an answer takes at most. The parent may be starting again, and then knows nothing of the
+/// question.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// A way to the parent, whatever else is said on it.
+pub(crate) trait Ask: fmt::Debug + Send + Sync {
+    /// Sends a question; whether there still is a parent.
+    fn ask(&self, csr: Csr) -> Asked<'_>;
+}
+
+/// A question on its way.
+pub(crate) type Asked<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+impl<R: From<Csr> + Send + 'static> Ask for mpsc::Sender<R> {
+    fn ask(&self, csr: Csr) -> Asked<'_> {
+        Box::pin(async move { self.send(csr.into()).await.is_ok() })
+    }
+}
 
 /// What has been asked for.
 #[derive(Debug)]
 pub(super) struct Asking {
-    reports: mpsc::Sender<Report>,
+    parent: Box<dyn Ask>,
     slots: Semaphore,
     /// Look-ups only; no await is inside.
     open: Mutex<Open>,
@@ -50,9 +67,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Asking {
-    pub(super) fn new(reports: mpsc::Sender<Report>) -> Self {
+    pub(super) fn new(parent: impl Ask + 'static) -> Self {
         Self {
-            reports,
+            parent: Box::new(parent),
             slots: Semaphore::new(IN_FLIGHT),
             open: Mutex::default(),
         }
@@ -87,11 +104,12 @@ impl Asking {
             pod_uid: pod_uid.to_owned(),
             der: der.to_vec().into(),
         };
-        let asked = self.reports.send(Report::Csr(csr)).await;
-        asked.map_err(|_closed| retry("the supervisor is gone"))?;
+        if !self.parent.ask(csr).await {
+            return Err(retry("the parent process is gone"));
+        }
         let answer = timeout(ANSWER, answer).await;
         let signed = answer
-            .map_err(|_elapsed| retry("the supervisor does not answer"))?
+            .map_err(|_elapsed| retry("the parent process does not answer"))?
             .map_err(|_closed| retry("the question was forgotten"))?;
         sort(signed)
     }

@@ -1,24 +1,45 @@
-//! Who has to answer for the members of the mesh among endpoints.
+//! Who has to answer for the members of the mesh among endpoints, and in whose name they are reached.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use weft_certs::Expected;
-use weft_forward::{Answering, Members};
+use weft_forward::{Answering, Caller, Members, Sender};
 use weft_ir::Endpoints;
 use weft_spiffe::SpiffeId;
 
 /// Who answers, as of the last endpoints.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     endpoints: Arc<Endpoints>,
     members: Arc<Members>,
 }
 
 impl Answers {
+    /// Everybody in this list sends as `caller`, and nobody else in anybody's name; for traffic that
+    /// brings no caller along.
+    pub(crate) fn call(&mut self, senders: impl Iterator<Item = Sender>, caller: &Arc<Caller>) {
+        let callers = senders.map(|sender| (sender, Arc::clone(caller)));
+        let callers: HashMap<_, _> = callers.collect();
+        let known = &self.members.callers;
+        let is_known = |(sender, caller): (&Sender, &Arc<Caller>)| {
+            let known = known.get(sender);
+            known.is_some_and(|known| Arc::ptr_eq(known, caller))
+        };
+        if callers.len() != known.len() || !callers.iter().all(is_known) {
+            self.members = Arc::new(Members {
+                callers,
+                answering: self.members.answering.clone(),
+            });
+        }
+    }
+
     /// Who answers for these endpoints: each of its members for itself, on its own address. The same as
     /// before, by pointer, where nothing is different. A text that is no SPIFFE ID is nobody, and the
     /// endpoint that has it is not reached.
-    pub(super) fn of(&mut self, endpoints: &Arc<Endpoints>) -> Arc<Members> {
+    pub(crate) fn of(&mut self, endpoints: &Arc<Endpoints>) -> Arc<Members> {
         if !Arc::ptr_eq(&self.endpoints, endpoints) {
             self.endpoints = Arc::clone(endpoints);
             let all = endpoints.values().flat_map(|set| set.all());
@@ -34,7 +55,7 @@ impl Answers {
                 });
                 self.members = Arc::new(Members {
                     answering: answering.collect(),
-                    ..Members::default()
+                    callers: self.members.callers.clone(),
                 });
             }
         }
