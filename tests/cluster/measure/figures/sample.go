@@ -42,6 +42,8 @@ type Sample struct {
 	Backend string
 	// Retries are the attempts that the client's library made beyond the first without being asked.
 	Retries int
+	// Replaced are the connections kept for it that were gone, though nobody had said that they would end.
+	Replaced int
 	// Fault is what the client was told, if it failed.
 	Fault string
 }
@@ -138,6 +140,15 @@ func Retries(samples []Sample) int {
 	sum := 0
 	for _, s := range samples {
 		sum += s.Retries
+	}
+	return sum
+}
+
+// Replaced is the number of kept connections that ended although nobody had said so.
+func Replaced(samples []Sample) int {
+	sum := 0
+	for _, s := range samples {
+		sum += s.Replaced
 	}
 	return sum
 }

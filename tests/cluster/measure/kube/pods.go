@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,18 +47,48 @@ func isRolledOut(d *apps.Deployment) bool {
 // Restart replaces the pods of a Deployment as `kubectl rollout restart` does, and waits for the new
 // ones.
 func (c *Cluster) Restart(ctx context.Context, namespace, name string, limit time.Duration) error {
-	patch := map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
-		"annotations": map[string]string{"kubectl.kubernetes.io/restartedAt": time.Now().Format(time.RFC3339Nano)},
-	}}}}
-	text, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	_, err = c.API.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, text, metav1.PatchOptions{})
+	_, err := c.API.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, restarted(), metav1.PatchOptions{})
 	if err != nil {
 		return err
 	}
 	return c.AwaitRollout(ctx, namespace, name, limit)
+}
+
+// RestartDaemons replaces the pods of a DaemonSet in the same way, and waits for the new ones.
+func (c *Cluster) RestartDaemons(ctx context.Context, namespace, name string, limit time.Duration) error {
+	_, err := c.API.AppsV1().DaemonSets(namespace).Patch(ctx, name, types.StrategicMergePatchType, restarted(), metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	return c.AwaitDaemons(ctx, namespace, name, limit)
+}
+
+// PatchTemplate changes the pods of a Deployment.
+func (c *Cluster) PatchTemplate(ctx context.Context, namespace, name, patch string) error {
+	_, err := c.API.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+	return err
+}
+
+// restarted is another template than any before.
+func restarted() []byte {
+	const patch = `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`
+	return fmt.Appendf(nil, patch, time.Now().Format(time.RFC3339Nano))
+}
+
+// AwaitDaemons waits until every node has a ready pod of the newest version.
+func (c *Cluster) AwaitDaemons(ctx context.Context, namespace, name string, limit time.Duration) error {
+	return Eventually(ctx, limit, func() error {
+		set, err := c.API.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		status := set.Status
+		wanted := status.DesiredNumberScheduled
+		if status.ObservedGeneration < set.Generation || status.UpdatedNumberScheduled < wanted || status.NumberReady < wanted || wanted == 0 {
+			return fmt.Errorf("DaemonSet %s: %d of %d updated, %d ready", name, status.UpdatedNumberScheduled, wanted, status.NumberReady)
+		}
+		return nil
+	})
 }
 
 // Scale sets the replicas of a Deployment.

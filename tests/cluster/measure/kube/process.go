@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -36,10 +37,12 @@ func Processes(pod core.Pod) ([]Process, error) {
 		if !strings.Contains(string(cgroups), "/pod"+string(pod.UID)+"/") {
 			continue
 		}
-		command, _ := os.ReadFile(filepath.Join(entry, "cmdline"))
-		args := strings.Split(strings.TrimRight(string(command), "\x00"), "\x00")
 		pid, err := strconv.Atoi(filepath.Base(entry))
-		if err != nil || args[0] == "" || filepath.Base(args[0]) == "pause" {
+		if err != nil {
+			continue
+		}
+		args, err := arguments(pid)
+		if err != nil || filepath.Base(args[0]) == "pause" {
 			continue
 		}
 		all = append(all, Process{pid, args})
@@ -48,6 +51,39 @@ func Processes(pod core.Pod) ([]Process, error) {
 		return nil, fmt.Errorf("pod %s: %w", pod.Name, ErrElsewhere)
 	}
 	return all, nil
+}
+
+// arguments of a process, with its name in front; one that has ended has none.
+func arguments(pid int) ([]string, error) {
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args := strings.Split(strings.TrimRight(string(command), "\x00"), "\x00")
+	if err == nil && args[0] == "" {
+		err = fmt.Errorf("process %d has ended", pid)
+	}
+	return args, err
+}
+
+// Role is the first argument of a process, which says what one of Weft does.
+func (p Process) Role() string {
+	if len(p.Args) < 2 {
+		return ""
+	}
+	return p.Args[1]
+}
+
+// Kill ends a process by SIGKILL, and says when it was gone.
+func (p Process) Kill() (time.Time, error) {
+	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+		return time.Time{}, err
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
+		// A process without memory of its own has closed its connections.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return time.Now(), nil
+		}
+	}
+	return time.Time{}, errors.New("a process survives SIGKILL")
 }
 
 // Usage is what a pod has used.

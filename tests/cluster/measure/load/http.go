@@ -105,5 +105,5 @@ func Get(ctx context.Context, transport http.RoundTripper, address, host, path s
 	if asked != path {
 		return Answer{}, fault{figures.WrongBody, errors.New(string(body))}
 	}
-	return Answer{Backend: backend, Retries: max(int(attempts.Load())-1, 0)}, nil
+	return Answer{Backend: backend, Retries: max(int(attempts.Load())-1, 0), isLast: response.Close}, nil
 }

@@ -5,6 +5,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -21,6 +22,11 @@ type Answer struct {
 	Backend string
 	// Retries are attempts of the library beyond the first.
 	Retries int
+	// Replaced are the connections that the client had kept for it and found gone, though nobody had said
+	// that they would end.
+	Replaced int
+	// isLast says that the server ends the connection after this answer.
+	isLast bool
 }
 
 // Client is one kind of client of the gateway.
@@ -34,10 +40,14 @@ type Client interface {
 // Mode is a kind of client with its name.
 type Mode struct {
 	Name string
-	// IsSession says that its exchanges share streams, which stay with one backend.
-	IsSession bool
-	Open      func(Target) (Client, error)
+	// Streams are how many a client keeps open and exchanges over in turn; each stays with one backend.
+	// It is 0 where exchanges stand alone.
+	Streams int
+	Open    func(Target) (Client, error)
 }
+
+// IsSession says that exchanges share streams.
+func (m Mode) IsSession() bool { return m.Streams > 0 }
 
 // Target is where clients go.
 type Target struct {
@@ -45,6 +55,8 @@ type Target struct {
 	Address string
 	// Host is the name that HTTP and WebSocket ask for, GRPCHost that of gRPC.
 	Host, GRPCHost string
+	// Lines is host and port of what answers lines without any protocol; not every target has it.
+	Lines string
 	// Dial makes connections where the clients are; without it that is here.
 	Dial Dialer
 }
@@ -59,14 +71,24 @@ func (t Target) dialer() Dialer {
 	return (&net.Dialer{}).DialContext
 }
 
-// Modes are all kinds of clients.
+// Modes are the kinds of clients of a gateway.
 var Modes = []Mode{
-	{"h1 keep-alive", false, openKeepAlive},
-	{"h1 connection per request", false, openPerRequest},
-	{"h2", false, openH2},
-	{"gRPC unary", false, openUnary},
-	{"gRPC stream", true, openStreams},
-	{"WebSocket", true, openWebSockets},
+	{"h1 keep-alive", 0, openKeepAlive},
+	{"h1 connection per request", 0, openPerRequest},
+	{"h2", 0, openH2},
+	{"gRPC unary", 0, openUnary},
+	{"gRPC stream", Streams, openStreams},
+	{"WebSocket", Streams, openWebSockets},
+}
+
+// MeshModes are those of a mesh, where every connection that is kept has to be. The last of them knows no
+// HTTP.
+var MeshModes = []Mode{
+	{fmt.Sprintf("h1, %d kept connections", Kept), 0, openKept},
+	{"h1 connection per request", 0, openPerRequest},
+	{"h2", 0, openH2},
+	{"gRPC stream", Streams, openStreams},
+	{"TCP stream", Streams, openLines},
 }
 
 // Loop is a client under a constant rate of arrivals.
@@ -114,7 +136,8 @@ func (l *Loop) one(number int, due time.Time) {
 	sample := figures.Sample{Due: due, Begun: time.Now()}
 	answer, err := l.client.Exchange(ctx, number)
 	sample.Ended = time.Now()
-	sample.Class, sample.Backend, sample.Retries = Classify(err), answer.Backend, answer.Retries
+	sample.Class, sample.Backend = Classify(err), answer.Backend
+	sample.Retries, sample.Replaced = answer.Retries, answer.Replaced
 	if err != nil {
 		sample.Fault = err.Error()
 	}

@@ -2,8 +2,12 @@ package load
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +35,10 @@ func (c *crashing) Accept() (net.Conn, error) {
 
 func (c *crashing) crash() {
 	c.Close()
+	c.cut()
+}
+
+func (c *crashing) cut() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for _, conn := range c.accepted {
@@ -39,21 +47,26 @@ func (c *crashing) crash() {
 }
 
 // serve answers as a backend called blue until the returned function is called.
-func serve(t *testing.T) (address string, stop func()) {
+func serve(t *testing.T) (address, lines string, stop func()) {
+	requests, plain := listen(t), listen(t)
+	go answer.Server("blue", "").Serve(requests)
+	go answer.Lines("blue", plain)
+	return requests.Addr().String(), plain.Addr().String(), func() { requests.crash(); plain.crash() }
+}
+
+func listen(t *testing.T) *crashing {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	connections := &crashing{Listener: listener}
-	go answer.Server("blue", "").Serve(connections)
-	return listener.Addr().String(), connections.crash
+	return &crashing{Listener: listener}
 }
 
 func TestEveryModeKnowsAnAnswerAndALoss(t *testing.T) {
-	for _, mode := range Modes {
+	for _, mode := range append(slices.Clone(Modes), MeshModes...) {
 		t.Run(mode.Name, func(t *testing.T) {
-			address, stop := serve(t)
-			client, err := mode.Open(Target{Address: address, Host: "web.test", GRPCHost: "grpc.test"})
+			address, lines, stop := serve(t)
+			client, err := mode.Open(Target{Address: address, Host: "web.test", GRPCHost: "grpc.test", Lines: lines})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,7 +74,7 @@ func TestEveryModeKnowsAnAnswerAndALoss(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
 			// Twice over the same stream, and over every one.
-			for number := range 2 * Streams {
+			for number := range 2 * max(mode.Streams, 1) {
 				got, err := client.Exchange(ctx, number)
 				if err != nil || got.Backend != "blue" {
 					t.Fatalf("exchange %d: %+v, %v; want an answer of blue", number, got, err)
@@ -79,7 +92,7 @@ func TestEveryModeKnowsAnAnswerAndALoss(t *testing.T) {
 }
 
 func TestALoopIsOpen(t *testing.T) {
-	address, stop := serve(t)
+	address, _, stop := serve(t)
 	defer stop()
 	loop, err := Start(Modes[0], Target{Address: address}, 200)
 	if err != nil {
@@ -93,5 +106,51 @@ func TestALoopIsOpen(t *testing.T) {
 		if s.Class != figures.OK || s.Begun.Before(s.Due) || s.Ended.Before(s.Begun) {
 			t.Errorf("exchange %d: %+v", i, s)
 		}
+	}
+}
+
+func TestAKeptConnectionIsMissedWhenNobodySaidThatItWouldEnd(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		end  func(says *atomic.Bool, connections *crashing)
+		want int
+	}{
+		{"it lives", func(*atomic.Bool, *crashing) {}, 0},
+		{"it is cut", func(_ *atomic.Bool, connections *crashing) { connections.cut() }, 1},
+		{"its end was said", func(says *atomic.Bool, _ *crashing) { says.Store(true) }, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			connections := listen(t)
+			defer connections.crash()
+			var says atomic.Bool
+			go http.Serve(connections, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if says.Load() {
+					w.Header().Set("Connection", "close")
+				}
+				io.WriteString(w, "blue "+r.URL.RequestURI())
+			}))
+			client, err := openKept(Target{Address: connections.Addr().String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			replaced := 0
+			ask := func(round int) {
+				// The same connection every time.
+				got, err := client.Exchange(context.Background(), round*Kept)
+				if err != nil {
+					t.Fatalf("exchange %d: %v", round, err)
+				}
+				replaced += got.Replaced
+			}
+			ask(0)
+			row.end(&says, connections)
+			for round := 1; round < 4; round++ {
+				ask(round)
+			}
+			if replaced != row.want {
+				t.Errorf("%d connections replaced, want %d", replaced, row.want)
+			}
+		})
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"weft.dev/cluster/measure/figures"
 )
 
-// Streams are how many one client of a session mode keeps open.
+// Streams are how many streams a client keeps open.
 const Streams = 16
 
 // session is a stream that is open: it gives back each message, with the name of the backend in

@@ -228,20 +228,7 @@ func (r *Run) back(ctx context.Context, e edge, replicas int) error {
 	if err := r.Scale(ctx, controlNamespace, controller, replicas); err != nil {
 		return err
 	}
-	var begun time.Time
-	err := kube.Eventually(ctx, time.Minute, func() error {
-		pods, err := r.controllers(ctx)
-		if err != nil {
-			return err
-		}
-		for _, pod := range pods {
-			if _, err := kube.Processes(pod); err == nil {
-				begun = time.Now()
-				return nil
-			}
-		}
-		return errors.New("no controller runs")
-	})
+	begun, err := r.controllerBegins(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,8 @@ package scenario
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -55,37 +51,53 @@ func kill(ctx context.Context, r *Run) error {
 		gone = append(gone, moment)
 		time.Sleep(betweenKills)
 	}
-	var refused, late int
-	var worst, longest time.Duration
-	for _, loop := range loops {
-		samples := loop.Stop()
-		failures := figures.Failures(samples)
-		refused += failures[figures.Refused]
-		afterwards, again := r.perKill(loop.Mode, samples, gone)
-		late += afterwards
-		worst = max(worst, figures.Quantile(again, 1))
-		longest = max(longest, figures.Quantile(figures.Latencies(samples), 1))
-		r.Tell(fmt.Sprintf("%s: lost of %d in %d kills", loop.Mode.Name, len(samples), r.Kills), figures.Describe(failures))
-		r.Explain(samples)
-		r.Tell(loop.Mode.Name+": serving again, per kill", shows(again))
-		r.Tell(loop.Mode.Name+": attempts hidden by the client's library", fmt.Sprint(figures.Retries(samples)))
-	}
-	r.None("connections refused", refused)
-	r.None("lost although they began when the process was gone", late)
-	r.AtMost("serving again after the process was gone, worst of all", worst, time.Second)
-	r.Tell("longest wait of a request that was answered", show(longest))
+	r.judgeKills("", kills{loops, gone, betweenKills, 1}, time.Second)
 	pods, err := r.Pods(ctx, namespace, gatewayPods)
 	r.None("containers restarted", kube.Restarts(pods))
 	return err
 }
 
+// kills are ends of processes under load.
+type kills struct {
+	loops []*load.Loop
+	// gone are the moments when processes were gone; of several in a row that of the last.
+	gone []time.Time
+	// between is the time between two moments, and inRow how many processes went at each.
+	between time.Duration
+	inRow   int
+}
+
+// judgeKills ends the load and tells, kind by kind, what was lost. Nobody may be refused or lose what began
+// when the process was gone, and all serve again within the limit.
+func (r *Run) judgeKills(prefix string, k kills, limit time.Duration) {
+	var refused, late int
+	var worst, longest time.Duration
+	for _, loop := range k.loops {
+		samples := loop.Stop()
+		failures := figures.Failures(samples)
+		refused += failures[figures.Refused]
+		afterwards, again := r.perKill(loop.Mode, samples, k)
+		late += afterwards
+		worst = max(worst, figures.Quantile(again, 1))
+		longest = max(longest, figures.Quantile(figures.Latencies(samples), 1))
+		r.Tell(fmt.Sprintf("%s%s: lost of %d in %d kills", prefix, loop.Mode.Name, len(samples), len(k.gone)*k.inRow), figures.Describe(failures))
+		r.Explain(samples)
+		r.Tell(prefix+loop.Mode.Name+": serving again, per kill", shows(again))
+		r.Tell(prefix+loop.Mode.Name+": attempts hidden by the client's library", fmt.Sprint(figures.Retries(samples)))
+	}
+	r.None(prefix+"connections refused", refused)
+	r.None(prefix+"lost although they began when the process was gone", late)
+	r.AtMost(prefix+"serving again after the process was gone, worst of all", worst, limit)
+	r.Tell(prefix+"longest wait of a request that was answered", show(longest))
+}
+
 // perKill counts what was lost that had not begun, and finds how soon each kill was over. Of streams,
-// each may be found broken once, by whichever message comes next.
-func (r *Run) perKill(mode load.Mode, samples []figures.Sample, gone []time.Time) (late int, again []time.Duration) {
-	for number, moment := range gone {
-		around := figures.Between(samples, moment.Add(-time.Second), moment.Add(betweenKills-time.Second))
-		if mode.IsSession {
-			late += max(0, figures.Failures(around)[figures.Cut]-load.Streams)
+// each may be found broken once for every process, by whichever message comes next.
+func (r *Run) perKill(mode load.Mode, samples []figures.Sample, k kills) (late int, again []time.Duration) {
+	for number, moment := range k.gone {
+		around := figures.Between(samples, moment.Add(-time.Second), moment.Add(k.between-time.Second))
+		if mode.IsSession() {
+			late += max(0, figures.Failures(around)[figures.Cut]-mode.Streams*k.inRow)
 			around = slices.DeleteFunc(around, func(s figures.Sample) bool { return s.Class == figures.Cut })
 		}
 		for _, s := range around {
@@ -96,7 +108,7 @@ func (r *Run) perKill(mode load.Mode, samples []figures.Sample, gone []time.Time
 		}
 		took, found := figures.FirstAnswer(around, moment)
 		if !found {
-			took = betweenKills
+			took = k.between
 		}
 		again = append(again, took)
 	}
@@ -114,16 +126,5 @@ func killWorker(pod core.Pod) (time.Time, error) {
 	if at < 0 {
 		return time.Time{}, fmt.Errorf("pod %s has no worker", pod.Name)
 	}
-	pid := processes[at].PID
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return time.Time{}, err
-	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
-		// A process without memory of its own has closed its connections.
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(stat), ") Z ") {
-			return time.Now(), nil
-		}
-	}
-	return time.Time{}, errors.New("a process survives SIGKILL")
+	return processes[at].Kill()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 
 	"weft.dev/cluster/measure/answer"
 	"weft.dev/cluster/measure/figures"
-	"weft.dev/cluster/measure/kube"
 	"weft.dev/cluster/measure/load"
 	"weft.dev/cluster/measure/wire"
 )
@@ -29,9 +27,6 @@ const (
 	// watching is how long the links of nodes are looked at.
 	watching = 3 * time.Second
 )
-
-// meshModes are the kinds of clients of a mesh: whoever keeps a connection, and whoever does not.
-var meshModes = load.Modes[:2]
 
 // mesh takes a namespace into the mesh and out of it again while its pods talk across nodes.
 func mesh(ctx context.Context, r *Run) error {
@@ -75,10 +70,11 @@ func (r *Run) change(ctx context.Context, m meshed, name string, isWanted bool) 
 	return nil
 }
 
-// meshLoad runs every kind of client from the client's pod, before, while and after something is done.
+// meshLoad runs whoever keeps a connection and whoever does not from the client's pod, before, while and
+// after something is done.
 func (r *Run) meshLoad(m meshed, act func() error) ([]outcome, error) {
 	var loops []*load.Loop
-	for _, mode := range meshModes {
+	for _, mode := range load.Modes[:2] {
 		loop, err := load.Start(mode, m.target(), meshRate)
 		if err != nil {
 			return nil, err
@@ -178,16 +174,11 @@ func (r *Run) ask(ctx context.Context, m meshed, dial load.Dialer) (string, erro
 func tablesLeft(pods []core.Pod) (int, error) {
 	left := 0
 	for _, pod := range pods {
-		processes, err := kube.Processes(pod)
+		tables, err := run(pod, "nft", "list", "tables")
 		if err != nil {
 			return 0, err
 		}
-		list := exec.Command("nsenter", fmt.Sprintf("--target=%d", processes[0].PID), "--net", "--", "nft", "list", "tables")
-		out, err := list.CombinedOutput()
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w: %s", strings.Join(list.Args, " "), err, out)
-		}
-		if strings.Contains(string(out), "weft") {
+		if strings.Contains(tables, "weft") {
 			left++
 		}
 	}

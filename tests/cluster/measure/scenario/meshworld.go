@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,8 +39,14 @@ metadata: {name: ` + outside + `}`
 // meshManifest has a server on one node, a client on the other, and a client outside of the mesh. What
 // clients send is sent by this program, from the networks of their pods.
 func meshManifest(servers int, nodes [2]string) string {
-	pod := func(space, name string, replicas int, node string) string {
-		return fmt.Sprintf(`
+	return kube.Join(spaceManifest, outsideManifest, waysManifest, deployment(namespace, "server", servers, nodes[0]),
+		deployment(namespace, "client", 1, nodes[1]), deployment(outside, "stranger", 1, nodes[1]))
+}
+
+// deployment has its pods on one node, with some more arguments.
+func deployment(space, name string, replicas int, node string, more ...string) string {
+	args := append([]string{"-name=" + name, "-lines=:9000"}, more...)
+	return fmt.Sprintf(`
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: %[2]s, namespace: %[1]s}
@@ -54,32 +61,57 @@ spec:
       containers:
       - name: backend
         image: %[5]s
-        args: [-name=%[2]s]
+        args: [%[6]s]
         resources: {requests: {cpu: 10m, memory: 16Mi}}
-        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}`, space, name, replicas, node, BackendImage)
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}`, space, name, replicas, node, BackendImage, quoted(args))
+}
+
+// quoted are the elements of a list in YAML.
+func quoted(words []string) string {
+	var all []string
+	for _, word := range words {
+		all = append(all, fmt.Sprintf("%q", word))
 	}
-	service := fmt.Sprintf(`
+	return strings.Join(all, ", ")
+}
+
+// waysManifest has two ways to the servers. Weft reads what goes to the Service with a route and carries
+// the rest as it is.
+const waysManifest = `
 apiVersion: v1
 kind: Service
-metadata: {name: server, namespace: %s}
+metadata: {name: server, namespace: ` + namespace + `}
 spec:
   selector: {app: server}
-  ports: [{name: http, port: 8080, targetPort: 8080}]`, namespace)
-	return kube.Join(spaceManifest, outsideManifest, service,
-		pod(namespace, "server", servers, nodes[0]), pod(namespace, "client", 1, nodes[1]), pod(outside, "stranger", 1, nodes[1]))
-}
+  ports: [{name: any, port: 8080}, {name: lines, port: 9000}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: routed, namespace: ` + namespace + `}
+spec: {selector: {app: server}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: routed, namespace: ` + namespace + `}
+spec:
+  parentRefs: [{group: "", kind: Service, name: routed}]
+  rules: [{backendRefs: [{name: routed, port: 8080}]}]`
 
 // meshed is a server and two clients when they run.
 type meshed struct {
-	// Address is host and port of the server's Service.
-	Address                  string
+	// Address is host and port of the server's Service, Routed that of the one with a route.
+	Address, Routed string
+	// nodes are those of servers and of clients.
+	nodes [2]string
+	// Lines is where lines are answered.
+	Lines                    string
 	Servers                  []core.Pod
 	Client                   core.Pod
 	fromClient, fromStranger load.Dialer
 }
 
 func (m meshed) target() load.Target {
-	return load.Target{Address: m.Address, Host: "server", GRPCHost: "server", Dial: m.fromClient}
+	return load.Target{Address: m.Address, Host: "server", GRPCHost: "server", Lines: m.Lines, Dial: m.fromClient}
 }
 
 // prepareMesh installs Weft if it is not there, and makes pods on two nodes that are not in the mesh yet.
@@ -98,8 +130,8 @@ func (r *Run) prepareMesh(ctx context.Context, servers int) (meshed, error) {
 	if len(nodes.Items) < 2 {
 		return m, errors.New("two nodes are needed")
 	}
-	names := [2]string{nodes.Items[0].Name, nodes.Items[1].Name}
-	if err := r.Apply(ctx, meshManifest(servers, names)); err != nil {
+	m.nodes = [2]string{nodes.Items[0].Name, nodes.Items[1].Name}
+	if err := r.Apply(ctx, meshManifest(servers, m.nodes)); err != nil {
 		return m, err
 	}
 	for _, deployment := range [][2]string{{namespace, "server"}, {namespace, "client"}, {outside, "stranger"}} {
@@ -107,11 +139,18 @@ func (r *Run) prepareMesh(ctx context.Context, servers int) (meshed, error) {
 			return m, err
 		}
 	}
-	service, err := r.API.CoreV1().Services(namespace).Get(ctx, "server", metav1.GetOptions{})
-	if err != nil {
-		return m, err
+	for name, addresses := range map[string]map[string]*string{
+		"server": {"8080": &m.Address, "9000": &m.Lines},
+		"routed": {"8080": &m.Routed},
+	} {
+		service, err := r.API.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return m, err
+		}
+		for port, address := range addresses {
+			*address = net.JoinHostPort(service.Spec.ClusterIP, port)
+		}
 	}
-	m.Address = net.JoinHostPort(service.Spec.ClusterIP, "8080")
 	if m.Servers, err = r.Pods(ctx, namespace, "app=server"); err != nil {
 		return m, err
 	}
@@ -161,20 +200,14 @@ func (r *Run) inside(ctx context.Context, space, app string) (core.Pod, load.Dia
 	return pods[0], dial, err
 }
 
+// podAddress is host and port of a pod.
+func podAddress(pod core.Pod, port int) string {
+	return net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(port))
+}
+
 // awaitNodeProxies waits until every node has a ready proxy of the newest version.
 func (r *Run) awaitNodeProxies(ctx context.Context, limit time.Duration) error {
-	return kube.Eventually(ctx, limit, func() error {
-		set, err := r.API.AppsV1().DaemonSets(controlNamespace).Get(ctx, nodeProxies, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		status := set.Status
-		wanted := status.DesiredNumberScheduled
-		if status.ObservedGeneration < set.Generation || status.UpdatedNumberScheduled < wanted || status.NumberReady < wanted || wanted == 0 {
-			return fmt.Errorf("DaemonSet %s: %d of %d updated, %d ready", nodeProxies, status.UpdatedNumberScheduled, wanted, status.NumberReady)
-		}
-		return nil
-	})
+	return r.AwaitDaemons(ctx, controlNamespace, nodeProxies, limit)
 }
 
 // enrol writes the label of the namespace, or takes it away, and waits until every pod is where it says.

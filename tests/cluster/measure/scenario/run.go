@@ -34,6 +34,14 @@ type Options struct {
 	Hold time.Duration
 	// Steps is how often weights are moved.
 	Steps int
+	// Rotations is how often the root of the mesh is replaced.
+	Rotations int
+	// Dwell is how long each phase of a rotation lasts at least, if it is to last something else than usual.
+	Dwell time.Duration
+	// Starters are the pods that start at once.
+	Starters int
+	// Swaps are how often an address goes to another account.
+	Swaps int
 	// OnlyFailures tells how long things took and judges only what was lost and refused, for machines
 	// whose speed nobody knows.
 	OnlyFailures bool
@@ -86,6 +94,14 @@ var All = []Scenario{
 	{"kill", "kill -9 of the process that serves, of a Gateway with one pod", kill},
 	{"absence", "no control plane, then no API server either", absence},
 	{"mesh", "a namespace joins the mesh and leaves it while its pods talk across nodes", mesh},
+	{"mesh-cpu", "processor time and memory of the proxies for what passes between two nodes", meshCPU},
+	{"mesh-kill", "kill -9 of the workers and supervisors of nodes, also twice in a row", meshKill},
+	{"mesh-upgrade", "proxies of nodes and controller are replaced under connections that stay", meshUpgrade},
+	{"mesh-absence", "no controller while a server goes and another comes", meshAbsence},
+	{"mesh-rotate", "another root for the mesh, while its members talk", meshRotate},
+	{"mesh-repair", "packet rules, routes and listeners of pods are damaged behind Weft's back", meshRepair},
+	{"mesh-race", "pods of the mesh that start all at once, and what of theirs can be read between nodes", meshRace},
+	{"mesh-reuse", "addresses of pods go to pods of another account", meshReuse},
 	{"poison", "hostile objects come and go while good routes are edited and used", poison},
 	{"uninstall", "what is left of Weft after it was removed", uninstall},
 }

@@ -92,13 +92,17 @@ func (r *Run) nothingLost(phase string, outcomes []outcome, breaksStreams bool) 
 		if hidden := figures.Retries(o.samples); hidden > 0 {
 			measured += fmt.Sprintf("; %d attempts hidden by the client's library", hidden)
 		}
-		if o.mode.IsSession && breaksStreams {
+		cut := figures.Replaced(o.samples)
+		if cut > 0 {
+			measured += fmt.Sprintf("; %d kept connections cut", cut)
+		}
+		if o.mode.IsSession() && breaksStreams {
 			broken := failures[figures.Cut]
 			delete(failures, figures.Cut)
 			r.Judge(what, measured, fmt.Sprintf("only streams whose end went (%d)", broken), len(failures) == 0)
 			o.samples = slices.DeleteFunc(o.samples, func(s figures.Sample) bool { return s.Class == figures.Cut })
 		} else {
-			r.Judge(what, measured, "0", len(failures) == 0)
+			r.Judge(what, measured, "0", len(failures) == 0 && cut == 0)
 		}
 		r.Explain(o.samples)
 	}
@@ -131,7 +135,7 @@ func (r *Run) weights(ctx context.Context, e edge) error {
 	var samples, calls []figures.Sample
 	for _, o := range outcomes {
 		switch {
-		case o.mode.IsSession: // streams stay where they are
+		case o.mode.IsSession(): // streams stay where they are
 		case strings.HasPrefix(o.mode.Name, "gRPC"):
 			calls = append(calls, o.samples...)
 		default:
