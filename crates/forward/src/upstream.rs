@@ -1,6 +1,7 @@
 //! Endpoints as the data path keeps them: load, health and connection pools, across table swaps.
 
 mod connect;
+mod gate;
 mod lease;
 mod line;
 mod pool;

@@ -84,6 +84,9 @@ pub(crate) enum ConnectError {
         /// Its identity, or what was meant to be one.
         member: Arc<str>,
     },
+    /// What somebody else met who was already connecting.
+    #[error(transparent)]
+    Same(Arc<Self>),
     /// The endpoint did not complete the HTTP/2 preface.
     #[error("{address} does not speak HTTP/2: {source}")]
     Handshake {
@@ -110,6 +113,7 @@ impl ConnectError {
             Self::NoIdentity { .. } => Reason::NoIdentity,
             Self::Nowhere { .. } => Reason::UpstreamUnreachable,
             Self::Handshake { .. } => Reason::UpstreamMalformed,
+            Self::Same(error) => error.reason(),
         }
     }
 
@@ -121,13 +125,18 @@ impl ConnectError {
             | Self::NoIdentity { .. }
             | Self::Nowhere { .. } => false,
             Self::Tunnel { source, .. } => !matches!(source, OpenError::Denied),
+            Self::Same(error) => error.is_of_endpoint(),
             _ => true,
         }
     }
 
     /// Whether what is known of the endpoint may be out of date: once more, with what is known now.
     pub(crate) fn wants_resolving(&self) -> bool {
-        matches!(self, Self::Tunnel { source, .. } if source.wants_resolving())
+        match self {
+            Self::Tunnel { source, .. } => source.wants_resolving(),
+            Self::Same(error) => error.wants_resolving(),
+            _ => false,
+        }
     }
 }
 

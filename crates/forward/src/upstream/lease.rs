@@ -26,7 +26,7 @@ use super::{
     pool::{Exclusive, Shared},
     stream::HeardOut,
 };
-use crate::{body::RequestBody, limits, worker::Worker};
+use crate::{body::RequestBody, caller::Caller, limits, worker::Worker};
 
 /// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
 /// slow client may hold this much per stream.
@@ -275,10 +275,19 @@ async fn open_h2(
 ) -> Result<Shared, ConnectError> {
     let caller = from.caller(upstream)?;
     let gate = pool.gate(caller.as_ref());
-    let _opening = gate.lock().await;
-    if let Some(shared) = pool.take_h2(caller.as_ref()) {
-        return Ok(shared);
-    }
+    let existing = || pool.take_h2(caller.as_ref());
+    let fresh = async {
+        let (sender, line) = handshake_h2(from, upstream, caller.clone()).await?;
+        Ok(pool.put_h2(sender, line))
+    };
+    gate.pass(existing, fresh).await
+}
+
+async fn handshake_h2(
+    from: From<'_>,
+    upstream: &UpstreamRef,
+    caller: Option<Arc<Caller>>,
+) -> Result<(http2::SendRequest<RequestBody>, Arc<Line>), ConnectError> {
     let address = upstream.address;
     let stream = connect(from, upstream, caller.as_deref(), Speaks::Http2).await?;
     let (stream, line) = Lined::of(stream, caller);
@@ -299,7 +308,7 @@ async fn open_h2(
             tracing::debug!(%address, %error, "upstream connection ended");
         }
     });
-    Ok(pool.put_h2(sender, line))
+    Ok((sender, line))
 }
 
 async fn send_h2(

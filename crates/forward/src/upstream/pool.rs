@@ -7,7 +7,7 @@ use std::sync::{
 
 use hyper::client::conn::{http1, http2};
 
-use super::line::Line;
+use super::{gate::Gate, line::Line};
 use crate::{body::RequestBody, caller::Caller, limits};
 
 /// Streams on one HTTP/2 connection above which another connection is opened. Servers commonly
@@ -59,11 +59,8 @@ impl Open {
 #[derive(Debug)]
 struct Opening {
     caller: Option<Arc<Caller>>,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
-
-/// Held while a connection is opened, so that a burst opens one and not hundreds.
-type Gate = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -124,16 +121,16 @@ impl Pool {
         Some(open.shared.clone())
     }
 
-    /// What one has to hold who opens an HTTP/2 connection for that caller. Others do not wait for it: it
+    /// What one has to pass who opens an HTTP/2 connection for that caller. Others do not wait for it: it
     /// may be the caller who is slow, and not the endpoint.
-    pub(crate) fn gate(&self, caller: Option<&Arc<Caller>>) -> Gate {
+    pub(super) fn gate(&self, caller: Option<&Arc<Caller>>) -> Arc<Gate> {
         let mut inner = self.lock();
         inner.forget_opened();
         let is_same = |opening: &&Opening| is_same(opening.caller.as_ref(), caller);
         if let Some(opening) = inner.opening.iter().find(is_same) {
             return Arc::clone(&opening.gate);
         }
-        let gate = Gate::default();
+        let gate = Arc::<Gate>::default();
         inner.opening.push(Opening {
             caller: caller.cloned(),
             gate: Arc::clone(&gate),
