@@ -35,7 +35,7 @@ use crate::{
     channel::{FromWorker, Report, ToWorker},
     child::{self, Program, Talk},
     control::{self, Member, NameError, Proof, StateDirError},
-    signals::Signals,
+    signals::{self, Signals},
 };
 
 /// Events that may wait for the parent; whoever brings more waits.
@@ -127,25 +127,27 @@ enum Event {
 /// # Errors
 /// See [`GatewayError`]. A control plane that is away is none.
 pub fn run(settings: Settings) -> Result<(), GatewayError> {
+    let (runtime, signals) = signals::listening()?;
     let clock = Clock::system();
     let member = Member::new(&settings.control, Proof::Certificate, clock.clone())?;
     control::make_state_dir(&settings.state_dir)?;
     child::raise_open_files();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let ran = runtime.block_on(serve(settings, member, clock));
+    let ran = runtime.block_on(serve(settings, member, clock, signals));
     runtime.shutdown_background();
     ran
 }
 
-async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), GatewayError> {
-    let mut signals = Signals::new()?;
+async fn serve(
+    settings: Settings,
+    member: Member,
+    clock: Clock,
+    mut signals: Signals,
+) -> Result<(), GatewayError> {
     let (events, mut happening) = mpsc::channel(EVENTS);
     let (view, seen) = watch::channel(View::default());
     let (saved, to_save) = watch::channel(None);
     let (last, is_last) = watch::channel(false);
-    let signers = Signers::new(member.id(), member.signer());
+    let signers = Signers::new((member.id(), member.signer()), member.workers());
     let mut core = start(&settings, signers, (saved, view), clock.clone());
     let mut tasks = JoinSet::new();
     let saver = tokio::spawn(control::keep(settings.state_dir.clone(), to_save));
@@ -167,8 +169,10 @@ async fn serve(settings: Settings, member: Member, clock: Clock) -> Result<(), G
     follow(&mut core, &mut happening, signals.next()).await;
     tracing::info!("asked to end; readiness is withdrawn");
     core.leave();
-    let delay = tokio::time::sleep(settings.drain_delay);
-    follow(&mut core, &mut happening, delay).await;
+    if core.has_sockets() {
+        let delay = tokio::time::sleep(settings.drain_delay);
+        follow(&mut core, &mut happening, delay).await;
+    }
     last.send_replace(true);
     if core.drain(settings.drain_limit) {
         let limit = settings.drain_limit.saturating_add(AFTER_DRAIN);

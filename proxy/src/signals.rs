@@ -2,7 +2,27 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+/// A runtime on one thread, and the signals that arrive from here on. It is the first thing a process
+/// asks for: the kernel drops a signal that the first process of a container does not handle, and who
+/// sent it would wait for the whole grace period.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn listening() -> io::Result<(Runtime, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    Ok((runtime, signals))
+}
 
 /// Hears them from now on; the process does not end by itself any more.
 pub(crate) struct Signals {
@@ -13,7 +33,7 @@ pub(crate) struct Signals {
 impl Signals {
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -38,7 +38,7 @@ impl Proxy {
     /// When it cannot be started.
     #[must_use]
     pub fn start(control_plane: &ControlPlane) -> Self {
-        Self::start_on(control_plane, None)
+        Self::start_as(control_plane, None, 1)
     }
 
     /// Starts a proxy of that control plane whose platform has the authorities of this file.
@@ -47,6 +47,19 @@ impl Proxy {
     /// When it cannot be started.
     #[must_use]
     pub fn start_on(control_plane: &ControlPlane, platform: Option<PathBuf>) -> Self {
+        Self::start_as(control_plane, platform, 1)
+    }
+
+    /// Starts a proxy of that control plane that serves for so many seconds after it was asked to end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_lingering(control_plane: &ControlPlane, seconds: u32) -> Self {
+        Self::start_as(control_plane, None, seconds)
+    }
+
+    fn start_as(control_plane: &ControlPlane, platform: Option<PathBuf>, linger: u32) -> Self {
         let directory = tempfile::tempdir().expected("a temporary directory");
         let file = |name: &str, content: &str| {
             let path = directory.path().join(name);
@@ -69,7 +82,7 @@ impl Proxy {
                 directory.path().join("state").display().to_string(),
             ),
             ("admin", admin.to_string()),
-            ("drain-delay", "1".to_owned()),
+            ("drain-delay", linger.to_string()),
             ("drain-limit", "10".to_owned()),
             ("threads", "1".to_owned()),
             ("access-log", "off".to_owned()),

@@ -120,6 +120,11 @@ impl Core {
         !self.sockets.failed().is_empty()
     }
 
+    /// Whether anybody can have connected.
+    pub(super) fn has_sockets(&self) -> bool {
+        !self.sockets.is_empty()
+    }
+
     /// From now on nobody should connect here any more.
     pub(super) fn leave(&mut self) {
         self.view.send_modify(|view| view.is_leaving = true);

@@ -60,6 +60,11 @@ impl Sockets {
         self.failed.retain(|port, _| ports.contains(port));
     }
 
+    /// Whether none is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Every open socket.
     pub(super) fn all(&self) -> Vec<Socket> {
         self.open.values().cloned().collect()

@@ -19,7 +19,10 @@ use tokio::{
 };
 use weft_certs::{Clock, RenewalStatus};
 use weft_spiffe::TrustDomain;
-use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
+use weft_wire::{
+    Assembler, Identity, Subscriber,
+    proto::config::{Role, WorkerTrusts},
+};
 
 use super::{
     follower::{self, Event, Follower, Outlets},
@@ -32,7 +35,7 @@ use super::{
 use crate::{
     admin::{self, AdminError},
     control::{self, Member, NameError, Proof, StateDirError},
-    signals::Signals,
+    signals::{self, Signals},
 };
 
 /// Events that may wait; whoever brings more waits.
@@ -102,21 +105,23 @@ pub fn run(settings: AgentSettings) -> Result<(), AgentError> {
     if settings.supervisor.host_process == 0 {
         return Err(AgentError::Alone(settings.supervisor.host_process));
     }
+    let (runtime, signals) = signals::listening()?;
     let clock = Clock::system();
     let member = Member::new(&settings.control, Proof::CertificateAndToken, clock.clone())?;
     control::make_state_dir(&settings.state_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let ran = runtime.block_on(serve(settings, member, clock));
+    let ran = runtime.block_on(serve(settings, member, clock, signals));
     runtime.shutdown_background();
     ran
 }
 
-async fn serve(settings: AgentSettings, member: Member, clock: Clock) -> Result<(), AgentError> {
-    let mut signals = Signals::new()?;
+async fn serve(
+    settings: AgentSettings,
+    member: Member,
+    clock: Clock,
+    mut signals: Signals,
+) -> Result<(), AgentError> {
     let (events, mut happening) = mpsc::channel(EVENTS);
-    let (outlets, ends) = outlets();
+    let (outlets, ends) = outlets(member.workers());
     let mut follower = start(&settings, member.domain(), outlets, clock.clone());
     let mut tasks = JoinSet::new();
     let saver = tokio::spawn(control::keep(settings.state_dir.clone(), ends.saved));
@@ -221,7 +226,7 @@ struct Ends {
     view: watch::Receiver<follower::View>,
 }
 
-fn outlets() -> (Outlets, Ends) {
+fn outlets(workers: watch::Sender<Vec<WorkerTrusts>>) -> (Outlets, Ends) {
     let (roster, to_supervisor) = watch::channel(None);
     let (configuration, to_workers) = watch::channel(None);
     let (trusted, to_trust) = watch::channel(None);
@@ -232,6 +237,7 @@ fn outlets() -> (Outlets, Ends) {
         configuration,
         trusted,
         saved,
+        workers,
         view,
     };
     let ends = Ends {

@@ -51,3 +51,16 @@ async fn a_proxy_that_is_asked_to_end_fails_nobody() {
     let status = proxy.ended().await;
     assert_eq!(status.code(), Some(0), "it ends in order");
 }
+
+#[tokio::test]
+async fn a_proxy_that_never_served_ends_at_once() {
+    let mut control_plane = ControlPlane::start().await;
+    control_plane.go_away().await;
+    let mut proxy = Proxy::start_lingering(&control_plane, 3600);
+    proxy
+        .page_says("/readyz", 503, "waiting for the control plane")
+        .await;
+    proxy.terminate();
+    let status = proxy.ended().await;
+    assert_eq!(status.code(), Some(0), "it ends in order");
+}
