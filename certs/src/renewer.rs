@@ -1,5 +1,6 @@
 //! The loop that obtains a certificate and keeps it fresh.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_telemetry::metrics::IdentityState;
 
 use crate::authority::LeafLife;
 use crate::bundle::{Bundles, TrustBundle};
@@ -86,8 +88,30 @@ pub struct RenewalStatus {
     pub failures: u32,
     /// The last of them.
     pub last_error: Option<SignError>,
+    /// Failures of all time, by [`SignError::reason`].
+    pub failed: BTreeMap<&'static str, u64>,
     /// Last second of the certificate in use, seconds since 1970.
     pub not_after_unix_s: Option<i64>,
+    /// How long it was good for when it came.
+    pub life: Duration,
+}
+
+impl RenewalStatus {
+    /// The same for metrics, with a zero for whatever has not happened yet: only what grows from
+    /// somewhere is seen to grow.
+    #[must_use]
+    pub fn metrics(&self) -> IdentityState {
+        let mut failed: BTreeMap<_, _> = SignError::REASONS.map(|it| (it, 0)).into();
+        failed.extend(&self.failed);
+        let last = self.last_error.as_ref().map(SignError::reason);
+        IdentityState {
+            not_after_unix_s: self.not_after_unix_s,
+            life: self.life,
+            renewals: self.renewals,
+            failed,
+            failing: last.map(|reason| (reason, self.failures)),
+        }
+    }
 }
 
 /// Asks a [`Renewer`] to renew before its time.
@@ -257,6 +281,7 @@ impl<S: Issuance> Renewer<S> {
             status.failures = 0;
             status.last_error = None;
             status.not_after_unix_s = Some(leaf.info().not_after_unix_s);
+            status.life = leaf.life();
         });
     }
 
@@ -264,6 +289,7 @@ impl<S: Issuance> Renewer<S> {
         let delay = backoff.after_failure((self.chance)());
         self.status.send_modify(|status| {
             status.failures = backoff.failures();
+            *status.failed.entry(error.reason()).or_default() += 1;
             status.last_error = Some(error);
         });
         tokio::time::sleep(delay).await;

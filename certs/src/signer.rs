@@ -28,13 +28,20 @@ pub enum SignError {
 }
 
 impl SignError {
+    /// Every [`SignError::reason`].
+    pub const REASONS: [&str; 3] = [
+        "signer_unavailable",
+        "signer_denied",
+        "signer_misconfigured",
+    ];
+
     /// A short stable name for logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Retry(_) => "signer_unavailable",
-            Self::Denied(_) => "signer_denied",
-            Self::Misconfigured(_) => "signer_misconfigured",
+            Self::Retry(_) => Self::REASONS[0],
+            Self::Denied(_) => Self::REASONS[1],
+            Self::Misconfigured(_) => Self::REASONS[2],
         }
     }
 }

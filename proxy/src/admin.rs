@@ -2,6 +2,9 @@
 //! In a pod the tables are shown on a Unix socket ([`Admin::bind_socket`]), which [`ask`] reads.
 
 pub mod ask;
+mod merged;
+
+pub(crate) use self::merged::Merged;
 
 use std::{
     convert::Infallible,

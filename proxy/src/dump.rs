@@ -1,7 +1,9 @@
-//! What a proxy shows of its configuration as JSON, which only grows: `weft proxy` reads it.
+//! What a proxy shows of its configuration as JSON, which only grows: `weft proxy` reads it. And of the
+//! identity of a process that counts nothing else.
 
 use serde_json::{Value, json};
 use weft_certs::RenewalStatus;
+use weft_telemetry::metrics::{Holder, IdentityLabels, identity_text};
 use weft_wire::Configuration;
 
 /// The configuration in force with its number, as far as it is no secret: certificates and keys of
@@ -41,4 +43,13 @@ pub(crate) fn identity(id: &str, renewal: &RenewalStatus) -> Value {
         "failures": renewal.failures,
         "lastError": renewal.last_error.as_ref().map(ToString::to_string),
     })
+}
+
+/// The same for metrics: the certificate of a parent, as OpenMetrics text without its end.
+pub(crate) fn identity_metrics(id: &str, renewal: &RenewalStatus) -> String {
+    let labels = IdentityLabels {
+        holder: Holder::Parent,
+        identity: id.into(),
+    };
+    identity_text(vec![(labels, renewal.metrics())])
 }

@@ -21,7 +21,6 @@ mod follower;
 mod inherited;
 mod kernel;
 pub(crate) mod messages;
-mod metrics;
 mod roster;
 mod shards;
 mod supervisor;

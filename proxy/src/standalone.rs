@@ -81,7 +81,8 @@ impl DataPath {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let workers = Workers::start(count, Clock::start(), config.seed)?;
+        let tls = config.registry.tls();
+        let workers = Workers::start(count, Clock::start(), config.seed, &tls)?;
         let live = Arc::new(Live::new(config.registry.clone(), count, config.seed));
         let shared = Shared::new(config.access_log, &config.registry, Arc::clone(&live));
         let listeners = Listeners::new(Arc::clone(&live), shared, workers.dispatch(), supply)?;

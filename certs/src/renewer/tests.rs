@@ -89,6 +89,20 @@ async fn tries_until_it_succeeds() {
     );
     assert_eq!(status.borrow().renewals, 1, "counted");
     assert_eq!(status.borrow().last_error, None, "no error left");
+    let shown = status.borrow().metrics();
+    assert_eq!(
+        shown.life.as_secs() / 60,
+        24 * 60,
+        "it was good for a day when it came"
+    );
+    assert_eq!(shown.failing, None, "and all is well");
+    let failed = shown.failed.into_iter().collect::<Vec<_>>();
+    let expected = [
+        ("signer_denied", 0),
+        ("signer_misconfigured", 0),
+        ("signer_unavailable", 4),
+    ];
+    assert_eq!(failed, expected, "failures by reason, those of before too");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use weft_telemetry::{
     access_log::{AccessLog, AccessRecord},
     metrics::{Protocol, RequestEnd, RequestHandles},
 };
+use weft_tunnel::Target;
 
 use crate::{connection::Client, http::Route, upstream::UpstreamRef};
 
@@ -199,14 +200,14 @@ impl Exchange {
     }
 
     fn log(&self, log: &AccessLog, end: RequestEnd) {
-        let principal = self.client.sender().map(Identity::id);
+        let source = self.client.sender().map(Identity::id);
         let record = AccessRecord {
             time: self.client.worker.clock.wall(),
             end,
             labels: self.route.handles().labels(),
             client: Some(self.client.peer),
-            source_principal: principal.as_ref(),
-            destination_principal: None,
+            source_principal: source.as_ref(),
+            destination_principal: self.answering().and_then(Target::peer),
             method: self.asked.method.as_str().as_bytes(),
             authority: self.asked.host.as_ref().map_or(b"", |host| host.as_bytes()),
             path: self.asked.uri.path().as_bytes(),
@@ -219,6 +220,12 @@ impl Exchange {
             trace_id: None,
         };
         log.write(&record, self.client.worker.clock.instant());
+    }
+
+    /// Who has answered, if that is a member of the mesh. One that has not may not have been reached.
+    fn answering(&self) -> Option<&Target> {
+        self.first_byte_ns?;
+        self.at_endpoint.as_ref()?.endpoint().target()
     }
 
     fn endpoint(&self) -> Option<SocketAddr> {

@@ -1,7 +1,24 @@
 //! TLS handshakes as they are counted, towards clients and endpoints.
 
-use weft_certs::{ConnectError, Handshake, HandshakeError, Version};
-use weft_telemetry::metrics::{TlsGroup, TlsHandshake, TlsResult, TlsSide, TlsVersion};
+use std::sync::Arc;
+
+use weft_certs::{ConnectError, Handshake, HandshakeError, IdentityError, Version};
+use weft_telemetry::metrics::{TlsGroup, TlsHandshake, TlsMetrics, TlsResult, TlsSide, TlsVersion};
+use weft_tunnel::{ConnectFailure, Handshakes};
+
+/// Counts the handshakes of tunnels that begin here.
+#[derive(Debug)]
+pub(crate) struct Tunnels(pub(crate) Arc<TlsMetrics>);
+
+impl Handshakes for Tunnels {
+    fn ended(&self, how: Result<Handshake, &ConnectFailure>) {
+        self.0.handshake(match how {
+            Ok(handshake) => completed(TlsSide::Client, &handshake),
+            Err(ConnectFailure::Tls { source, .. }) => of_identities(TlsSide::Client, source),
+            Err(_late) => late(TlsSide::Client),
+        });
+    }
+}
 
 /// One that came about.
 #[must_use]
@@ -44,6 +61,18 @@ pub(crate) fn refused(error: &ConnectError) -> TlsHandshake {
         _ => TlsResult::BadCertificate,
     };
     unfinished(TlsSide::Client, result)
+}
+
+/// One between members of the mesh that failed.
+#[must_use]
+pub fn of_identities(side: TlsSide, error: &IdentityError) -> TlsHandshake {
+    let result = match error {
+        IdentityError::Closed | IdentityError::Io(_) => TlsResult::Closed,
+        IdentityError::Peer(_) | IdentityError::Refused(_) => TlsResult::BadCertificate,
+        IdentityError::OwnExpired { .. } => TlsResult::NoCertificate,
+        _ => TlsResult::Protocol,
+    };
+    unfinished(side, result)
 }
 
 /// One that took too long.

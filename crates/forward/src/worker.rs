@@ -15,9 +15,12 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use weft_balance::RetryBudget;
+use weft_telemetry::metrics::TlsMetrics;
 use weft_tunnel::Timing;
 
-use crate::{body::Methods, caller::Caller, clock::Clock, limits, upstream::Upstream};
+use crate::{
+    body::Methods, caller::Caller, clock::Clock, handshake::Tunnels, limits, upstream::Upstream,
+};
 
 /// What the tasks of one worker share.
 #[derive(Debug)]
@@ -41,14 +44,16 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, clock: Clock, seed: u64) -> Self {
+    fn new(index: usize, clock: Clock, seed: u64, tls: Arc<TlsMetrics>) -> Self {
+        let handshakes = Arc::new(Tunnels(tls));
+        let mesh_clock = weft_certs::Clock::system();
         Self {
             index,
             clock,
             budget: RetryBudget::new(),
             connections: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
-            tunnels: weft_tunnel::Pool::new(weft_certs::Clock::system(), Timing::default()),
+            tunnels: weft_tunnel::Pool::counted(mesh_clock, Timing::default(), handshakes),
             methods: Arc::default(),
             random: AtomicU64::new(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             upstreams: Mutex::default(),
@@ -136,16 +141,17 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads (at least one). `seed` starts their random numbers.
+    /// Starts `count` threads (at least one). `seed` starts their random numbers; handshakes of tunnels
+    /// are counted in `tls`.
     ///
     /// # Errors
     /// When the system gives no thread or no event queue.
-    pub fn start(count: usize, clock: Clock, seed: u64) -> io::Result<Self> {
+    pub fn start(count: usize, clock: Clock, seed: u64, tls: &Arc<TlsMetrics>) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let (mut handles, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count.max(1) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            let worker = Arc::new(Worker::new(index, clock, seed));
+            let worker = Arc::new(Worker::new(index, clock, seed, Arc::clone(tls)));
             handles.push(WorkerHandle {
                 worker: Arc::clone(&worker),
                 runtime: runtime.handle().clone(),
@@ -177,9 +183,9 @@ impl Workers {
     ///
     /// # Errors
     /// Outside of a runtime.
-    pub fn here(clock: Clock, seed: u64) -> io::Result<Self> {
+    pub fn here(clock: Clock, seed: u64, tls: &Arc<TlsMetrics>) -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
-        let worker = Arc::new(Worker::new(0, clock, seed));
+        let worker = Arc::new(Worker::new(0, clock, seed, Arc::clone(tls)));
         let stop = CancellationToken::new();
         let tunnels = worker.tunnels.clone();
         let keep = async move { tunnels.keep().await };

@@ -13,6 +13,7 @@ mod counters;
 mod definition;
 mod encode;
 mod histogram;
+mod identity;
 mod labels;
 mod lane;
 mod process;
@@ -30,9 +31,10 @@ pub use self::connection::{
 pub use self::definition::{ALL, Kind, LabelGroup, MetricDef, Unit};
 pub use self::encode::CONTENT_TYPE;
 pub use self::histogram::DURATION_BOUNDS_US;
+pub use self::identity::{Holder, IdentityMetrics, IdentityState, IssuanceMetrics, identity_text};
 pub use self::labels::{
-    Backend, ConnectionLabels, Destination, LabelGroups, Parent, Protocol, Reporter, RequestLabels,
-    Route, Source,
+    Backend, ConnectionLabels, Destination, IdentityLabels, LabelGroups, Parent, Protocol,
+    Reporter, RequestLabels, Route, Source,
 };
 pub use self::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 pub use self::registry::Registry;

@@ -144,6 +144,18 @@ impl Target {
         self.endpoint
     }
 
+    /// Who answers there, where that can be one only.
+    #[must_use]
+    pub fn peer(&self) -> Option<&SpiffeId> {
+        match &self.whom {
+            Whom::OneOf(ids) => match &**ids {
+                [id] => Some(id),
+                _ => None,
+            },
+            Whom::AnyTrusted => None,
+        }
+    }
+
     pub(crate) fn expected(&self) -> &Expected {
         &self.expected
     }

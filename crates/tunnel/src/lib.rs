@@ -43,7 +43,7 @@ pub use self::{
     head::{Connect, Metadata},
     judge::{Place, Refusal},
     key::{Key, Source, Target},
-    line::{Dial, Opened},
+    line::{Dial, Handshakes, Opened},
     pool::{Census, Pool},
     relay::{Ended, Relayed, relay},
     server::{Inbound, Incoming, Served, Server},

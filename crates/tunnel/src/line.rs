@@ -2,6 +2,7 @@
 //! moves its frames.
 
 use std::{
+    fmt,
     future::Future,
     io,
     net::SocketAddr,
@@ -17,7 +18,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Sleep, sleep, timeout},
 };
-use weft_certs::{Clock, PeerIdentity};
+use weft_certs::{Clock, Handshake, PeerIdentity};
 
 use crate::{
     error::{ConnectFailure, Lost, OpenError},
@@ -39,6 +40,13 @@ pub trait Dial: Send + Sync + 'static {
     /// Connects to `endpoint`. The socket has `TCP_NODELAY`, and `TCP_USER_TIMEOUT` where the system
     /// has it; the pool limits the time.
     fn dial(&self, endpoint: SocketAddr) -> impl Future<Output = io::Result<Self::Io>> + Send;
+}
+
+/// Hears how handshakes with other nodes end: to be counted.
+pub trait Handshakes: fmt::Debug + Send + Sync + 'static {
+    /// One came about, or there was a connection and no TLS on it. That the other side refuses *our*
+    /// certificate is not known yet by then.
+    fn ended(&self, how: Result<Handshake, &ConnectFailure>);
 }
 
 /// A stream, and who answered.
@@ -77,7 +85,7 @@ impl Line {
         source: &Source<D>,
         target: &Target,
         timing: Timing,
-        clock: &Clock,
+        (clock, handshakes): (&Clock, Option<&dyn Handshakes>),
     ) -> Result<Self, ConnectFailure> {
         let endpoint = target.endpoint();
         let mut patience = pin!(sleep(timing.connect));
@@ -86,10 +94,14 @@ impl Line {
             .ok_or(ConnectFailure::DialTimeout(endpoint))?
             .map_err(|source| ConnectFailure::dial(endpoint, source))?;
         let handshake = source.connector().connect(io, target.expected());
-        let (tls, peer) = within(patience.as_mut(), Box::pin(handshake))
+        let handshaken = within(patience.as_mut(), Box::pin(handshake))
             .await
-            .ok_or(ConnectFailure::TlsTimeout(endpoint))?
-            .map_err(|source| ConnectFailure::Tls { endpoint, source })?;
+            .ok_or(ConnectFailure::TlsTimeout(endpoint))
+            .and_then(|it| it.map_err(|source| ConnectFailure::Tls { endpoint, source }));
+        if let Some(handshakes) = handshakes {
+            handshakes.ended(handshaken.as_ref().map(|(tls, _)| tls.handshake()));
+        }
+        let (tls, peer) = handshaken?;
         let term = Term::new(source.identity(), &peer, clock.read());
         let shared = Arc::new(Shared::default());
         let preface = wire::client().handshake(Tap::new(tls, Arc::clone(&shared)));

@@ -22,7 +22,7 @@ use crate::{
     error::{ConnectFailure, Lost, OpenError},
     head::Connect,
     key::{Key, Source, Target},
-    line::{Berth, Dial, Line, Opened},
+    line::{Berth, Dial, Handshakes, Line, Opened},
     shared::Shared,
     wire::Timing,
 };
@@ -45,6 +45,7 @@ pub struct Pool(Arc<Inner>);
 struct Inner {
     clock: Clock,
     timing: Timing,
+    handshakes: Option<Arc<dyn Handshakes>>,
     /// Look-ups only; no await is inside.
     state: Mutex<State>,
 }
@@ -93,9 +94,20 @@ impl Pool {
     /// An empty pool.
     #[must_use]
     pub fn new(clock: Clock, timing: Timing) -> Self {
+        Self::with(clock, timing, None)
+    }
+
+    /// An empty pool whose handshakes are heard of.
+    #[must_use]
+    pub fn counted(clock: Clock, timing: Timing, handshakes: Arc<dyn Handshakes>) -> Self {
+        Self::with(clock, timing, Some(handshakes))
+    }
+
+    fn with(clock: Clock, timing: Timing, handshakes: Option<Arc<dyn Handshakes>>) -> Self {
         Self(Arc::new(Inner {
             clock,
             timing,
+            handshakes,
             state: Mutex::default(),
         }))
     }
@@ -358,7 +370,8 @@ impl Entry {
         let (pool, key) = (Arc::clone(pool), key.clone());
         let (source, target) = (source.clone(), target.clone());
         let task = tokio::spawn(async move {
-            let made = Line::connect(&source, &target, pool.timing, &pool.clock).await;
+            let heard = (&pool.clock, pool.handshakes.as_deref());
+            let made = Line::connect(&source, &target, pool.timing, heard).await;
             sender.send_replace(pool.connected(&key, made));
         });
         self.connecting = Some(Connecting {

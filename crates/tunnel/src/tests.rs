@@ -3,6 +3,7 @@
 
 mod client_wire;
 mod frames;
+mod handshakes;
 pub(crate) mod node;
 mod pool;
 mod pool_ends;

@@ -8,14 +8,18 @@ use weft_wire::Configuration;
 
 use super::Event;
 use crate::{
-    admin::{EARLY, MetricsText, Readiness, State},
+    admin::{EARLY, Merged, MetricsText, Readiness, State},
     control, dump,
 };
 
 /// Time for a worker to say its metrics.
 const SCRAPE: Duration = Duration::from_secs(5);
-/// The last line of OpenMetrics text.
-const END: &str = "# EOF\n";
+/// Families of the parent, which its worker does not have.
+const RESERVED: &[&str] = &[
+    "weft_worker_ends",
+    "weft_config_nacks",
+    "weft_control_plane_connected",
+];
 
 /// The state of the parent at one moment.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +60,10 @@ impl State for AdminState {
                 answered.await.ok()
             };
             let workers = tokio::time::timeout(SCRAPE, workers).await.ok().flatten();
-            let mut text = workers.unwrap_or_default();
-            let end = text.strip_suffix(END).map_or(text.len(), str::len);
-            text.truncate(end);
-            text.push_str(&self.own_metrics());
-            text + END
+            let mut merged = Merged::default();
+            merged.own(&self.own_metrics());
+            merged.worker(None, &workers.unwrap_or_default(), RESERVED);
+            merged.into_text()
         })
     }
 
@@ -120,8 +123,7 @@ impl AdminState {
 
     fn own_metrics(&self) -> String {
         let view = self.view.borrow().clone();
-        let renewal = self.renewal.borrow().clone();
-        let mut text = String::new();
+        let mut text = dump::identity_metrics(&self.control.identity(), &self.renewal.borrow());
         let mut family = |kind: &str, name: &str, help: &str, value: String| {
             let suffix = if kind == "counter" { "_total" } else { "" };
             // Writing to a string does not fail.
@@ -148,14 +150,6 @@ impl AdminState {
             "Whether a configuration stream is open.",
             u8::from(view.is_connected).to_string(),
         );
-        if let Some(not_after_unix_s) = renewal.not_after_unix_s {
-            family(
-                "gauge",
-                "weft_identity_cert_expiry_timestamp_seconds",
-                "End of the proxy's own certificate.",
-                not_after_unix_s.to_string(),
-            );
-        }
         text
     }
 }

@@ -20,19 +20,23 @@ use super::*;
 const MANY: u8 = 40;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn listeners(workers: &Workers) -> Listeners {
+fn registry() -> Registry {
     let build = BuildInfo {
         version: "test",
         commit: "",
     };
-    let registry = Registry::new(build, LabelGroups::default());
+    Registry::new(build, LabelGroups::default())
+}
+
+fn listeners(workers: &Workers) -> Listeners {
+    let registry = registry();
     let live = Arc::new(Live::new(registry.clone(), 1, 1));
     let shared = Shared::new(AccessLog::off(), &registry, Arc::clone(&live));
     Listeners::new(live, shared, workers.dispatch(), Supply::Own).expect("an event queue")
 }
 
 fn workers() -> Workers {
-    Workers::start(1, Clock::start(), 1).expect("a thread")
+    Workers::start(1, Clock::start(), 1, &registry().tls()).expect("a thread")
 }
 
 /// A port that is free on every loopback address.

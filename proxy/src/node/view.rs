@@ -5,16 +5,14 @@ use std::{fmt::Write, time::Duration};
 use tokio::sync::watch;
 use weft_certs::RenewalStatus;
 
-use super::{follower::View, metrics, shards::Watched, terms::Shown};
+use super::{follower::View, shards::Watched, terms::Shown};
 use crate::{
-    admin::{EARLY, MetricsText, Readiness, State},
+    admin::{EARLY, Merged, MetricsText, Readiness, State},
     control, dump,
 };
 
 /// Time for the workers to say their metrics.
 const SCRAPE: Duration = Duration::from_secs(3);
-/// The last line of OpenMetrics text.
-const END: &str = "# EOF\n";
 
 /// Families of the supervisor, which no worker may have.
 const FAMILIES: &[Family] = &[
@@ -43,11 +41,6 @@ const FAMILIES: &[Family] = &[
         kind: "gauge",
         help: "Whether a configuration stream is open.",
     },
-    Family {
-        name: "weft_identity_cert_expiry_timestamp_seconds",
-        kind: "gauge",
-        help: "End of the supervisor's own certificate.",
-    },
 ];
 
 struct Family {
@@ -71,11 +64,16 @@ impl State for AdminState {
         Box::pin(async move {
             let texts = self.workers.metrics(SCRAPE).await;
             let reserved: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
-            let mut text = metrics::merged(&texts, &reserved);
+            let mut own = dump::identity_metrics(&self.control.identity(), &self.renewal.borrow());
             for family in FAMILIES {
-                self.write(family, &mut text);
+                self.write(family, &mut own);
             }
-            text + END
+            let mut merged = Merged::default();
+            merged.own(&own);
+            for (shard, text) in &texts {
+                merged.worker(Some(shard.as_str()), text, &reserved);
+            }
+            merged.into_text()
         })
     }
 
@@ -188,10 +186,6 @@ impl AdminState {
             "weft_config_nacks" => one(self.view.borrow().nacks.to_string()),
             "weft_control_plane_connected" => {
                 one(u8::from(self.view.borrow().is_connected).to_string())
-            }
-            "weft_identity_cert_expiry_timestamp_seconds" => {
-                let not_after = self.renewal.borrow().not_after_unix_s;
-                not_after.map(|it| one(it.to_string())).unwrap_or_default()
             }
             _ => Vec::new(),
         }

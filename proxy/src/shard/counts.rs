@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use weft_certs::{Handshake, IdentityError};
-use weft_forward::handshake::{completed, unfinished};
+use weft_certs::Handshake;
+use weft_forward::handshake::{completed, of_identities, unfinished};
 use weft_telemetry::{
     Reason,
     metrics::{
@@ -67,18 +67,12 @@ impl Counts {
 
     /// The connection of a client has ended; only what is about its handshake counts here.
     pub(super) fn failed(&self, error: &ServeError) {
-        let result = match error {
-            ServeError::TlsTimeout => TlsResult::Timeout,
-            ServeError::Tls(error) => match error {
-                IdentityError::Closed | IdentityError::Io(_) => TlsResult::Closed,
-                IdentityError::Peer(_) | IdentityError::Refused(_) => TlsResult::BadCertificate,
-                IdentityError::OwnExpired { .. } => TlsResult::NoCertificate,
-                _ => TlsResult::Protocol,
-            },
+        self.tls.handshake(match error {
+            ServeError::TlsTimeout => unfinished(TlsSide::Server, TlsResult::Timeout),
+            ServeError::Tls(error) => of_identities(TlsSide::Server, error),
             // The handshake was over by then, and has been counted.
             _ => return,
-        };
-        self.tls.handshake(unfinished(TlsSide::Server, result));
+        });
     }
 
     pub(super) fn panicked(&self) {

@@ -98,7 +98,7 @@ impl Outbound {
             seed,
             platform,
         } = config;
-        let workers = Workers::here(Clock::start(), seed)?;
+        let workers = Workers::here(Clock::start(), seed, &registry.tls())?;
         let live = Arc::new(Live::new(registry.clone(), 1, seed));
         let labels = ConnectionLabels {
             reporter: Reporter::Source,

@@ -142,7 +142,7 @@ impl Here {
         };
         let inlet = live.inlet(&Arc::new(key)).expect("no port of a Gateway");
         Self {
-            workers: Workers::here(Clock::start(), 7).expect("a runtime"),
+            workers: Workers::here(Clock::start(), 7, &registry.tls()).expect("a runtime"),
             shared: Shared::new(AccessLog::off(), &registry, live),
             inlet,
         }

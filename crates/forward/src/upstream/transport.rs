@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tokio_util::either::Either;
 use weft_certs::{Alpn, BackendTls, Clock, Connector, ConnectorError, TlsStream};
 use weft_telemetry::metrics::{TlsMetrics, TlsSide};
+use weft_tunnel::Target;
 
 use super::{
     ConnectError, Upstream,
@@ -119,6 +120,16 @@ pub(crate) struct From<'a> {
     pub(crate) inlet: &'a Inlet,
     /// unless the client's connection has said so.
     pub(crate) own: Option<&'a Own>,
+}
+
+impl Upstream {
+    /// Who answers there, if that is a member of the mesh.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        match &self.way {
+            Way::Tunnel { target, .. } => Some(target),
+            Way::Direct | Way::Nowhere { .. } => None,
+        }
+    }
 }
 
 impl From<'_> {

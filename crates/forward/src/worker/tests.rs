@@ -4,12 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc};
 use std::time::Duration;
 
+use weft_telemetry::metrics::{BuildInfo, LabelGroups, Registry, TlsMetrics};
+
 use super::{Worker, Workers};
 use crate::clock::Clock;
 
+fn tls() -> Arc<TlsMetrics> {
+    let build = BuildInfo {
+        version: "test",
+        commit: "",
+    };
+    Registry::new(build, LabelGroups::default()).tls()
+}
+
 #[test]
 fn random_numbers_do_not_repeat_and_have_all_their_bits() {
-    let worker = Worker::new(0, Clock::start(), 7);
+    let worker = Worker::new(0, Clock::start(), 7, tls());
     let numbers: Vec<u64> = (0..10_000).map(|_| worker.random()).collect();
     let distinct: BTreeSet<_> = numbers.iter().collect();
     assert_eq!(distinct.len(), numbers.len(), "repeats");
@@ -28,7 +38,7 @@ fn random_numbers_do_not_repeat_and_have_all_their_bits() {
 
 #[test]
 fn workers_and_seeds_have_numbers_of_their_own() {
-    let first = |index, seed| Worker::new(index, Clock::start(), seed).random();
+    let first = |index, seed| Worker::new(index, Clock::start(), seed, tls()).random();
     assert_eq!(first(0, 7), first(0, 7), "the same worker and seed");
     assert_ne!(first(0, 7), first(1, 7), "another worker");
     assert_ne!(first(0, 7), first(0, 8), "another seed");
@@ -36,7 +46,7 @@ fn workers_and_seeds_have_numbers_of_their_own() {
 
 #[test]
 fn connections_go_to_the_worker_with_the_fewest() {
-    let workers = Workers::start(3, Clock::start(), 7).expect("three threads");
+    let workers = Workers::start(3, Clock::start(), 7, &tls()).expect("three threads");
     let dispatch = workers.dispatch();
     let mut chosen = Vec::new();
     for _ in 0..6 {
@@ -51,7 +61,7 @@ fn connections_go_to_the_worker_with_the_fewest() {
 
 #[test]
 fn what_is_under_way_is_counted_until_it_is_dropped() {
-    let workers = Workers::start(2, Clock::start(), 7).expect("two threads");
+    let workers = Workers::start(2, Clock::start(), 7, &tls()).expect("two threads");
     let worker = Arc::clone(&workers.dispatch().least_loaded().worker);
     let (one, two) = (worker.busy(), worker.busy());
     assert_eq!(workers.exchanges(), 2);
@@ -64,7 +74,7 @@ fn what_is_under_way_is_counted_until_it_is_dropped() {
 #[tokio::test]
 async fn one_worker_that_hangs_stops_the_pulse() {
     for index in 0..3 {
-        let workers = Workers::start(3, Clock::start(), 7).expect("three threads");
+        let workers = Workers::start(3, Clock::start(), 7, &tls()).expect("three threads");
         let dispatch = workers.dispatch();
         dispatch.pulse().await.expect("all are well");
         let (release, released) = mpsc::sync_channel::<()>(1);

@@ -166,6 +166,8 @@ impl MetricDef {
     }
 }
 
+/// Which process has a certificate, and whose it is.
+const IDENTITY: &[&str] = &["holder", "identity"];
 const REQUEST: &[LabelGroup] = &[
     LabelGroup::Side,
     LabelGroup::Parent,
@@ -261,6 +263,37 @@ pub(super) const TLS_HANDSHAKES: MetricDef = MetricDef::counter(
     "TLS handshakes by side, key exchange group, version and result",
 )
 .labels(&["side", "group", "version", "result"]);
+pub(super) const IDENTITY_EXPIRY: MetricDef = MetricDef::gauge(
+    "weft_identity_cert_expiry_timestamp_seconds",
+    "End of the certificate in use, in seconds since 1970",
+)
+.unit(Unit::Seconds)
+.labels(IDENTITY);
+pub(super) const IDENTITY_LIFE: MetricDef = MetricDef::gauge(
+    "weft_identity_cert_life_seconds",
+    "How long the certificate in use was good for when it came",
+)
+.unit(Unit::Seconds)
+.labels(IDENTITY);
+pub(super) const IDENTITY_RENEWALS: MetricDef = MetricDef::counter(
+    "weft_identity_renewals_total",
+    "Attempts to obtain or renew a certificate: ok, or the reason of the failure",
+)
+.labels(&["holder", "identity", "result"]);
+pub(super) const IDENTITY_FAILURES: MetricDef = MetricDef::gauge(
+    "weft_identity_renewal_failures",
+    "Failed attempts since the last certificate, under the reason of the last one",
+)
+.labels(&["holder", "identity", "reason"]);
+pub(super) const IDENTITY_ISSUED: MetricDef = MetricDef::counter(
+    "weft_identity_issued_total",
+    "Certificates that the identity service signed",
+);
+pub(super) const IDENTITY_REFUSED: MetricDef = MetricDef::counter(
+    "weft_identity_refused_total",
+    "Requests for certificates that the identity service refused, by reason",
+)
+.labels(&["reason"]);
 pub(super) const ENDPOINTS: MetricDef =
     MetricDef::gauge("weft_endpoints", "Endpoints of a backend, by state")
         .groups(BACKEND)
@@ -321,6 +354,12 @@ pub const ALL: &[MetricDef] = &[
     DETECT,
     DETECT_DEADLINE,
     TLS_HANDSHAKES,
+    IDENTITY_EXPIRY,
+    IDENTITY_LIFE,
+    IDENTITY_RENEWALS,
+    IDENTITY_FAILURES,
+    IDENTITY_ISSUED,
+    IDENTITY_REFUSED,
     ENDPOINTS,
     ENDPOINT_EJECTIONS,
     CONFIG_GENERATION,

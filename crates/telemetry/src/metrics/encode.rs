@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use super::backend::BackendMetrics;
 use super::connection::{ConnectionMetrics, TlsMetrics};
 use super::definition as def;
+use super::identity::{IdentityMetrics, IssuanceMetrics, certificates, issuance};
 use super::labels::{LabelWriter, Labels, NoLabels, Protocol, RuleLabels, Series};
 use super::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 use super::request::{Class, RequestHandles, RequestTotals};
@@ -26,6 +27,8 @@ pub(super) struct Snapshot {
     pub(super) connections: Vec<Arc<ConnectionMetrics>>,
     pub(super) backends: Vec<Arc<BackendMetrics>>,
     pub(super) tls: Arc<TlsMetrics>,
+    pub(super) identities: Vec<Arc<IdentityMetrics>>,
+    pub(super) issuance: Option<Arc<IssuanceMetrics>>,
     pub(super) config: Arc<ConfigMetrics>,
     pub(super) process: Arc<ProcessMetrics>,
 }
@@ -47,6 +50,8 @@ impl Collector for Snapshot {
         self.weights(&mut out)?;
         self.connections(&mut out)?;
         self.tls(&mut out)?;
+        self.identities(&mut out)?;
+        issuance(self.issuance.as_deref(), &mut out)?;
         self.backends(&mut out)?;
         self.config(&mut out)?;
         self.process(&mut out)
@@ -221,6 +226,12 @@ impl Snapshot {
                     )
                 })
         })
+    }
+
+    fn identities(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let states: Vec<_> = self.identities.iter().map(|it| (it, it.state())).collect();
+        let shown = states.iter().map(|(it, state)| (&**it.labels(), state));
+        certificates(&shown.collect::<Vec<_>>(), out)
     }
 
     fn backends(&self, out: &mut Writer<'_>) -> fmt::Result {

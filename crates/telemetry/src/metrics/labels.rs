@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
+use super::identity::Holder;
+
 /// Which hop of a call reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Reporter {
@@ -145,6 +147,15 @@ pub struct ConnectionLabels {
     pub parent: Parent,
     /// The protocol the configuration declares; `None` where it is found out per connection.
     pub protocol: Option<Protocol>,
+}
+
+/// Identifies the series of one certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityLabels {
+    /// Which process has it.
+    pub holder: Holder,
+    /// The SPIFFE ID.
+    pub identity: Arc<str>,
 }
 
 /// Which shared groups are exported for requests. A group that is off is blanked before look-up,
@@ -303,5 +314,12 @@ impl Labels for ConnectionLabels {
         out.text("reporter", self.reporter.as_str())?;
         out.text("protocol", self.protocol.map_or("", Protocol::as_str))?;
         self.parent.write(out)
+    }
+}
+
+impl Labels for IdentityLabels {
+    fn write(&self, out: &mut LabelWriter<'_, '_>) -> fmt::Result {
+        out.text("holder", self.holder.as_str())?;
+        out.text("identity", &self.identity)
     }
 }

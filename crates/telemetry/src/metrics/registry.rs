@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::backend::BackendMetrics;
 use super::connection::{ConnectionMetrics, TlsMetrics};
 use super::encode::Snapshot;
-use super::labels::{Backend, ConnectionLabels, LabelGroups, Protocol, RequestLabels};
+use super::identity::{IdentityMetrics, IssuanceMetrics};
+use super::labels::{
+    Backend, ConnectionLabels, IdentityLabels, LabelGroups, Protocol, RequestLabels,
+};
 use super::lane::lane_count;
 use super::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 use super::request::RequestHandles;
@@ -26,6 +29,9 @@ struct Shared {
     requests: Table<RequestLabels, RequestHandles>,
     connections: Table<ConnectionLabels, ConnectionMetrics>,
     backends: Table<Backend, BackendMetrics>,
+    identities: Table<IdentityLabels, IdentityMetrics>,
+    /// Only where there is an identity service.
+    issuance: OnceLock<Arc<IssuanceMetrics>>,
     tls: Arc<TlsMetrics>,
     config: Arc<ConfigMetrics>,
     process: Arc<ProcessMetrics>,
@@ -47,6 +53,8 @@ impl Registry {
             requests: Table::default(),
             connections: Table::default(),
             backends: Table::default(),
+            identities: Table::default(),
+            issuance: OnceLock::new(),
             tls: Arc::new(TlsMetrics::new(lanes)),
             config: Arc::default(),
             process: Arc::default(),
@@ -91,6 +99,21 @@ impl Registry {
             .get_or_create(backend, BackendMetrics::new)
     }
 
+    /// The certificate of one identity; shared and kept like request handles.
+    #[must_use]
+    pub fn identity_metrics(&self, labels: IdentityLabels) -> Arc<IdentityMetrics> {
+        self.shared
+            .identities
+            .get_or_create(labels, IdentityMetrics::new)
+    }
+
+    /// What the identity service of this process answers. Whoever asks for it is one; others show
+    /// nothing of the kind.
+    #[must_use]
+    pub fn issuance(&self) -> Arc<IssuanceMetrics> {
+        Arc::clone(self.shared.issuance.get_or_init(Arc::default))
+    }
+
     /// TLS handshakes of this process.
     #[must_use]
     pub fn tls(&self) -> Arc<TlsMetrics> {
@@ -128,6 +151,8 @@ impl Registry {
             backends: shared
                 .backends
                 .collect(|metrics| Arc::clone(metrics.labels())),
+            identities: shared.identities.collect(|it| Arc::clone(it.labels())),
+            issuance: shared.issuance.get().cloned(),
             tls: self.tls(),
             config: self.config(),
             process: self.process(),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{
     ALL, Backend, BuildInfo, CloseReason, ConnectionLabels, Destination, Detected, EndpointCounts,
-    Kind, LabelGroups, Parent, Protocol, Registry, Reporter, RequestEnd, RequestLabels,
-    RetryOutcome, Route, Source, TlsGroup, TlsHandshake, TlsResult, TlsSide, TlsVersion,
+    Holder, IdentityLabels, IdentityState, Kind, LabelGroups, Parent, Protocol, Registry, Reporter,
+    RequestEnd, RequestLabels, RetryOutcome, Route, Source, TlsGroup, TlsHandshake, TlsResult,
+    TlsSide, TlsVersion,
 };
 use crate::reason::Reason;
 
@@ -180,12 +181,25 @@ fn everything() -> (Registry, Vec<Arc<dyn std::any::Any>>) {
         version: TlsVersion::V1_3,
         result: TlsResult::Ok,
     });
+    let identity = registry.identity_metrics(IdentityLabels {
+        holder: Holder::Worker,
+        identity: "spiffe://cluster.local/ns/shop/sa/web".into(),
+    });
+    identity.set(IdentityState {
+        not_after_unix_s: Some(1_800_000_000),
+        life: Duration::from_secs(86_400),
+        renewals: 2,
+        failed: BTreeMap::from([("signer_denied", 3)]),
+        failing: Some(("signer_denied", 1)),
+    });
+    registry.issuance().issued();
+    registry.issuance().refused("not_there");
     registry.config().applied(7, Duration::from_millis(20));
     registry.config().translated(Duration::from_millis(9));
     registry.config().rejected("HTTPRoute", "UnsupportedValue");
     registry.process().panicked("connection");
     registry.process().channel_full("access_log");
-    (registry, vec![request, connection, backend])
+    (registry, vec![request, connection, backend, identity])
 }
 
 #[test]
@@ -565,4 +579,63 @@ fn an_idle_rule_is_small() {
         idle + lane <= 1536,
         "{idle} bytes idle, {lane} bytes per core in use"
     );
+}
+
+#[test]
+fn a_certificate_is_shown_by_its_end_and_its_life() {
+    let registry = registry();
+    let labels = |holder| IdentityLabels {
+        holder,
+        identity: "spiffe://cluster.local/ns/shop/sa/web".into(),
+    };
+    let worker = registry.identity_metrics(labels(Holder::Worker));
+    let text = registry.encode();
+    let end = "weft_identity_cert_expiry_timestamp_seconds";
+    assert_eq!(sum(&text, end, &[]), None, "there is no certificate yet");
+    worker.set(IdentityState {
+        not_after_unix_s: Some(1_800_000_000),
+        life: Duration::from_secs(600),
+        renewals: 2,
+        failed: BTreeMap::from([("signer_denied", 3), ("signer_unavailable", 0)]),
+        failing: Some(("signer_denied", 1)),
+    });
+    let text = registry.encode();
+    let row = |name: &str, wanted: &[(&str, &str)]| sum(&text, name, wanted);
+    assert_eq!(row(end, &[("holder", "worker")]), Some(1.8e9));
+    assert_eq!(row("weft_identity_cert_life_seconds", &[]), Some(600.0));
+    let renewals = "weft_identity_renewals_total";
+    assert_eq!(row(renewals, &[("result", "ok")]), Some(2.0));
+    assert_eq!(row(renewals, &[("result", "signer_denied")]), Some(3.0));
+    assert_eq!(
+        row(renewals, &[("result", "signer_unavailable")]),
+        Some(0.0),
+        "a failure is seen to be the first"
+    );
+    let failures = "weft_identity_renewal_failures";
+    assert_eq!(row(failures, &[("reason", "signer_denied")]), Some(1.0));
+    assert_eq!(
+        row(failures, &[("reason", "signer_unavailable")]),
+        Some(0.0),
+        "what failed before does so no more"
+    );
+    assert_eq!(
+        row("weft_identity_issued_total", &[]),
+        None,
+        "only an identity service shows what it signed"
+    );
+}
+
+#[test]
+fn a_process_without_a_registry_shows_its_identity_alike() {
+    let labels = IdentityLabels {
+        holder: Holder::Parent,
+        identity: "spiffe://cluster.local/ns/weft-system/sa/weft-node".into(),
+    };
+    let state = IdentityState {
+        not_after_unix_s: Some(7),
+        ..IdentityState::default()
+    };
+    let text = super::identity_text(vec![(labels, state)]) + "# EOF\n";
+    let end = "weft_identity_cert_expiry_timestamp_seconds";
+    assert_eq!(sum(&text, end, &[("holder", "parent")]), Some(7.0));
 }
