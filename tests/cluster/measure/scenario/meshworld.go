@@ -213,23 +213,42 @@ func (r *Run) awaitNodeProxies(ctx context.Context, limit time.Duration) error {
 // enrol writes the label of the namespace, or takes it away, and waits until every pod is where it says.
 // It returns how long that took.
 func (r *Run) enrol(ctx context.Context, isWanted bool) (time.Duration, error) {
+	began := time.Now()
+	if err := r.label(ctx, isWanted); err != nil {
+		return 0, err
+	}
+	err := r.awaitPods(ctx, func(said string) bool { return said == captured(isWanted) })
+	return time.Since(began), err
+}
+
+// captured is what a pod says in the end.
+func captured(isWanted bool) string {
+	if isWanted {
+		return "true"
+	}
+	return ""
+}
+
+// label writes the label of the namespace, or takes it away.
+func (r *Run) label(ctx context.Context, isWanted bool) error {
 	label := "null"
 	if isWanted {
 		label = `"enabled"`
 	}
-	began := time.Now()
 	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%s}}}`, meshLabel, label)
-	if err := r.Patch(ctx, namespaceKind, "", namespace, patch); err != nil {
-		return 0, err
-	}
-	err := kube.Eventually(ctx, time.Minute, func() error {
+	return r.Patch(ctx, namespaceKind, "", namespace, patch)
+}
+
+// awaitPods waits until what every pod says of its capture is as it should be.
+func (r *Run) awaitPods(ctx context.Context, isThere func(said string) bool) error {
+	return kube.Eventually(ctx, time.Minute, func() error {
 		pods, err := r.Pods(ctx, namespace, "")
 		if err != nil {
 			return err
 		}
 		var behind []string
 		for _, pod := range pods {
-			if said := pod.Annotations[capturedMark]; (said == "true") != isWanted || !isWanted && said != "" {
+			if said := pod.Annotations[capturedMark]; !isThere(said) {
 				behind = append(behind, fmt.Sprintf("%s %q %s", pod.Name, said, pod.Annotations[capturedReason]))
 			}
 		}
@@ -238,5 +257,4 @@ func (r *Run) enrol(ctx context.Context, isWanted bool) (time.Duration, error) {
 		}
 		return nil
 	})
-	return time.Since(began), err
 }

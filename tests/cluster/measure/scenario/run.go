@@ -95,6 +95,7 @@ var All = []Scenario{
 	{"absence", "no control plane, then no API server either", absence},
 	{"mesh", "a namespace joins the mesh and leaves it while its pods talk across nodes", mesh},
 	{"mesh-cpu", "processor time and memory of the proxies for what passes between two nodes", meshCPU},
+	{"mesh-crowd", "fifty running pods join the mesh and leave it at once, under the load of all clients", meshCrowd},
 	{"mesh-kill", "kill -9 of the workers and supervisors of nodes, also twice in a row", meshKill},
 	{"mesh-upgrade", "proxies of nodes and controller are replaced under connections that stay", meshUpgrade},
 	{"mesh-absence", "no controller while a server goes and another comes", meshAbsence},
