@@ -40,7 +40,7 @@ func TestOnlyWhatWasUnderWayMayBeLostToAKill(t *testing.T) {
 		{"streams by two kills in a row", streams, 2, cut(6), 0, 90 * time.Millisecond},
 	} {
 		r := &Run{}
-		late, again := r.perKill(row.mode, row.samples, kills{gone: []time.Time{moment}, between: 3 * time.Second, inRow: row.inRow})
+		late, again := r.perKill(row.mode, row.samples, kills{gone: []time.Time{moment}, between: 3 * time.Second, inRow: row.inRow, hops: 1})
 		if late != row.late || len(again) != 1 || again[0] != row.again {
 			t.Errorf("%s: %d late, again after %v; want %d and %s", row.name, late, again, row.late, row.again)
 		}

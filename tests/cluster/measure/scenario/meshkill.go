@@ -39,7 +39,7 @@ func meshKill(ctx context.Context, r *Run) error {
 		if err != nil {
 			return err
 		}
-		ended := kills{loops: loops, between: betweenMeshKills, inRow: series.inRow}
+		ended := kills{loops: loops, between: betweenMeshKills, inRow: series.inRow, hops: 2}
 		for number := range r.Kills {
 			var moment time.Time
 			if moment, err = killInRow(ctx, sides[number%2], series.inRow); err != nil {
