@@ -75,19 +75,39 @@ func restarted() []byte {
 	return fmt.Appendf(nil, patch, time.Now().Format(time.RFC3339Nano))
 }
 
-// AwaitDaemons waits until every node has a ready pod of the newest version.
+// templateGeneration is the label by which a pod of a DaemonSet says of which version it is.
+const templateGeneration = "pod-template-generation"
+
+// AwaitDaemons waits until every node has a ready pod of the newest version. The status of a DaemonSet tells
+// of the oldest pod of a node, which may be about to end for minutes; so the pods are looked at.
 func (c *Cluster) AwaitDaemons(ctx context.Context, namespace, name string, limit time.Duration) error {
 	return Eventually(ctx, limit, func() error {
 		set, err := c.API.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		status := set.Status
-		wanted := status.DesiredNumberScheduled
-		if status.ObservedGeneration < set.Generation || status.UpdatedNumberScheduled < wanted || status.NumberReady < wanted || wanted == 0 {
-			return fmt.Errorf("DaemonSet %s: %d of %d updated, %d ready", name, status.UpdatedNumberScheduled, wanted, status.NumberReady)
+		pods, err := c.Pods(ctx, namespace, metav1.FormatLabelSelector(set.Spec.Selector))
+		if err != nil {
+			return err
+		}
+		version := set.Annotations[apps.DeprecatedTemplateGeneration]
+		wanted, ready := int(set.Status.DesiredNumberScheduled), 0
+		for _, pod := range pods {
+			if pod.Labels[templateGeneration] == version && IsReady(pod) {
+				ready++
+			}
+		}
+		if set.Status.ObservedGeneration < set.Generation || ready < wanted || wanted == 0 {
+			return fmt.Errorf("DaemonSet %s: %d of %d new pods are ready", name, ready, wanted)
 		}
 		return nil
+	})
+}
+
+// IsReady says whether a pod is, by its condition.
+func IsReady(pod core.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c core.PodCondition) bool {
+		return c.Type == core.PodReady && c.Status == core.ConditionTrue
 	})
 }
 

@@ -116,17 +116,11 @@ func (r *Run) nodeProxy(ctx context.Context, pod core.Pod) (core.Pod, error) {
 	if err != nil {
 		return core.Pod{}, err
 	}
-	at := slices.IndexFunc(pods, func(p core.Pod) bool { return p.Spec.NodeName == pod.Spec.NodeName && isReady(p) })
+	at := slices.IndexFunc(pods, func(p core.Pod) bool { return p.Spec.NodeName == pod.Spec.NodeName && kube.IsReady(p) })
 	if at < 0 {
 		return core.Pod{}, fmt.Errorf("node %s has no ready proxy", pod.Spec.NodeName)
 	}
 	return pods[at], nil
-}
-
-func isReady(pod core.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c core.PodCondition) bool {
-		return c.Type == core.PodReady && c.Status == core.ConditionTrue
-	})
 }
 
 // supervisor is the process of a node that captures its pods.

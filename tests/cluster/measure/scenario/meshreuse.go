@@ -174,7 +174,7 @@ func (r *Run) podsReady(ctx context.Context, count int) error {
 		pods, err := r.Pods(ctx, namespace, "account")
 		ready := 0
 		for _, pod := range pods {
-			if isReady(pod) {
+			if kube.IsReady(pod) {
 				ready++
 			}
 		}
