@@ -1,7 +1,7 @@
 // Command pack writes a static binary as an OCI archive that `ctr images import`, `docker load`
 // and `kind load image-archive` take. The binary becomes the entry point in /usr/local/bin.
 //
-//	go run ./pack -out weft.tar -ref NAME:TAG [-ref …] [-user ID] [-label KEY=VALUE …] [-file PATH=FILE …] BINARY
+//	go run ./pack -out weft.tar -ref NAME:TAG [-ref …] [-user ID] [-tmp] [-label KEY=VALUE …] [-file PATH=FILE …] BINARY
 package main
 
 import (
@@ -21,6 +21,7 @@ func main() {
 	im := oci.Image{Labels: map[string]string{}, Files: map[string]string{}}
 	out := flag.String("out", "", "archive to write")
 	flag.StringVar(&im.User, "user", "65532:65532", "numeric user the program runs as")
+	flag.BoolVar(&im.HasTmp, "tmp", false, "give it a /tmp that everybody may write to")
 	flag.Func("ref", "name the image is imported under, as NAME:TAG; may be given several times", func(ref string) error {
 		im.Refs = append(im.Refs, ref)
 		return nil

@@ -12,6 +12,7 @@ use crate::tool::{Package, Tool};
 pub(super) mod builds;
 mod code;
 mod install;
+mod kinds;
 mod measure;
 mod tour;
 
@@ -41,6 +42,8 @@ enum Action {
     Prove,
     /// Show on it what Weft promises about edits, load, crashes and absences
     Measure(measure::Args),
+    /// Show on it that every kind of workload behaves in the mesh, real databases among them
+    Kinds(kinds::Args),
     /// Vet and test the programs that make and judge the cluster; needs none
     Test,
     /// Remove the cluster and every trace of it
@@ -106,6 +109,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             bed(&["prove".into()])
         }
         Action::Measure(args) => measure::run(args),
+        Action::Kinds(args) => kinds::run(args),
         Action::Test => code::test(),
         Action::Down => bed(&["down".into()]),
         Action::Status => bed(&["status".into()]),
