@@ -1,13 +1,18 @@
 //! Passing bytes both ways between a client and an endpoint, for opaque connections and tunnels.
+//!
+//! A relay has a buffer only for what it has read and cannot write yet: most of them wait most of the time.
 
 use std::{
+    cell::Cell,
+    future::poll_fn,
     io,
     pin::Pin,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::sleep,
@@ -18,6 +23,14 @@ use crate::limits::OPAQUE_IDLE;
 /// How often a relay looks whether anything moved. It ends after the idle limit, and less than this
 /// later.
 const LOOK: Duration = Duration::from_secs(300);
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where the relays of this thread read, one at a time.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// How a relay ended.
 #[derive(Debug)]
@@ -38,16 +51,141 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let moved = AtomicU32::new(0);
-    let mut client = Watched {
-        stream: client,
-        moved: &moved,
-    };
+    let (mut up, mut down) = (Way::new(&moved), Way::new(&moved));
+    let both = poll_fn(|cx| {
+        let sent = up.poll(cx, client, upstream)?;
+        let received = down.poll(cx, upstream, client)?;
+        match (sent, received) {
+            (Poll::Ready(sent), Poll::Ready(received)) => Poll::Ready(Ok((sent, received))),
+            _ => Poll::Pending,
+        }
+    });
     tokio::select! {
-        copied = tokio::io::copy_bidirectional(&mut client, upstream) => match copied {
+        both = both => match both {
             Ok((sent, received)) => Relayed::Done(sent, received),
             Err(error) => Relayed::Failed(error),
         },
         () = idle(&moved) => Relayed::Idle,
+    }
+}
+
+/// One direction.
+struct Way<'a> {
+    stage: Stage,
+    /// Read and not written yet.
+    rest: Bytes,
+    /// Something was written that the side may still hold back.
+    is_dirty: bool,
+    /// Bytes that were written.
+    passed: u64,
+    /// Counts successful reads and writes of both directions; no clock is read for them.
+    moved: &'a AtomicU32,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Passing,
+    /// The end is to be passed on.
+    Ending,
+    Over,
+}
+
+impl<'a> Way<'a> {
+    fn new(moved: &'a AtomicU32) -> Self {
+        Self {
+            stage: Stage::Passing,
+            rest: Bytes::new(),
+            is_dirty: false,
+            passed: 0,
+            moved,
+        }
+    }
+
+    /// Goes on; the number of bytes once the end has been passed on.
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+    ) -> Poll<io::Result<u64>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            match self.stage {
+                Stage::Over => return Poll::Ready(Ok(self.passed)),
+                Stage::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.stage = Stage::Over;
+                }
+                Stage::Passing if !self.rest.is_empty() => {
+                    let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.rest))?;
+                    self.wrote(written)?;
+                    self.rest.advance(written);
+                }
+                Stage::Passing => match self.poll_pass(cx, from, to) {
+                    Poll::Ready(passed) => passed?,
+                    Poll::Pending => {
+                        if self.is_dirty {
+                            ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                            self.is_dirty = false;
+                        }
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Reads once and writes as much of it as the other side takes.
+    fn poll_pass<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+    ) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let mut room = ROOM.take();
+        room.resize(READ_BYTES, 0);
+        let mut into = ReadBuf::new(&mut room);
+        let read = Pin::new(from).poll_read(cx, &mut into);
+        let read = read.map_ok(|()| self.pass(cx, into.filled(), to));
+        ROOM.set(room);
+        Poll::Ready(ready!(read)?)
+    }
+
+    fn pass<W>(&mut self, cx: &mut Context<'_>, read: &[u8], to: &mut W) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        self.moved.fetch_add(1, Relaxed);
+        if read.is_empty() {
+            self.stage = Stage::Ending;
+            return Ok(());
+        }
+        let written = match Pin::new(to).poll_write(cx, read) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => {
+                self.rest = Bytes::copy_from_slice(read);
+                return Ok(());
+            }
+        };
+        self.rest = Bytes::copy_from_slice(&read[written..]);
+        self.wrote(written)
+    }
+
+    fn wrote(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.moved.fetch_add(1, Relaxed);
+        self.passed += bytes as u64;
+        self.is_dirty = true;
+        Ok(())
     }
 }
 
@@ -63,55 +201,6 @@ async fn idle(moved: &AtomicU32) {
             Duration::ZERO
         };
         seen = now;
-    }
-}
-
-/// The client's stream, through which every byte of either direction passes, with a count of its
-/// successful reads and writes; no clock is read for them.
-struct Watched<'a, S> {
-    stream: &'a mut S,
-    moved: &'a AtomicU32,
-}
-
-impl<S> Watched<'_, S> {
-    fn count(&self) {
-        self.moved.fetch_add(1, Relaxed);
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut *self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.count();
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut *self.stream).poll_write(cx, buf);
-        if wrote.is_ready() {
-            self.count();
-        }
-        wrote
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }
 
@@ -136,6 +225,21 @@ mod tests {
         assert_eq!((asked.as_str(), answered.as_str()), ("question", "answer!"));
         let relayed = relaying.await.expect("no panic");
         assert!(matches!(relayed, Relayed::Done(8, 7)), "{relayed:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_side_does_not_take_waits_for_it() {
+        let ((mut client, mut near), (mut far, mut server)) = (duplex(100_000), duplex(64));
+        let relaying = tokio::spawn(async move { relay(&mut near, &mut far).await });
+        let said: Vec<u8> = (0..90_000_u32).map(|at| (at / 7 % 256) as u8).collect();
+        client.write_all(&said).await.expect("room for all of it");
+        client.shutdown().await.expect("open");
+        let mut heard = Vec::new();
+        server.read_to_end(&mut heard).await.expect("the end");
+        assert!(heard == said, "all bytes, in order");
+        drop(server);
+        let relayed = relaying.await.expect("no panic");
+        assert!(matches!(relayed, Relayed::Done(90_000, 0)), "{relayed:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,18 +1,23 @@
 //! Passing bytes both ways between a local connection and a stream.
 //!
 //! Towards the local side bytes are written from where HTTP/2 has left them. Towards the tunnel they
-//! are read into a buffer that grows with what has passed through it, and handed over without a copy.
+//! are read where all relays of a thread read, and copied into as much memory as they need; only what
+//! comes as fast as it can be read gets a buffer of its own, which is handed over without a copy. A relay
+//! that waits has none, and most of them do.
 
 use std::{
-    future::poll_fn,
+    cell::Cell,
+    future::{Future, poll_fn},
     io,
+    pin::{Pin, pin},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::sleep,
 };
 
@@ -24,6 +29,17 @@ use crate::{
 
 /// A relay looks this often per idle limit whether anything moved, so it ends that much later.
 const LOOKS: u32 = 12;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The same for whoever has just filled that.
+const BULK_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where the relays of this thread read, one at a time.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// How a relay ended.
 #[derive(Debug)]
@@ -81,14 +97,23 @@ where
     }
 }
 
-/// How large the next buffer is after so many bytes: a connection that carries little costs little.
-fn buffer_bytes(passed: u64) -> usize {
-    const KIB: usize = 1024;
-    match passed {
-        ..131_072 => KIB,
-        131_072..10_485_760 => 16 * KIB,
-        10_485_760.. => 256 * KIB,
+/// Reads what has come; nothing at the end. Who `hurries` has filled all there was the last time.
+fn poll_read<R>(local: &mut R, cx: &mut Context<'_>, hurries: bool) -> Poll<io::Result<Bytes>>
+where
+    R: AsyncRead + Unpin,
+{
+    if hurries {
+        let mut own = BytesMut::with_capacity(BULK_BYTES);
+        ready!(pin!(local.read_buf(&mut own)).poll(cx))?;
+        return Poll::Ready(Ok(own.freeze()));
     }
+    let mut room = ROOM.take();
+    room.resize(READ_BYTES, 0);
+    let mut into = ReadBuf::new(&mut room);
+    let read = Pin::new(local).poll_read(cx, &mut into);
+    let read = read.map_ok(|()| Bytes::copy_from_slice(into.filled()));
+    ROOM.set(room);
+    read
 }
 
 /// From the local connection into the stream.
@@ -100,27 +125,23 @@ async fn outward<R>(
 where
     R: AsyncRead + Unpin,
 {
-    let mut buffer = BytesMut::new();
+    let mut hurries = false;
     loop {
-        let size = buffer_bytes(sent.load(Relaxed));
-        // A remainder that is worth a read is used up before there is a new allocation.
-        if buffer.capacity() < size / 2 {
-            buffer.reserve(size);
-        }
-        let mut space = (&mut buffer).limit(size);
-        let read = tokio::select! {
+        let read = poll_fn(|cx| poll_read(&mut local, cx, hurries));
+        let mut bytes = tokio::select! {
             biased;
-            read = local.read_buf(&mut space) => read.map_err(Ended::Local)?,
+            read = read => read.map_err(Ended::Local)?,
             error = poll_fn(|cx| writer.poll_aborted(cx, slot)) => return Err(Ended::Tunnel(error)),
         };
-        if read == 0 {
+        if bytes.is_empty() {
             return writer.end(slot).map_err(Ended::Tunnel);
         }
-        while !buffer.is_empty() {
-            let room = poll_fn(|cx| writer.poll_room(cx, buffer.len(), slot)).await;
-            let bytes = buffer.split_to(room.map_err(Ended::Tunnel)?).freeze();
-            let count = bytes.len() as u64;
-            writer.send(bytes, slot).map_err(Ended::Tunnel)?;
+        hurries = bytes.len() >= READ_BYTES;
+        while !bytes.is_empty() {
+            let room = poll_fn(|cx| writer.poll_room(cx, bytes.len(), slot)).await;
+            let now = bytes.split_to(room.map_err(Ended::Tunnel)?);
+            let count = now.len() as u64;
+            writer.send(now, slot).map_err(Ended::Tunnel)?;
             sent.fetch_add(count, Relaxed);
         }
     }

@@ -1,7 +1,7 @@
 //! Mesh connections that may not be HTTP: detection that never stalls a server-first protocol, and
 //! the relay for bytes that are not parsed.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -9,6 +9,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_util::either::Either;
 use weft_balance::{Failure, InFlight, Outcome};
 use weft_detect::Detection;
 use weft_ir::Scheme;
@@ -16,6 +17,7 @@ use weft_telemetry::{
     Reason,
     metrics::{CloseReason, Detected},
 };
+use weft_tunnel::Ended;
 
 use super::{Accepted, client_io::read_some, detect::join, h1};
 use crate::{
@@ -272,8 +274,14 @@ impl Accepted {
         (sent, received): (u64, u64),
     ) -> CloseReason {
         let _busy = self.worker.busy();
+        let relaying = async {
+            match &mut upstream {
+                Either::Left(Either::Right(tunnel)) => through(&mut client, tunnel).await,
+                upstream => relay(&mut client, upstream).await,
+            }
+        };
         let relayed = tokio::select! {
-            relayed = relay(&mut client, &mut upstream) => relayed,
+            relayed = relaying => relayed,
             () = self.inlet.closed() => return CloseReason::Drain,
         };
         match relayed {
@@ -288,6 +296,18 @@ impl Accepted {
                 CloseReason::Cut(Reason::UpstreamReset)
             }
         }
+    }
+}
+
+/// Passes bytes between the client and a member, whose stream can do it with fewer copies than one that
+/// could be anything.
+async fn through(client: &mut TcpStream, tunnel: &mut weft_tunnel::Stream) -> Relayed {
+    let relayed = weft_tunnel::relay(client.split(), tunnel, limits::OPAQUE_IDLE).await;
+    match relayed.ended {
+        Ended::Done => Relayed::Done(relayed.sent, relayed.received),
+        Ended::Idle => Relayed::Idle,
+        Ended::Local(error) => Relayed::Failed(error),
+        Ended::Tunnel(error) => Relayed::Failed(io::Error::other(error)),
     }
 }
 

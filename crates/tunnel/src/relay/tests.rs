@@ -1,6 +1,7 @@
 //! Relays between a local connection and a stream to another node.
 
 use std::{
+    collections::VecDeque,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -12,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Ended, Relayed, buffer_bytes, relay};
+use super::{Ended, Relayed, relay};
 use crate::tests::node::{ECHO, NEVER_READS, RESETS, World};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -26,19 +27,41 @@ async fn relayed(world: &World, port: u16) -> (DuplexStream, JoinHandle<Relayed>
     (client, relaying)
 }
 
-#[test]
-fn buffers_grow_with_what_has_passed() {
-    const KIB: usize = 1024;
-    for (passed, bytes) in [
-        (0, KIB),
-        (128 * 1024 - 1, KIB),
-        (128 * 1024, 16 * KIB),
-        (10 * 1024 * 1024 - 1, 16 * KIB),
-        (10 * 1024 * 1024, 256 * KIB),
-        (u64::MAX, 256 * KIB),
-    ] {
-        assert_eq!(buffer_bytes(passed), bytes, "after {passed} bytes");
+/// A local connection that brings so many bytes at a time, if there is room for them, and then its end.
+/// It notes how much room there is.
+struct Brings {
+    bytes: VecDeque<usize>,
+    rooms: Vec<usize>,
+}
+
+impl AsyncRead for Brings {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.rooms.push(buf.remaining());
+        let bytes = self.bytes.pop_front().unwrap_or(0).min(buf.remaining());
+        buf.put_slice(&vec![7; bytes]);
+        Poll::Ready(Ok(()))
     }
+}
+
+#[tokio::test]
+async fn who_hurries_gets_more_room_for_as_long() {
+    const KIB: usize = 1024;
+    let world = World::new();
+    let mut stream = world.open(ECHO).await.expect("served");
+    let mut local = Brings {
+        bytes: [KIB, 100 * KIB, 100 * KIB, 16 * KIB, KIB, KIB].into(),
+        rooms: Vec::new(),
+    };
+    let relayed = relay((&mut local, tokio::io::sink()), &mut stream, HOUR).await;
+    assert!(matches!(relayed.ended, Ended::Done), "{relayed:?}");
+    let sent = KIB + 16 * KIB + 64 * KIB + 16 * KIB + KIB + KIB;
+    assert_eq!(relayed.sent, sent as u64, "all that was read is sent");
+    let rooms = [16, 16, 64, 64, 64, 16, 16].map(|it| it * KIB);
+    assert_eq!(local.rooms, rooms, "the last one for the end");
 }
 
 #[tokio::test]
@@ -125,8 +148,5 @@ async fn a_relay_costs_little_while_it_waits() {
     let (_client, local) = duplex(64);
     let relaying = relay(tokio::io::split(local), &mut stream, HOUR);
     let bytes = size_of_val(&relaying) + stream_bytes;
-    assert!(
-        bytes <= 1024,
-        "{bytes} bytes of state beside the buffer of 1 KiB"
-    );
+    assert!(bytes <= 1024, "{bytes} bytes of state, and no buffer");
 }
