@@ -143,11 +143,24 @@ impl ControlPlane {
         Self::start_of(NODE).await
     }
 
+    /// One more of the same mesh, for the proxy of another node: it signs by the same root.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn beside(&self) -> Self {
+        let authority = Arc::clone(&self.shared.authority);
+        Self::signing_by(authority, self.shared.proxy).await
+    }
+
     async fn start_of(proxy: &'static str) -> Self {
-        let clock = Clock::system();
         let domain = TrustDomain::parse("cluster.local").expected("a trust domain");
-        let authority = Authority::generate(&domain, clock.now()).expected("an authority");
-        let authority = Arc::new(authority);
+        let now = Clock::system().now();
+        let authority = Authority::generate(&domain, now).expected("an authority");
+        Self::signing_by(Arc::new(authority), proxy).await
+    }
+
+    async fn signing_by(authority: Arc<Authority>, proxy: &'static str) -> Self {
+        let clock = Clock::system();
         let signer = BuiltIn::new(Issuers {
             signing: Arc::clone(&authority),
             also_trusted: Vec::new(),
@@ -320,9 +333,18 @@ impl ControlPlane {
 
     /// Publishes a configuration as it is; returns the generation.
     pub fn publish_whole(&self, configuration: &Configuration) -> u64 {
+        self.publish_part(Scope::Everything, configuration)
+    }
+
+    /// Publishes what the node of that name needs of a configuration; returns the generation.
+    pub fn publish_to_node(&self, node: &str, configuration: &Configuration) -> u64 {
+        self.publish_part(Scope::Node(node.into()), configuration)
+    }
+
+    fn publish_part(&self, scope: Scope, configuration: &Configuration) -> u64 {
         let mut state = self.shared.lock();
-        let whole = || Disassembler::new(Scope::Everything);
-        let disassembler = state.disassembler.get_or_insert_with(whole);
+        let scoped = || Disassembler::new(scope);
+        let disassembler = state.disassembler.get_or_insert_with(scoped);
         let snapshot = Arc::clone(disassembler.update(configuration));
         let generation = *self.shared.generation.borrow() + 1;
         state.publisher.publish(generation, snapshot);

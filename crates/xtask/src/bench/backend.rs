@@ -4,7 +4,7 @@
 //! bodies.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -17,9 +17,9 @@ use super::request::{BODY_BYTES, BULK_BYTES, BULK_PATH};
 /// Options of `cargo x bench-backend`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Ports of 127.0.0.1 to listen on
+    /// Addresses and ports to listen on
     #[arg(required = true)]
-    ports: Vec<u16>,
+    addresses: Vec<SocketAddr>,
 }
 
 const EVENTS: usize = 512;
@@ -30,9 +30,9 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut listeners = Vec::new();
-    for &port in &args.ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
+    for address in &args.addresses {
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         listener.set_nonblocking(true)?;
         listeners.push(listener);
     }

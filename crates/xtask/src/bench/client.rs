@@ -5,8 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use anyhow::{Result, bail};
+
 use super::answer::{self, Parsed};
-use super::request::{self, Keep};
+use super::request::{self, BODY_BYTES, HEADER, Keep, PATH};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,17 +22,21 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// An open connection to a port of 127.0.0.1.
+/// An open connection.
 pub(crate) struct Connection {
     stream: TcpStream,
 }
 
-/// Connects to a port of 127.0.0.1, with `TCP_NODELAY`.
+/// A port of 127.0.0.1.
+pub(crate) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Connects, with `TCP_NODELAY`.
 ///
 /// # Errors
 /// When nobody listens there, or does not accept within a second.
-pub(crate) fn dial(port: u16) -> io::Result<TcpStream> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+pub(crate) fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -40,8 +46,28 @@ pub(crate) fn dial(port: u16) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// When no whole answer comes.
-pub(crate) fn ask(port: u16, host: &str) -> io::Result<Answer> {
-    Connection::open(port)?.exchange(&request::get(host, Keep::Close))
+pub(crate) fn ask(address: SocketAddr, host: &str) -> io::Result<Answer> {
+    Connection::open(address)?.exchange(&request::get(host, Keep::Close))
+}
+
+/// Whether it is answered as the back-end answers.
+pub(crate) fn is_served(address: SocketAddr, host: &str) -> bool {
+    ask(address, host).is_ok_and(|answer| answer.status == 200 && answer.body.len() == BODY_BYTES)
+}
+
+/// Fails when a request without the header that routes match on gets through: then the proxy does
+/// less than the measurement says.
+///
+/// # Errors
+/// When it does, or no whole answer comes.
+pub(crate) fn check_match(address: SocketAddr, host: &str) -> Result<()> {
+    let request = format!("GET {PATH} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let status = Connection::open(address)?.exchange(&request)?.status;
+    if status != 404 {
+        let (header, _) = HEADER;
+        bail!("a request to {host} without {header} must find no route, but is answered {status}");
+    }
+    Ok(())
 }
 
 /// Fetches `path` from an admin endpoint.
@@ -50,16 +76,16 @@ pub(crate) fn ask(port: u16, host: &str) -> io::Result<Answer> {
 /// When no whole answer comes.
 pub(crate) fn fetch(port: u16, path: &str) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    Connection::open(port)?.exchange(&request)
+    Connection::open(loopback(port))?.exchange(&request)
 }
 
 impl Connection {
-    /// Connects to a port of 127.0.0.1.
+    /// Connects.
     ///
     /// # Errors
     /// When nobody listens there.
-    pub(crate) fn open(port: u16) -> io::Result<Self> {
-        let stream = dial(port)?;
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = dial(address)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self { stream })

@@ -20,6 +20,8 @@ pub(crate) mod column {
     pub(crate) const BULK_CPU: &str = "CPU s/GB";
     pub(crate) const BASE_RSS: &str = "base RSS MiB";
     pub(crate) const IDLE_KIB: &str = "KiB/idle connection";
+    pub(crate) const NODE_RSS: &str = "base RSS MiB, whole node";
+    pub(crate) const SERVER_IDLE_KIB: &str = "KiB/idle connection, server's side";
     pub(crate) const START: &str = "start s";
     pub(crate) const START_CPU: &str = "start CPU s";
     pub(crate) const RSS: &str = "RSS MiB";

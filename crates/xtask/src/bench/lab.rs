@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,13 +12,12 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::certificate::Certificate;
-use super::client;
+use super::client::{self, loopback};
 use super::figures::{Sample, Table};
 use super::load::{self, Target};
 use super::machine::{LOAD_CORE, PROXY_CORE};
 use super::peers::{self, Backends, Change, Edit, Peer, Place, Role};
 use super::process::Running;
-use super::request::{BODY_BYTES, HEADER, HOST, PATH};
 use super::tools::Programs;
 use super::usage;
 use crate::clock;
@@ -38,9 +37,9 @@ pub(crate) struct Plan {
 const FIRST_PORT: u16 = 18_000;
 const LAST_PORT: u16 = 32_000;
 /// Longest wait for a proxy to serve; ten thousand routes take some seconds.
-const START_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(120);
 /// Rest between the end of a start and the look at memory.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// A proxy that uses less of its core has nothing to do.
 const IDLE_SHARE: f64 = 0.03;
 
@@ -54,7 +53,7 @@ pub(crate) struct Lab {
     failures: RefCell<Vec<String>>,
     next_port: Cell<u16>,
     next_place: Cell<usize>,
-    certificate: Certificate,
+    pub(crate) certificate: Certificate,
     // Dropped in this order: processes, then their files.
     http1: Running,
     http2: Running,
@@ -98,12 +97,8 @@ impl Lab {
             http1_other: free_port(&next_port)?,
             http2: free_port(&next_port)?,
         };
-        let program = programs.xtask.display().to_string();
-        let ports = [backends.http1, backends.http1_other].map(|port| port.to_string());
-        let command: Vec<String> = [program, "bench-backend".to_owned()]
-            .into_iter()
-            .chain(ports)
-            .collect();
+        let ports = [backends.http1, backends.http1_other];
+        let command = backend_command(&programs, &ports.map(loopback));
         let http1 = start_backend(&command, directory.path(), "http1", backends.http1)?;
         let file = directory.path().join("http2.conf");
         fs::write(
@@ -141,8 +136,10 @@ impl Lab {
         let started = clock::now();
         let mut running = Running::start(&argv, PROXY_CORE, &log)?;
         let is_tls = role == Role::Tls;
+        let address = loopback(place.port);
         let target = Target {
-            port: place.port,
+            address,
+            from: None,
             is_tls,
             host,
         };
@@ -151,14 +148,14 @@ impl Lab {
             if is_tls {
                 load::ask_tls(target).is_ok_and(|status| status == 200)
             } else if serves_http1 {
-                serves(target.port, host)
+                client::is_served(address, host)
             } else {
-                client::dial(target.port).is_ok()
+                client::dial(address).is_ok()
             }
         })?;
         let start_secs = clock::now().duration_since(started).as_secs_f64();
         if peer == Peer::Weft && !is_tls {
-            check_match(place.port, host)?;
+            client::check_match(address, host)?;
         }
         thread::sleep(SETTLE);
         Ok(Proxy {
@@ -186,13 +183,19 @@ impl Lab {
         }
     }
 
-    fn place(&self) -> Result<Place<'_>> {
+    /// A directory that nothing has been in.
+    pub(crate) fn directory(&self) -> Result<PathBuf> {
         let number = self.next_place.get();
         self.next_place.set(number + 1);
         let directory = self.directory.path().join(format!("proxy-{number}"));
-        fs::create_dir(&directory)?;
+        fs::create_dir(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(directory)
+    }
+
+    fn place(&self) -> Result<Place<'_>> {
         Ok(Place {
-            directory,
+            directory: self.directory()?,
             port: free_port(&self.next_port)?,
             admin_port: free_port(&self.next_port)?,
             backends: self.backends,
@@ -270,7 +273,8 @@ impl Proxy<'_> {
     /// Where its load goes.
     pub(crate) fn target<'h>(&self, host: &'h str) -> Target<'h> {
         Target {
-            port: self.place.port,
+            address: loopback(self.place.port),
+            from: None,
             is_tls: self.is_tls,
             host,
         }
@@ -281,11 +285,7 @@ impl Proxy<'_> {
     /// # Errors
     /// Those of `work`, or when the proxy has ended.
     pub(crate) fn window<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, f64, f64)> {
-        let (cpu, wall) = (usage::cpu_seconds(self.root)?, clock::now());
-        let result = work()?;
-        let cpu = usage::cpu_seconds(self.root)? - cpu;
-        let wall = clock::now().duration_since(wall).as_secs_f64();
-        Ok((result, cpu, wall))
+        usage::window(&[self.root], work)
     }
 
     /// Waits until the proxy is idle: after a start it may have status files to write.
@@ -343,7 +343,7 @@ impl Proxy<'_> {
     pub(crate) fn wait_for(&self, host: &str, status: u16, limit: Duration) -> Result<f64> {
         let started = clock::now();
         loop {
-            let last = client::ask(self.place.port, host);
+            let last = client::ask(loopback(self.place.port), host);
             let took = clock::now().duration_since(started);
             if last.as_ref().is_ok_and(|answer| answer.status == status) {
                 return Ok(took.as_secs_f64());
@@ -360,33 +360,25 @@ impl Proxy<'_> {
     }
 }
 
+/// The command of a back-end that listens there.
+pub(super) fn backend_command(programs: &Programs, addresses: &[SocketAddr]) -> Vec<String> {
+    let program = programs.xtask.display().to_string();
+    let words = [program, "bench-backend".to_owned()].into_iter();
+    words
+        .chain(addresses.iter().map(ToString::to_string))
+        .collect()
+}
+
 fn start_backend(argv: &[String], directory: &Path, name: &str, port: u16) -> Result<Running> {
     let mut running = Running::start(argv, LOAD_CORE, &directory.join(format!("{name}.log")))?;
-    running.wait_until(START_LIMIT, || client::dial(port).is_ok())?;
+    running.wait_until(START_LIMIT, || client::dial(loopback(port)).is_ok())?;
     Ok(running)
-}
-
-fn serves(port: u16, host: &str) -> bool {
-    client::ask(port, host)
-        .is_ok_and(|answer| answer.status == 200 && answer.body.len() == BODY_BYTES)
-}
-
-/// Fails when a request without the header that routes match on gets through: then the proxy does
-/// less than the measurement says.
-fn check_match(port: u16, host: &str) -> Result<()> {
-    let request = format!("GET {PATH} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-    let answer = client::Connection::open(port)?.exchange(&request)?;
-    if answer.status != 404 {
-        let (header, status) = (HEADER.0, answer.status);
-        bail!("a request to {HOST} without {header} must find no route, but is answered {status}");
-    }
-    Ok(())
 }
 
 /// The next port of 127.0.0.1 that nobody listens on.
 fn free_port(next: &Cell<u16>) -> Result<u16> {
     for port in next.get()..LAST_PORT {
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if TcpListener::bind(loopback(port)).is_ok() {
             next.set(port + 1);
             return Ok(port);
         }

@@ -8,7 +8,7 @@ mod arrivals;
 mod outcome;
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ use arrivals::Arrivals;
 /// Options of `cargo x bench-latency`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Port of 127.0.0.1 to ask
-    port: u16,
+    /// Address and port to ask
+    address: SocketAddr,
     /// Requests per second
     rate: f64,
     /// Seconds to send for; the first tenth is left out of the latencies
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let start = clock::now();
     let end = start + Duration::from_secs_f64(args.secs);
     let mut client = Client {
-        port: args.port,
+        address: args.address,
         request: request::get(request::HOST, Keep::Open),
         epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
         slots: (0..args.connections).map(|_| Slot::default()).collect(),
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 struct Client {
-    port: u16,
+    address: SocketAddr,
     request: String,
     epoll: OwnedFd,
     slots: Vec<Slot>,
@@ -114,7 +114,7 @@ impl Client {
     }
 
     fn connect(&mut self, slot: usize) -> io::Result<()> {
-        let stream = client::dial(self.port)?;
+        let stream = client::dial(self.address)?;
         stream.set_nonblocking(true)?;
         epoll::add(
             &self.epoll,

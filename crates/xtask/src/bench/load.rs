@@ -1,5 +1,6 @@
 //! Runs the load generators on their core.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::latency::Outcome;
 use super::machine::LOAD_CORE;
+use super::namespaces::Namespace;
 use super::output::{self, Load};
 use super::request::{self, BULK_PATH, PATH};
 
@@ -17,7 +19,9 @@ const GRACE_SECS: u64 = 30;
 /// Where to send load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
-    pub(crate) port: u16,
+    pub(crate) address: SocketAddr,
+    /// Where the load comes from, if that is another network than this process has.
+    pub(crate) from: Option<&'a Namespace>,
     pub(crate) is_tls: bool,
     pub(crate) host: &'a str,
 }
@@ -40,9 +44,17 @@ pub(crate) enum Call<'a> {
 }
 
 impl Target<'_> {
+    /// `argv` as a command that runs where the load comes from.
+    pub(crate) fn enter(&self, argv: Vec<String>) -> Vec<String> {
+        match self.from {
+            Some(namespace) => namespace.command(argv),
+            None => argv,
+        }
+    }
+
     fn url(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}{path}", self.port)
+        format!("{scheme}://{}{path}", self.address)
     }
 }
 
@@ -83,7 +95,7 @@ pub(crate) fn h2load_command(target: Target<'_>, secs: u64, call: Call<'_>) -> V
 /// # Errors
 /// When `wrk` does not run or prints no result.
 pub(crate) fn wrk(target: Target<'_>, secs: u64, connections: Connections) -> Result<Load> {
-    output::wrk(&run(&wrk_command(target, secs, connections), secs)?)
+    output::wrk(&run(target, wrk_command(target, secs, connections), secs)?)
 }
 
 /// Closed loop over HTTP/2 with prior knowledge.
@@ -91,24 +103,33 @@ pub(crate) fn wrk(target: Target<'_>, secs: u64, connections: Connections) -> Re
 /// # Errors
 /// When `h2load` does not run or prints no result.
 pub(crate) fn h2load(target: Target<'_>, secs: u64, call: Call<'_>) -> Result<Load> {
-    output::h2load(&run(&h2load_command(target, secs, call), secs)?)
+    output::h2load(&run(target, h2load_command(target, secs, call), secs)?)
 }
 
 /// Open loop over HTTP/1.1 by the client of this package, whose binary is `program`.
 ///
 /// # Errors
 /// When it does not run.
-pub(crate) fn open_loop(program: &Path, port: u16, rate: u32, secs: u64) -> Result<Outcome> {
-    run(&open_loop_command(program, port, rate, secs), secs)?
-        .trim()
-        .parse()
+pub(crate) fn open_loop(
+    program: &Path,
+    target: Target<'_>,
+    rate: u32,
+    secs: u64,
+) -> Result<Outcome> {
+    let command = open_loop_command(program, target, rate, secs);
+    run(target, command, secs)?.trim().parse()
 }
 
 /// Command line of the open-loop client over 64 connections.
-pub(crate) fn open_loop_command(program: &Path, port: u16, rate: u32, secs: u64) -> Vec<String> {
+pub(crate) fn open_loop_command(
+    program: &Path,
+    target: Target<'_>,
+    rate: u32,
+    secs: u64,
+) -> Vec<String> {
     let program = program.display().to_string();
     let figures = [
-        port.to_string(),
+        target.address.to_string(),
         rate.to_string(),
         secs.to_string(),
         "64".to_owned(),
@@ -137,7 +158,7 @@ pub(crate) fn bulk(target: Target<'_>) -> Result<()> {
         &request::header_argument(),
         &target.url(BULK_PATH),
     ]));
-    let printed = run(&argv, GRACE_SECS)?;
+    let printed = run(target, argv, GRACE_SECS)?;
     if printed.trim() != request::BULK_BYTES.to_string() {
         bail!("curl got {printed} bytes of {}", request::BULK_BYTES);
     }
@@ -161,11 +182,12 @@ pub(crate) fn ask_tls(target: Target<'_>) -> Result<u16> {
         &format!("Host: {}", target.host),
         &target.url(PATH),
     ]));
-    Ok(run(&argv, 1)?.trim().parse()?)
+    Ok(run(target, argv, 1)?.trim().parse()?)
 }
 
-/// Runs `argv` on the load core; what it printed.
-fn run(argv: &[String], secs: u64) -> Result<String> {
+/// Runs `argv` on the load core, where the load comes from; what it printed.
+fn run(target: Target<'_>, argv: Vec<String>, secs: u64) -> Result<String> {
+    let argv = target.enter(argv);
     let limit = Duration::from_secs(secs + GRACE_SECS).as_secs().to_string();
     let output = Command::new("taskset")
         .args([
@@ -175,7 +197,7 @@ fn run(argv: &[String], secs: u64) -> Result<String> {
             "--kill-after=1",
             &limit,
         ])
-        .args(argv)
+        .args(&argv)
         .output()
         .context("cannot run taskset; install util-linux")?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -193,10 +215,13 @@ fn words(words: &[&str]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
     use super::{Call, Connections, Target, h2load_command, wrk_command};
 
     const TARGET: Target<'_> = Target {
-        port: 8443,
+        address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8443)),
+        from: None,
         is_tls: true,
         host: "bench.example",
     };

@@ -12,7 +12,9 @@ mod nginx;
 mod tests;
 mod weft;
 
-pub(crate) use self::nginx::{command as nginx_command, http2_backend};
+pub(crate) use self::nginx::{
+    command as nginx_command, configuration as nginx_configuration, http2_backend,
+};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -181,7 +183,7 @@ fn write(place: &Place<'_>, name: &str, text: &str) -> Result<PathBuf> {
 }
 
 /// Puts values for `${name}` into a template.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut text = template.to_owned();
     for (name, value) in values {
         text = text.replace(&format!("${{{name}}}"), value);
@@ -189,7 +191,8 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
     text
 }
 
-fn argv(program: &Path, args: &[&str]) -> Vec<String> {
+/// The words of a command.
+pub(super) fn argv(program: &Path, args: &[&str]) -> Vec<String> {
     let program = program.display().to_string();
     let args = args.iter().map(|&arg| arg.to_owned());
     std::iter::once(program).chain(args).collect()

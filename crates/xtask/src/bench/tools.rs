@@ -39,6 +39,10 @@ const VENV: Tool = debian(&["python3", "-c", "import ensurepip"], "python3-venv"
 pub(crate) struct Programs {
     /// `target/dist/weft`; `None` while it is not built.
     pub(crate) weft: Option<PathBuf>,
+    /// `target/dist/weft-proxy`; `None` while it is not built.
+    pub(crate) weft_proxy: Option<PathBuf>,
+    /// The control plane of pairs, which serves before anything is measured and is built for debugging.
+    pub(crate) mesh_control: PathBuf,
     /// This package's own binary, for the back-end and the open loop.
     pub(crate) xtask: PathBuf,
     pub(crate) envoy: PathBuf,
@@ -61,9 +65,12 @@ impl Programs {
         };
         let dist = workspace_root().join("target/dist");
         let weft = dist.join("weft");
+        let weft_proxy = dist.join("weft-proxy");
         let xtask = dist.join("weft-xtask");
         Ok(Self {
             weft: weft.exists().then_some(weft),
+            weft_proxy: weft_proxy.exists().then_some(weft_proxy),
+            mesh_control: workspace_root().join("target/debug/examples/mesh-control"),
             xtask: if xtask.exists() {
                 xtask
             } else {
@@ -71,6 +78,11 @@ impl Programs {
             },
             envoy,
         })
+    }
+
+    /// Whether there is anything of Weft to measure.
+    pub(crate) fn have_weft(&self) -> bool {
+        self.weft.is_some() || self.weft_proxy.is_some()
     }
 
     /// What a peer says of its version.

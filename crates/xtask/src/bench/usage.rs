@@ -7,6 +7,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use crate::clock;
+
 /// The fields of `/proc/PID/stat` (proc_pid_stat(5)) that are of use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
@@ -48,6 +50,35 @@ pub(crate) fn cpu_seconds(root: u32) -> Result<f64> {
     let stats = tree(root)?.into_iter().filter_map(read_stat);
     let ticks: u64 = stats.map(|stat| stat.ticks).sum();
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Runs `work`; its result, and the seconds that passed meanwhile: of processor time that the processes
+/// and their descendants have used together, and on the wall.
+///
+/// # Errors
+/// Those of `work`, or when a process has ended.
+pub(crate) fn window<T>(roots: &[u32], work: impl FnOnce() -> Result<T>) -> Result<(T, f64, f64)> {
+    let used = || {
+        roots
+            .iter()
+            .map(|&root| cpu_seconds(root))
+            .sum::<Result<f64>>()
+    };
+    let (cpu, wall) = (used()?, clock::now());
+    let result = work()?;
+    let cpu = used()? - cpu;
+    let wall = clock::now().duration_since(wall).as_secs_f64();
+    Ok((result, cpu, wall))
+}
+
+/// Resident memory of the descendants of a process in MiB, without its own.
+///
+/// # Errors
+/// When the process has ended.
+pub(crate) fn descendants_rss_mib(root: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{root}/status"));
+    let own = status.ok().as_deref().and_then(resident_kib).unwrap_or(0);
+    Ok(rss_mib(root)? - own as f64 / 1024.0)
 }
 
 /// Resident memory of the process and its descendants in MiB. Pages they share count for each.

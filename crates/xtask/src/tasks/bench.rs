@@ -10,14 +10,14 @@ use crate::bench::lab::{Lab, Plan};
 use crate::bench::machine::{self, Machine};
 use crate::bench::peers::Peer;
 use crate::bench::report::{self, Heading};
-use crate::bench::scenarios::{SCENARIOS, Scenario};
+use crate::bench::scenarios::{Part, SCENARIOS, Scenario};
 use crate::bench::tools::Programs;
 use crate::command::{self, workspace_root};
 
 /// Where `--write` keeps the report.
 const RESULTS: &str = "tests/bench/RESULTS.md";
-/// Where what others write in that file begins.
-const KEPT: &str = "\n## In a cluster\n";
+/// The parts of the report, in order.
+const PARTS: [Part; 2] = [Part::Loopback, Part::Cable];
 
 /// Options of `cargo x bench`.
 #[derive(clap::Args)]
@@ -71,35 +71,49 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     let machine = Machine::inspect()?;
     if !args.no_build {
-        build()?;
+        build(&selected)?;
     }
     let programs = Programs::ensure(&args.peers)?;
-    if programs.weft.is_none() {
+    if !programs.have_weft() {
         println!("    weft: not built; its peers are measured without it");
     }
     let mut peers = args.peers.clone();
-    peers.extend(programs.weft.as_ref().map(|_| Peer::Weft));
+    peers.extend(programs.have_weft().then_some(Peer::Weft));
     let heading = heading(args, &machine, &programs, &peers)?;
     let lab = Lab::open(args.plan(), peers, programs)?;
-    let tables = measure(&lab, &selected)?;
-    let failures = lab.failures();
-    let text = report::render(&heading, &tables, &failures);
-    println!("\n{text}");
-    if args.write {
-        let path = workspace_root().join(RESULTS);
-        let directory = path.parent().unwrap_or(workspace_root());
-        std::fs::create_dir_all(directory)?;
-        let old = std::fs::read_to_string(&path).unwrap_or_default();
-        let kept = old.find(KEPT).map_or("", |at| &old[at..]);
-        std::fs::write(&path, text + kept).with_context(|| format!("cannot write {RESULTS}"))?;
-        println!("{RESULTS} is written; review it and commit it");
+    for part in PARTS {
+        let of_part = |scenario: &&Scenario| scenario.part == part;
+        let selected: Vec<&Scenario> = selected.iter().copied().filter(of_part).collect();
+        if selected.is_empty() {
+            continue;
+        }
+        let before = lab.failures().len();
+        let tables = measure(&lab, &selected)?;
+        let text = report::render(part, &heading, &tables, &lab.failures()[before..]);
+        println!("\n{text}");
+        if args.write {
+            write(part, &text)?;
+        }
     }
+    let failures = lab.failures();
     Ok(if failures.is_empty() {
         ExitCode::SUCCESS
     } else {
         println!("{} runs failed; each is told above", failures.len());
         ExitCode::FAILURE
     })
+}
+
+/// Puts a part of the report in its place.
+fn write(part: Part, text: &str) -> Result<()> {
+    let path = workspace_root().join(RESULTS);
+    let directory = path.parent().unwrap_or(workspace_root());
+    std::fs::create_dir_all(directory)?;
+    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    std::fs::write(&path, report::replace(&old, part, text))
+        .with_context(|| format!("cannot write {RESULTS}"))?;
+    println!("{RESULTS} is written; review it and commit it");
+    Ok(())
 }
 
 impl Args {
@@ -121,19 +135,29 @@ fn scenario_names() -> PossibleValuesParser {
 }
 
 /// Builds what is measured, and this package itself: its back-end must not be the slow side.
-fn build() -> Result<()> {
-    println!("    building weft and weft-xtask as they are shipped (profile dist)");
-    let args = [
-        "build",
-        "--locked",
-        "--profile",
-        "dist",
-        "--package",
-        "weft-cli",
-        "--package",
-        "weft-xtask",
-    ];
-    let outcome = command::cargo("bench-build", &args, &[])?;
+fn build(selected: &[&Scenario]) -> Result<()> {
+    let is_selected = |part: Part| selected.iter().any(|scenario| scenario.part == part);
+    let mut dist = vec!["build", "--locked", "--profile", "dist"];
+    dist.extend(["--package", "weft-xtask"]);
+    if is_selected(Part::Loopback) {
+        dist.extend(["--package", "weft-cli"]);
+    }
+    if is_selected(Part::Cable) {
+        dist.extend(["--package", "weft-proxy"]);
+        println!("    building the control plane of pairs");
+        // With the features of all rooms, with which the tests are built too.
+        let control = ["build", "--locked", "--workspace"];
+        built(
+            "bench-control",
+            &[&control[..], &["--example", "mesh-control"]].concat(),
+        )?;
+    }
+    println!("    building what is measured as it is shipped (profile dist)");
+    built("bench-build", &dist)
+}
+
+fn built(name: &str, args: &[&str]) -> Result<()> {
+    let outcome = command::cargo(name, args, &[])?;
     if !outcome.succeeded {
         outcome
             .excerpt
@@ -194,7 +218,7 @@ fn measure(lab: &Lab, selected: &[&Scenario]) -> Result<Vec<Table>> {
         println!("[{number}/{of}] {}: {}", scenario.name, scenario.purpose);
         let measured = (scenario.run)(lab)?;
         for table in &measured {
-            println!("\n{}", report::render_table(table));
+            println!("\n{}", report::render_table(table, "##"));
         }
         tables.extend(measured);
     }

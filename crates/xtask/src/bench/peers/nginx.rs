@@ -73,7 +73,8 @@ pub(crate) fn command(file: &Path) -> Vec<String> {
     argv(Path::new("nginx"), &["-c", &file.display().to_string()])
 }
 
-fn configuration(directory: &Path, servers: &str) -> String {
+/// A configuration of which `servers` are the last lines.
+pub(crate) fn configuration(directory: &Path, servers: &str) -> String {
     let directory = directory.display().to_string();
     fill(
         CONFIGURATION,

@@ -20,6 +20,8 @@ fn with_place(check: impl FnOnce(&Place<'_>)) {
     std::fs::write(&certificate.key, "KEY").expect("a writable directory");
     let programs = Programs {
         weft: Some(PathBuf::from("weft")),
+        weft_proxy: None,
+        mesh_control: PathBuf::new(),
         xtask: PathBuf::new(),
         envoy: PathBuf::from("envoy"),
     };

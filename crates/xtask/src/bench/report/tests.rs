@@ -1,8 +1,9 @@
 //! What the report shows of figures.
 
-use super::{Heading, render};
+use super::{Heading, render, replace};
 use crate::bench::figures::{Table, column};
 use crate::bench::peers::Peer;
+use crate::bench::scenarios::Part;
 
 fn heading() -> Heading {
     Heading {
@@ -26,7 +27,7 @@ fn hop(rows: &[(&str, f64, f64)]) -> Table {
 #[test]
 fn a_reader_sees_figures_ratios_and_verdicts() {
     let table = hop(&[("Weft", 10.0, 90_000.0), ("Envoy", 32.0, 30_500.0)]);
-    let text = render(&heading(), &[table], &[]);
+    let text = render(Part::Loopback, &heading(), &[table], &[]);
     for line in [
         "| date | 2026-11-21 |",
         "| Envoy | 1.40 |",
@@ -43,7 +44,12 @@ fn a_reader_sees_figures_ratios_and_verdicts() {
 
 #[test]
 fn what_was_not_measured_is_not_judged() {
-    let text = render(&heading(), &[hop(&[("Envoy", 32.0, 30_500.0)])], &[]);
+    let text = render(
+        Part::Loopback,
+        &heading(),
+        &[hop(&[("Envoy", 32.0, 30_500.0)])],
+        &[],
+    );
     let row = "| P1 | HTTP/1.1 hop | CPU µs/request | – | 32.0 | – |";
     assert!(
         text.contains(row) && text.contains("not measured"),
@@ -54,7 +60,38 @@ fn what_was_not_measured_is_not_judged() {
 #[test]
 fn failed_runs_are_told_without_their_logs() {
     let failure = "h1, Weft: weft ended with 1:\nmany\nlines".to_owned();
-    let text = render(&heading(), &[], &[failure]);
+    let text = render(Part::Loopback, &heading(), &[], &[failure]);
     assert!(text.contains("- h1, Weft: weft ended with 1:\n"), "{text}");
     assert!(!text.contains("many"), "{text}");
+}
+
+#[test]
+fn a_part_takes_the_place_of_its_own_and_of_nothing_else() {
+    let pairs = render(Part::Cable, &heading(), &[], &[]);
+    let hops = render(Part::Loopback, &heading(), &[], &[]);
+    let cluster = "## In a cluster\n\nfigures of others\n";
+    let whole = format!("{hops}\n{pairs}\n{cluster}").replace("\n\n\n", "\n\n");
+    let without_pairs = format!("{hops}\n{cluster}").replace("\n\n\n", "\n\n");
+    for (row, old, part, new, expected) in [
+        ("the same pairs", &whole, Part::Cable, &pairs, &whole),
+        ("the same hops", &whole, Part::Loopback, &hops, &whole),
+        (
+            "pairs for the first time",
+            &without_pairs,
+            Part::Cable,
+            &pairs,
+            &whole,
+        ),
+        (
+            "hops that had no pairs",
+            &without_pairs,
+            Part::Loopback,
+            &hops,
+            &without_pairs,
+        ),
+    ] {
+        assert_eq!(&replace(old, part, new), expected, "{row}");
+    }
+    let first = replace("", Part::Cable, &pairs);
+    assert!(first.starts_with("## Pairs of proxies\n"), "{first}");
 }

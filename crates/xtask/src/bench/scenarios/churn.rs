@@ -77,7 +77,7 @@ impl Generator {
         let (target, secs) = (proxy.target(HOST), self.secs(lab));
         match self {
             Self::OpenLoop => {
-                load::open_loop_command(&lab.programs.xtask, target.port, OPEN_LOOP_RATE, secs)
+                load::open_loop_command(&lab.programs.xtask, target, OPEN_LOOP_RATE, secs)
             }
             Self::Wrk => load::wrk_command(target, secs, Connections::Kept(32)),
             Self::H2load => load::h2load_command(target, secs, Call::Get),

@@ -38,7 +38,7 @@ fn measure(lab: &Lab, proxy: &Proxy<'_>) -> Result<Sample> {
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..OPEN_LOOP_GOES {
         let program = &lab.programs.xtask;
-        let open = load::open_loop(program, target.port, OPEN_LOOP_RATE, secs.div_ceil(2))?;
+        let open = load::open_loop(program, target, OPEN_LOOP_RATE, secs.div_ceil(2))?;
         p50.push(f64::from(open.p50_us));
         p99.push(f64::from(open.p99_us));
         failures += open.failures;

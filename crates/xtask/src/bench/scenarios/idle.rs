@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::client::Connection;
+use crate::bench::client::{Connection, loopback};
 use crate::bench::figures::{Sample, Table, column};
 use crate::bench::lab::{Lab, Proxy};
 use crate::bench::peers::{Peer, Role};
@@ -45,7 +45,7 @@ fn memory_with(count: usize, open: &mut Vec<Connection>, proxy: &Proxy<'_>) -> R
     let request = request::get(&host_of(0), Keep::Open);
     while open.len() < count {
         let number = open.len();
-        let connection = Connection::open(proxy.place.port);
+        let connection = Connection::open(loopback(proxy.place.port));
         let mut connection = connection.with_context(|| format!("connection {number}"))?;
         let answer = connection.exchange(&request);
         let answer = answer.with_context(|| format!("request on connection {number}"))?;

@@ -1,0 +1,137 @@
+//! Two proxies in a row between two network namespaces.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::bench::client::Connection;
+use crate::bench::figures::{Sample, Table, column, median};
+use crate::bench::lab::Lab;
+use crate::bench::load::{self, Connections};
+use crate::bench::mesh::{Bed, Layer, Pair, supports};
+use crate::bench::output::Failures;
+use crate::bench::peers::Peer;
+use crate::bench::request::{self, BULK_BYTES, HOST, Keep};
+
+/// Requests per second of the open loop.
+const OPEN_LOOP_RATE: u32 = 5_000;
+/// Goes of the open loop in one run; the median of each quantile counts.
+const OPEN_LOOP_GOES: usize = 3;
+
+/// Connections before the first look at memory; what they cost beyond their share is paid once.
+const FEW: usize = 100;
+const MANY: usize = 4_000;
+/// Rest before each look: longer than allocators keep memory that was freed, which is five seconds.
+const REST: Duration = Duration::from_secs(6);
+
+const PEERS: &[Peer] = &[
+    Peer::Direct,
+    Peer::Weft,
+    Peer::Envoy,
+    Peer::Nginx,
+    Peer::Haproxy,
+];
+const IDLE_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
+
+pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
+    let bed = match Bed::open(lab) {
+        Ok(bed) => bed,
+        Err(error) => {
+            lab.note(format!("mesh: {error:#}"));
+            return Ok(Vec::new());
+        }
+    };
+    let mut tables = Vec::new();
+    for (name, layer) in [("mesh-http", Layer::Http), ("mesh-tcp", Layer::Tcp)] {
+        let among: Vec<Peer> = PEERS
+            .iter()
+            .copied()
+            .filter(|&peer| supports(peer, layer))
+            .collect();
+        tables.push(lab.interleave(name, &among, |peer| traffic(lab, &bed.start(peer, layer)?)));
+    }
+    for (name, layer) in [
+        ("mesh-idle-http", Layer::Http),
+        ("mesh-idle-tcp", Layer::Tcp),
+    ] {
+        // Memory differs little from run to run, and each takes half a minute.
+        tables.push(lab.repeat(name, 1, IDLE_PEERS, |peer| idle(&bed.start(peer, layer)?)));
+    }
+    Ok(tables)
+}
+
+fn traffic(lab: &Lab, pair: &Pair<'_>) -> Result<Sample> {
+    let secs = lab.plan.secs;
+    let target = pair.target();
+    let gigabytes = BULK_BYTES as f64 / 1e9;
+    load::wrk(target, 1, Connections::Kept(32))?;
+    let (kept, cpu, wall) = pair.window(|| load::wrk(target, secs, Connections::Kept(32)))?;
+    let mut failures: Failures = kept.failures;
+    let (mut p50, mut p99) = (Vec::new(), Vec::new());
+    for _ in 0..OPEN_LOOP_GOES {
+        let program = &lab.programs.xtask;
+        let open = load::open_loop(program, target, OPEN_LOOP_RATE, secs.div_ceil(2))?;
+        p50.push(f64::from(open.p50_us));
+        p99.push(f64::from(open.p99_us));
+        failures += open.failures;
+    }
+    let (new, new_cpu, _) = pair.window(|| load::wrk(target, secs, Connections::OneShot(16)))?;
+    failures += new.failures;
+    let ((), bulk_cpu, bulk_wall) = pair.window(|| load::bulk(target))?;
+    let mut sample = vec![
+        (column::RATE, kept.rate),
+        (column::CPU, kept.cpu_us(cpu)?),
+        (column::BUSY, cpu / wall),
+    ];
+    sample.extend(median(p50).map(|value| (column::P50, value)));
+    sample.extend(median(p99).map(|value| (column::P99, value)));
+    sample.extend([
+        (column::CONNECTION_RATE, new.rate),
+        (column::CONNECTION_CPU, new.cpu_us(new_cpu)?),
+        (column::BULK_RATE, gigabytes / bulk_wall),
+        (column::BULK_CPU, bulk_cpu / gigabytes),
+        (column::FAILED, failures.total() as f64),
+    ]);
+    Ok(sample)
+}
+
+fn idle(pair: &Pair<'_>) -> Result<Sample> {
+    thread::sleep(REST);
+    let (worker_mib, (node_mib, _)) = (pair.worker_rss_mib()?, pair.rss_mib()?);
+    let mut open = Vec::with_capacity(MANY);
+    let few_mib = memory_with(FEW, &mut open, pair)?;
+    let many_mib = memory_with(MANY, &mut open, pair)?;
+    let each_kib = |few: f64, many: f64| (many - few) * 1024.0 / (MANY - FEW) as f64;
+    Ok(vec![
+        (column::BASE_RSS, worker_mib),
+        (column::NODE_RSS, node_mib),
+        (column::IDLE_KIB, each_kib(few_mib.0, many_mib.0)),
+        (column::SERVER_IDLE_KIB, each_kib(few_mib.1, many_mib.1)),
+    ])
+}
+
+/// Memory of both sides with `count` open connections, each of which has had one request.
+fn memory_with(count: usize, open: &mut Vec<Connection>, pair: &Pair<'_>) -> Result<(f64, f64)> {
+    let request = request::get(HOST, Keep::Open);
+    let (address, more) = (pair.address, count.saturating_sub(open.len()));
+    open.extend(pair.as_client(|| {
+        let one = || {
+            let mut connection = Connection::open(address)?;
+            let status = connection.exchange(&request)?.status;
+            Ok::<_, std::io::Error>((connection, status))
+        };
+        let mut opened = Vec::with_capacity(more);
+        for number in 0..more {
+            let (connection, status) =
+                one().with_context(|| format!("connection {number} of {more} more"))?;
+            if status != 200 {
+                bail!("connection {number} of {more} more is answered {status}");
+            }
+            opened.push(connection);
+        }
+        Ok(opened)
+    })?);
+    thread::sleep(REST);
+    pair.rss_mib()
+}
