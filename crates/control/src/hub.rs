@@ -248,9 +248,24 @@ impl Hub {
         pods.into_iter().filter_map(word).collect()
     }
 
-    /// The oldest configuration that any proxy is at; `None` while that is not known.
-    pub(crate) fn least(&self, now: Duration) -> Option<u64> {
-        self.state().standing.least(now)
+    /// Pods that are leaving the mesh, by UID, each with the first configuration in which nobody reaches it
+    /// through the tunnel; and no others.
+    pub(crate) fn depart(&self, pods: &BTreeMap<Arc<str>, u64>) {
+        let is_news = self.state().standing.own.depart(pods);
+        if is_news {
+            self.reported();
+        }
+    }
+
+    /// The UIDs of those of them that no proxy reaches any more, at whatever replica.
+    pub(crate) fn departed(&self, now: Duration) -> BTreeSet<Arc<str>> {
+        self.state().standing.departed(now)
+    }
+
+    /// What the replica that leads says of pods that no proxy reaches any more, by UID; nothing of any other.
+    pub(crate) fn departed_by_word(&self, pods: Vec<String>) {
+        self.state().standing.hear_departed(pods);
+        self.reported();
     }
 
     /// When what is remembered of proxies that went stops to count, if anything is remembered.

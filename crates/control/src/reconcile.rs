@@ -1,6 +1,10 @@
 //! The one loop that follows the cluster: updates in, configuration and statuses out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use weft_api::{AnyObject, Kind};
@@ -197,7 +201,7 @@ impl Reconciler {
         let hub = Arc::clone(&self.parts.hub);
         let heard = Heard {
             acknowledged: |gateways: &_| hub.acknowledged(gateways, began),
-            least: hub.least(began),
+            departed: hub.departed(began),
             now: began,
         };
         let pods = self.world.pods_among(&changes.0);
@@ -222,6 +226,7 @@ impl Reconciler {
         self.deploy();
         for object in gone.iter().filter(|object| is_written(object.kind)) {
             self.parts.writer.forget(object);
+        hub.depart(&self.world.departing());
             self.applied.forget(object);
         }
         let seen = statuses.iter();

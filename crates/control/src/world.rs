@@ -67,8 +67,8 @@ pub(crate) type Changes = (Vec<ObjectRef>, Vec<ObjectRef>);
 pub(crate) struct Heard<F> {
     /// What they have of each Gateway.
     pub(crate) acknowledged: F,
-    /// The oldest configuration that any of them is at; `None` while that is not known.
-    pub(crate) least: Option<u64>,
+    /// The UIDs of pods that none of them reaches through the tunnel, of those that were asked about.
+    pub(crate) departed: BTreeSet<Arc<str>>,
     pub(crate) now: Duration,
 }
 
@@ -195,10 +195,10 @@ impl World {
     ) -> Settled {
         let Heard {
             acknowledged,
-            least,
+            departed,
             now,
         } = heard;
-        let is_released = self.leaving.release(least, now);
+        let is_released = self.leaving.release(&departed, now);
         let gateways = self.find_gateways();
         self.certificates.update(&self.store);
         self.scope.unusable_certificates = self.certificates.unusable();
@@ -237,6 +237,12 @@ impl World {
             is_new,
             is_translated,
         }
+    }
+
+    /// The UIDs of pods on their way out of the mesh, each with the first configuration in which nobody
+    /// reaches it.
+    pub(crate) fn departing(&self) -> BTreeMap<Arc<str>, u64> {
+        self.leaving.departing()
     }
 
     /// When pods on their way out of the mesh have waited long enough.

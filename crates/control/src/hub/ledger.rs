@@ -3,9 +3,12 @@
 
 mod reports;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use weft_api::{Kind, ObjectRef};
+use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
 use weft_wire::proto::config::{PodReport, Trusts};
 
@@ -14,6 +17,9 @@ use super::{
     captures::{Captures, PodOfNode, Word},
     marks::Marks,
 };
+
+/// What stands for the generation of a pod in configurations in which nobody reaches it.
+const DEPARTED: i64 = 1;
 
 /// Routes and Gateways that a proxy cannot serve as they say, with the reason.
 pub(super) type Refusals = BTreeMap<ObjectRef, String>;
@@ -60,6 +66,39 @@ impl Ledger {
     /// The configuration holds this generation of an object.
     pub(super) fn hold(&mut self, object: &ObjectRef, configuration: u64, generation: i64) {
         self.marks.mark(object, configuration, generation);
+    }
+
+    /// The pods that are leaving the mesh, by UID, each with the first configuration in which nobody reaches
+    /// it. That is kept as what any configuration holds: in one from before, the pod has no generation.
+    /// Whether it makes a difference.
+    pub(super) fn depart(&mut self, pods: &BTreeMap<Arc<str>, u64>) -> bool {
+        let known: BTreeSet<_> = self.departing().cloned().collect();
+        let pods = pods.iter().map(|(uid, at)| (of_uid(uid), *at));
+        let pods: BTreeMap<ObjectRef, u64> = pods.collect();
+        self.marks.keep(Kind::Pod, |pod| pods.contains_key(pod));
+        for (pod, configuration) in &pods {
+            self.marks.mark(pod, *configuration, DEPARTED);
+        }
+        !known.iter().eq(pods.keys())
+    }
+
+    /// The pods that are leaving the mesh.
+    pub(super) fn departing(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.marks.of_kind(Kind::Pod)
+    }
+
+    /// Proxies with a configuration from before an object, by Gateway or node and instance. Who has taken
+    /// none yet serves nobody.
+    pub(super) fn laggards<'a>(
+        &'a self,
+        object: &'a ObjectRef,
+    ) -> impl Iterator<Item = (&'a Name, &'a str)> {
+        let all = self.proxies.iter();
+        let all = all.flat_map(|(name, proxies)| proxies.iter().map(move |it| (name, it)));
+        all.filter_map(|(name, (instance, proxy))| {
+            let generation = self.marks.generation(object, proxy.took?);
+            generation.is_none().then_some((name, instance.as_str()))
+        })
     }
 
     /// An object is in no configuration any more.
@@ -257,4 +296,9 @@ impl Ledger {
             self.marks.prune(least);
         }
     }
+}
+
+/// A pod by its UID: another one may have its name by now.
+fn of_uid(uid: &Arc<str>) -> ObjectRef {
+    ObjectRef::new(Kind::Pod, ObjectKey::new("", Arc::clone(uid)))
 }

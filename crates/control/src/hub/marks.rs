@@ -55,13 +55,18 @@ impl Marks {
 
     /// Forgets objects of a kind.
     pub(super) fn keep(&mut self, kind: Kind, is_there: impl Fn(&ObjectRef) -> bool) {
-        let first = ObjectRef::new(kind, ObjectKey::new("", ""));
-        let of_kind = self.objects.range(first..).map(|(object, _)| object);
-        let of_kind = of_kind.take_while(|object| object.kind == kind);
-        let gone: Vec<_> = of_kind.filter(|it| !is_there(it)).cloned().collect();
+        let gone = self.of_kind(kind).filter(|it| !is_there(it));
+        let gone: Vec<_> = gone.cloned().collect();
         for object in gone {
             self.forget(&object);
         }
+    }
+
+    /// Every object of a kind.
+    pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ObjectRef> {
+        let first = ObjectRef::new(kind, ObjectKey::new("", ""));
+        let all = self.objects.range(first..).map(|(object, _)| object);
+        all.take_while(move |object| object.kind == kind)
     }
 
     /// Whether the configuration holds an object.

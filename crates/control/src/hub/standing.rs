@@ -4,6 +4,8 @@
 //! have proxies that it has not reported yet when this one begins to lead, and may have lost its link
 //! but not its proxies: in both cases the answer is the older one until that is over.
 
+mod departed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -46,6 +48,8 @@ pub(super) struct Standing {
 
 /// What another replica reports.
 #[derive(Debug)]
+    /// The UIDs of pods that no proxy reaches any more, as the replica that leads says.
+    departed_by_word: BTreeSet<String>,
 struct Other {
     link: u64,
     ledger: Ledger,
@@ -90,6 +94,7 @@ impl Standing {
         }
     }
 
+        self.departed_by_word.clear();
     /// It does not lead any more.
     pub(super) fn follow(&mut self) {
         self.settled_at = None;
@@ -210,15 +215,6 @@ impl Standing {
     /// What the proxies of a node say about a pod, wherever they are connected.
     pub(super) fn word(&self, node: &Name, uid: &str) -> Option<&Word> {
         captures::best(self.speaking().flat_map(|it| it.words(node, uid)))
-    }
-
-    /// The oldest configuration of ours that any proxy is at, wherever it is connected; `None` while
-    /// that is not known. Configurations of other replicas have other numbers.
-    pub(super) fn least(&self, now: Duration) -> Option<u64> {
-        let is_settled = self.settled_at.is_some_and(|at| now >= at);
-        let mut others = self.others.values();
-        let is_alone = others.all(|other| other.ledger.total() == 0);
-        (is_settled && is_alone).then(|| self.own.least().unwrap_or(u64::MAX))
     }
 
     /// Of replicas that are heard now: the nodes of a lost one are about to speak for themselves.

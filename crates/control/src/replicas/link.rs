@@ -153,12 +153,15 @@ impl Link {
         let opened = client.report(ReceiverStream::new(reports)).await;
         let mut answers = opened.map_err(ended)?.into_inner();
         tracing::info!(leader, "the leader is told what proxies have taken");
+        // It says anew what it has said before.
+        self.hub.departed_by_word(Vec::new());
         linked.send_replace(true);
         loop {
             // Both can be dropped: what was not received stays, and the count stays changed.
             tokio::select! {
-                answer = answers.message() => if answer.map_err(ended)?.is_none() {
-                    return Err(LinkError::Ended);
+                answer = answers.message() => match answer.map_err(ended)? {
+                    Some(answer) => self.hub.departed_by_word(answer.departed),
+                    None => return Err(LinkError::Ended),
                 },
                 Ok(()) = changes.changed() => if let Some(report) = self.hub.report(&mut told) {
                     sender.send(report).await.map_err(|_| LinkError::Ended)?;

@@ -1,6 +1,6 @@
 //! The side of the replica that leads: hears what the proxies of the others have taken.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,6 +19,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at how long the certificate of a replica is good.
 const LOOK: Duration = Duration::from_secs(30);
+/// Answers that may wait for a replica to read them.
+const ANSWERS: usize = 16;
 /// Longest name of a replica that is taken.
 const NAME_BYTES_MAX: usize = 512;
 
@@ -62,7 +64,7 @@ impl Replicas for ReplicasService {
         tracing::info!(replica, "another replica reports");
         self.hub
             .reported_by((&replica, link), first, self.clock.read().monotonic);
-        let (sender, receiver) = mpsc::channel(1);
+        let (sender, receiver) = mpsc::channel(ANSWERS);
         let listening = Listening {
             hub: Arc::clone(&self.hub),
             clock: self.clock.clone(),
@@ -71,6 +73,7 @@ impl Replicas for ReplicasService {
             vouched_until_unix_s: peer.not_after_unix_s,
             reports,
             sender,
+            departed: BTreeSet::new(),
             leads: self.leads.clone(),
             ends: self.ends.clone(),
         };
@@ -89,6 +92,8 @@ struct Listening {
     vouched_until_unix_s: i64,
     reports: Streaming<ReportRequest>,
     sender: mpsc::Sender<Result<ReportResponse, Status>>,
+    /// What it was told.
+    departed: BTreeSet<Arc<str>>,
     leads: watch::Receiver<bool>,
     ends: watch::Receiver<bool>,
 }
@@ -100,7 +105,7 @@ impl Listening {
             replica = self.replica,
             "another replica reports no more: {why}"
         );
-        // There is room: nothing else is ever sent.
+        // Who does not read sees the stream end without a word.
         let _closed = self.sender.try_send(Err(Status::unavailable(why)));
         let now = self.clock.read().monotonic;
         self.hub.unlink((&self.replica, self.link), now);
@@ -108,6 +113,8 @@ impl Listening {
 
     /// Hears reports; returns why no more.
     async fn listen(&mut self) -> &'static str {
+        let mut changes = self.hub.reports();
+        changes.mark_changed();
         loop {
             let left = left(self.vouched_until_unix_s, &self.clock);
             if left.is_zero() {
@@ -120,14 +127,32 @@ impl Listening {
                 () = ended(&mut self.ends) => return "this replica is stopping",
                 _lost = self.leads.wait_for(|leads| !*leads) => return "this replica does not lead",
                 () = self.sender.closed() => return "it has closed the stream",
-                report = self.reports.message() => report,
+                Ok(()) = changes.changed() => None,
+                report = self.reports.message() => Some(report),
             };
-            let Ok(Some(report)) = report else {
-                return "the stream has ended";
+            let report = match report {
+                Some(Ok(Some(report))) => report,
+                Some(_) => return "the stream has ended",
+                None if self.tell_departed() => continue,
+                None => return "it does not read what it is told",
             };
             let now = self.clock.read().monotonic;
             self.hub
                 .reported_by((&self.replica, self.link), report, now);
         }
+    }
+
+    /// Tells it which pods no proxy reaches any more, if these are others than it was told. Whether there is
+    /// room for that.
+    fn tell_departed(&mut self) -> bool {
+        let departed = self.hub.departed(self.clock.read().monotonic);
+        if departed == self.departed {
+            return true;
+        }
+        let answer = ReportResponse {
+            departed: departed.iter().map(ToString::to_string).collect(),
+        };
+        self.departed = departed;
+        self.sender.try_send(Ok(answer)).is_ok()
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! A node that lets a pod go does not answer for it any more. So nobody may be left who asks there: the
 //! pod is taken out of what is reached through the tunnel, and stays a member for its node until every
-//! proxy has taken that, or has had time enough. Meanwhile it takes plaintext, whatever the policy of its
-//! namespace: that is how it is asked by those who know already, and how it will be asked by all.
+//! proxy has taken that, at whatever replica, or has had time enough. Meanwhile it takes plaintext,
+//! whatever the policy of its namespace: that is how it is asked by those who know already, and how it
+//! will be asked by all.
+//!
+//! Every replica finds out by itself which pods are leaving, and tells the nodes that are connected to
+//! it; which of the pods nobody reaches any more, the one that leads finds out for all.
 //!
 //! A pure value; configurations and times are arguments.
 
@@ -18,7 +22,8 @@ use std::{
 
 use weft_ir::{Name, NodeWorkloads, Workload, Workloads};
 
-/// So long a pod waits for proxies that do not answer, or of which nothing is known here.
+/// So long a pod waits for proxies that do not answer, or of which nothing is known here; and so long it is
+/// remembered afterwards, for replicas that hear later that it may go.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pods of nodes as these are told of them.
@@ -38,6 +43,14 @@ struct Left {
     node: Arc<str>,
     /// The first configuration in which nobody reaches it, and when that was.
     since: Option<(u64, Duration)>,
+    /// Its node was told; until then it is remembered.
+    told_until: Option<Duration>,
+}
+
+impl Left {
+    fn is_told(&self) -> bool {
+        self.told_until.is_some()
+    }
 }
 
 impl Leaving {
@@ -64,6 +77,7 @@ impl Leaving {
                         uid: Arc::clone(&pod.uid),
                         node: Arc::clone(node),
                         since: None,
+                        told_until: None,
                     };
                     self.pods.entry(name.clone()).or_insert_with(left);
                 }
@@ -84,51 +98,61 @@ impl Leaving {
         }
     }
 
-    /// Lets pods go that nobody reaches any more; whether there are any. `least` is the oldest
-    /// configuration that any proxy is at, `None` while that is not known.
-    pub(super) fn release(&mut self, least: Option<u64>, now: Duration) -> bool {
-        let before = self.pods.len();
-        self.pods.retain(|_, left| {
-            let Some((configuration, at)) = left.since else {
-                return true;
-            };
-            let is_taken = least.is_some_and(|least| least >= configuration);
-            !is_taken && now < at + PATIENCE
-        });
-        let is_released = self.pods.len() < before;
+    /// Lets pods go that nobody reaches any more; whether there are any. `departed` are the UIDs of those
+    /// of which that is known.
+    pub(super) fn release(&mut self, departed: &BTreeSet<Arc<str>>, now: Duration) -> bool {
+        self.pods
+            .retain(|_, left| left.told_until.is_none_or(|until| now < until));
+        let mut is_released = false;
+        for left in self.pods.values_mut().filter(|left| !left.is_told()) {
+            let is_over = left.since.is_some_and(|(_, at)| now >= at + PATIENCE);
+            if is_over || left.since.is_some() && departed.contains(&left.uid) {
+                left.told_until = Some(now + PATIENCE);
+                is_released = true;
+            }
+        }
         if is_released {
             self.tell();
         }
         is_released
     }
 
-    /// When patience with proxies ends next.
+    /// The UIDs of pods that are leaving, or have left just now, each with the first configuration in which
+    /// nobody reaches it.
+    pub(super) fn departing(&self) -> BTreeMap<Arc<str>, u64> {
+        let of = |left: &Left| Some((Arc::clone(&left.uid), left.since?.0));
+        self.pods.values().filter_map(of).collect()
+    }
+
+    /// When patience with proxies ends next, or a pod need not be remembered any more.
     pub(super) fn due_at(&self) -> Option<Duration> {
-        let began = self.pods.values().filter_map(|left| left.since);
-        began.map(|(_, at)| at + PATIENCE).min()
+        let until = |left: &Left| left.told_until.or(Some(left.since?.1 + PATIENCE));
+        self.pods.values().filter_map(until).min()
     }
 
     /// Lists that come out equal stay.
     fn tell(&mut self) {
         let mut told = Arc::clone(&self.translated);
-        let nodes = self.pods.values().map(|left| Arc::clone(&left.node));
-        for node in nodes.collect::<BTreeSet<_>>() {
-            let Some(pods) = self.translated.get(&node) else {
+        let waiting = self.pods.values().filter(|left| !left.is_told());
+        let nodes: BTreeSet<_> = waiting.map(|left| Arc::clone(&left.node)).collect();
+        for node in &nodes {
+            let Some(pods) = self.translated.get(node) else {
                 continue;
             };
-            let next = self.with_members(&node, pods);
-            let known = self.told.get(&node).filter(|known| ***known == next);
+            let next = self.with_members(node, pods);
+            let known = self.told.get(node).filter(|known| ***known == next);
             let next = known.cloned().unwrap_or_else(|| Arc::new(next));
-            Arc::make_mut(&mut told).insert(node, next);
+            Arc::make_mut(&mut told).insert(Arc::clone(node), next);
         }
-        if told != self.told || self.pods.is_empty() {
+        if told != self.told || nodes.is_empty() {
             self.told = told;
         }
     }
 
     fn with_members(&self, node: &Arc<str>, pods: &NodeWorkloads) -> NodeWorkloads {
         let mut pods = pods.clone();
-        let here = self.pods.iter().filter(|(_, left)| left.node == *node);
+        let is_here = |left: &Left| left.node == *node && !left.is_told();
+        let here = self.pods.iter().filter(|(_, left)| is_here(left));
         for (name, _) in here {
             if let Some(pod) = pods.get_mut(name) {
                 *pod = Arc::new(Workload {

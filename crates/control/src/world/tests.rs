@@ -78,7 +78,7 @@ fn settle(world: &mut World, events: Vec<Event>, acknowledged: Option<i64>) -> S
     let acknowledged = acknowledged.map(|generation| (name, generation));
     let heard = Heard {
         acknowledged: |_: &Gateways| acknowledged.into_iter().collect(),
-        least: None,
+        departed: BTreeSet::new(),
         now: Duration::ZERO,
     };
     world.settle(heard, changes)

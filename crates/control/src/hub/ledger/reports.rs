@@ -15,7 +15,8 @@ use weft_wire::proto::{
 use super::{Ledger, Proxy, Refusals};
 use crate::hub::captures::{Captures, PodOfNode};
 
-/// The group of all objects that proxies are configured by.
+/// The group of all objects that proxies are configured by; pods, by their UIDs, are those that are leaving
+/// the mesh.
 const GROUP: &str = "gateway.networking.k8s.io";
 
 /// What another replica was told of a ledger so far.
@@ -108,7 +109,8 @@ impl Ledger {
     pub(in crate::hub) fn take(&mut self, report: ReportRequest) -> Vec<PodOfNode> {
         for object in report.objects {
             // A kind that is not known here is of a newer version, and nothing is made of it.
-            let Some(kind) = Kind::find(GROUP, &object.kind) else {
+            let pod = Some(Kind::Pod).filter(|kind| kind.as_str() == object.kind);
+            let Some(kind) = Kind::find(GROUP, &object.kind).or(pod) else {
                 continue;
             };
             let key = ObjectKey::new(object.namespace, object.name);

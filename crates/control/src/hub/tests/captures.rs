@@ -104,30 +104,78 @@ fn the_leader_hears_what_is_said_at_other_replicas() {
     );
 }
 
+/// A replica that does not lead, at which the proxy of a node is connected.
+fn follower(node: &str) -> (Arc<Hub>, Seat) {
+    let hub = Hub::new();
+    hub.publish((1, Configuration::default()), &Arc::default(), NOW);
+    let seat = hub.join(&whose::node(node), "a").expect("a seat");
+    (hub, seat)
+}
+
+/// A pod leaves: by its UID, and the configuration in which nobody reaches it.
+fn leaves(hub: &Hub, configuration: u64) {
+    hub.depart(&BTreeMap::from([("u1".into(), configuration)]));
+}
+
+fn departed(hub: &Hub) -> Vec<String> {
+    hub.departed(NOW).iter().map(ToString::to_string).collect()
+}
+
 #[test]
-fn the_oldest_configuration_is_known_to_a_leader_that_has_every_proxy() {
+fn a_pod_has_departed_when_every_proxy_has_taken_that() {
     let hub = leader();
-    assert_eq!(
-        hub.least(Duration::from_secs(1)),
-        None,
-        "others may call yet"
-    );
-    assert_eq!(hub.least(NOW), Some(u64::MAX), "there is no proxy");
+    leaves(&hub, 7);
+    let early = hub.departed(Duration::from_secs(1));
+    assert!(early.is_empty(), "other replicas may call yet");
+    assert_eq!(departed(&hub), ["u1"], "there is no proxy");
     let seats = ["n1", "n2"].map(|node| hub.join(&whose::node(node), "a").expect("a seat"));
-    assert_eq!(hub.least(NOW), Some(u64::MAX), "none has taken anything");
+    assert_eq!(departed(&hub), ["u1"], "none has taken anything");
     seats[0].took(7, BTreeMap::new());
     seats[1].took(6, BTreeMap::new());
-    assert_eq!(hub.least(NOW), Some(6));
-    let other = Hub::new();
-    other.publish((1, Configuration::default()), &Arc::default(), NOW);
-    let link = ("other", hub.link("other"));
+    assert_eq!(departed(&hub), [""; 0], "one is behind");
+    seats[1].took(8, BTreeMap::new());
+    assert_eq!(departed(&hub), ["u1"]);
+    hub.depart(&BTreeMap::new());
+    assert_eq!(departed(&hub), [""; 0], "it has come back");
+    leaves(&hub, 9);
+    assert_eq!(departed(&hub), [""; 0], "and leaves anew");
+}
+
+#[test]
+fn a_pod_has_departed_when_the_proxies_of_other_replicas_have_taken_that_too() {
+    let (leader, (other, seat)) = (leader(), follower("n2"));
+    let link = ("other", leader.link("other"));
     let told = &mut Told::default();
-    let _seat = other.join(&whose::node("n3"), "a").expect("a seat");
+    seat.took(1, BTreeMap::new());
+    leaves(&leader, 700);
     let report = other.report(told).expect("news");
-    hub.reported_by(link, first(report), NOW);
-    assert_eq!(hub.least(NOW), None, "it counts in numbers of its own");
-    hub.lead(false, NOW);
-    assert_eq!(hub.least(NOW), None, "others may have proxies");
+    leader.reported_by(link, first(report), NOW);
+    assert_eq!(departed(&leader), [""; 0], "nobody there knows it");
+    leaves(&other, 2);
+    let report = other.report(told).expect("news");
+    leader.reported_by(link, report, NOW);
+    assert_eq!(departed(&leader), [""; 0], "its proxy is behind");
+    seat.took(2, BTreeMap::new());
+    let report = other.report(told).expect("news");
+    leader.reported_by(link, report, NOW);
+    assert_eq!(departed(&leader), ["u1"]);
+
+    assert_eq!(departed(&other), [""; 0], "it knows its own proxies only");
+    other.departed_by_word(departed(&leader));
+    assert_eq!(departed(&other), ["u1"]);
+    other.departed_by_word(Vec::new());
+    assert_eq!(departed(&other), [""; 0], "the leader is another one");
+}
+
+#[test]
+fn the_word_of_a_leader_is_not_believed_against_the_own_proxies() {
+    let (other, seat) = follower("n2");
+    seat.took(1, BTreeMap::new());
+    leaves(&other, 2);
+    other.departed_by_word(vec!["u1".to_owned(), "u2".to_owned()]);
+    assert_eq!(departed(&other), [""; 0], "of when it left before");
+    seat.took(2, BTreeMap::new());
+    assert_eq!(departed(&other), ["u1"], "and of no other pod");
 }
 
 #[test]

@@ -32,21 +32,26 @@ fn workloads(pods: &[(&str, &str, bool)]) -> Arc<Workloads> {
 enum Step {
     /// Translation gives these pods, and this configuration holds what came of it.
     Pods(&'static [(&'static str, &'static str, bool)], u64),
-    /// So many seconds after the start the oldest configuration at a proxy is this.
-    Heard(u64, Option<u64>),
+    /// So many seconds after the start these are the UIDs of pods that no proxy reaches.
+    Heard(u64, &'static [&'static str]),
 }
 
 use Step::{Heard, Pods};
 
 const IN: &[(&str, &str, bool)] = &[("web", "u1", true)];
 const OUT: &[(&str, &str, bool)] = &[("web", "u1", false)];
+const NOBODY: &[&str] = &[];
+
+fn uids(uids: &[&str]) -> BTreeSet<Arc<str>> {
+    uids.iter().copied().map(Arc::from).collect()
+}
 
 /// Names, steps, and what the pod is for its node after each: one that leaves is a member that takes
 /// plaintext.
 const ROWS: &[(&str, &[(Step, &str)])] = &[
     (
         "a member stays one",
-        &[(Pods(IN, 1), "member"), (Heard(0, Some(1)), "member")],
+        &[(Pods(IN, 1), "member"), (Heard(9, NOBODY), "member")],
     ),
     ("a stranger is never asked about", &[(Pods(OUT, 1), "out")]),
     (
@@ -54,26 +59,25 @@ const ROWS: &[(&str, &[(Step, &str)])] = &[
         &[
             (Pods(IN, 1), "member"),
             (Pods(OUT, 2), "leaving"),
-            (Heard(0, Some(1)), "leaving"),
-            (Heard(1, Some(2)), "out"),
+            (Heard(0, NOBODY), "leaving"),
+            (Heard(1, &["u1"]), "out"),
         ],
     ),
     (
-        "somebody lags",
+        "everybody has taken what is said of another pod",
         &[
             (Pods(IN, 1), "member"),
             (Pods(OUT, 2), "leaving"),
-            (Heard(4, Some(1)), "leaving"),
-            (Heard(5, Some(1)), "out"),
+            (Heard(1, &["u2"]), "leaving"),
         ],
     ),
     (
-        "nobody knows who lags",
+        "somebody lags, or nobody knows who",
         &[
             (Pods(IN, 1), "member"),
             (Pods(OUT, 2), "leaving"),
-            (Heard(4, None), "leaving"),
-            (Heard(5, None), "out"),
+            (Heard(4, NOBODY), "leaving"),
+            (Heard(5, NOBODY), "out"),
         ],
     ),
     (
@@ -85,7 +89,7 @@ const ROWS: &[(&str, &[(Step, &str)])] = &[
                 Pods(&[("web", "u1", false), ("new", "u2", true)], 3),
                 "leaving",
             ),
-            (Heard(1, Some(2)), "out"),
+            (Heard(5, NOBODY), "out"),
         ],
     ),
     (
@@ -94,9 +98,22 @@ const ROWS: &[(&str, &[(Step, &str)])] = &[
             (Pods(IN, 1), "member"),
             (Pods(OUT, 2), "leaving"),
             (Pods(IN, 3), "member"),
-            (Heard(9, Some(3)), "member"),
+            (Heard(1, &["u1"]), "member"),
             (Pods(OUT, 4), "leaving"),
-            (Heard(9, Some(3)), "out"),
+            (Heard(4, NOBODY), "leaving"),
+            (Heard(5, NOBODY), "out"),
+        ],
+    ),
+    (
+        "it comes back when it has just left, and leaves again",
+        &[
+            (Pods(IN, 1), "member"),
+            (Pods(OUT, 2), "leaving"),
+            (Heard(1, &["u1"]), "out"),
+            (Pods(IN, 3), "member"),
+            (Pods(OUT, 4), "leaving"),
+            (Heard(2, NOBODY), "leaving"),
+            (Heard(3, &["u1"]), "out"),
         ],
     ),
     (
@@ -119,7 +136,8 @@ const ROWS: &[(&str, &[(Step, &str)])] = &[
         &[
             (Pods(IN, 1), "member"),
             (Pods(OUT, 2), "leaving"),
-            (Heard(1, Some(2)), "out"),
+            (Heard(1, &["u1"]), "out"),
+            (Heard(2, NOBODY), "out"),
             (Pods(&[("web", "u1", false), ("new", "u2", true)], 3), "out"),
         ],
     ),
@@ -135,8 +153,9 @@ fn a_node_hears_last_that_a_pod_is_out() {
                     leaving.take(&workloads(pods));
                     leaving.begin(*configuration, START);
                 }
-                Heard(seconds, least) => {
-                    leaving.release(*least, START + Duration::from_secs(*seconds));
+                Heard(seconds, departed) => {
+                    let now = START + Duration::from_secs(*seconds);
+                    leaving.release(&uids(departed), now);
                 }
             }
             let pod = leaving.told()["n1"].get(&Name::new("shop", "web"));
@@ -165,9 +184,22 @@ fn lists_without_a_pod_that_leaves_are_those_that_were_translated() {
         "nothing else is to be told"
     );
     assert_eq!(leaving.due_at(), None, "no configuration holds it yet");
+    assert!(leaving.departing().is_empty(), "nor is it asked about");
     leaving.begin(1, START);
     assert_eq!(leaving.due_at(), Some(START + PATIENCE));
-    assert!(leaving.release(Some(1), START));
-    assert!(!leaving.release(Some(1), START), "once");
+    let departing = BTreeMap::from([(Arc::from("u1"), 1)]);
+    assert_eq!(leaving.departing(), departing);
+    let now = START + Duration::from_secs(1);
+    assert!(leaving.release(&uids(&["u1"]), now));
+    assert!(!leaving.release(&uids(&["u1"]), now), "once");
     assert_eq!(leaving.told(), &after);
+    assert_eq!(
+        leaving.departing(),
+        departing,
+        "others may have to hear of it"
+    );
+    assert_eq!(leaving.due_at(), Some(now + PATIENCE));
+    assert!(!leaving.release(&uids(&[]), now + PATIENCE));
+    assert!(leaving.departing().is_empty(), "forgotten");
+    assert_eq!(leaving.due_at(), None);
 }
