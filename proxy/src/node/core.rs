@@ -18,6 +18,7 @@ mod advance;
 mod ask;
 mod ending;
 mod grace;
+mod probes;
 #[cfg(test)]
 mod properties;
 mod sandbox;
@@ -51,9 +52,11 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Time in which a pod that is served is captured even if its worker has no certificate for it yet. What
 /// such a pod dials waits longer than this, so nothing is gained by a pod that does not start.
 const CERTIFIED: Duration = Duration::from_secs(2);
-/// Time for which a pod that has left the mesh goes on accepting. Its peers were told before this node,
-/// but some of them hear it later.
-const LINGER: Duration = Duration::from_secs(2);
+/// Time for which a pod that has left the mesh goes on accepting. Nobody dials it as a member any more when
+/// this node is told: what is on its way then, in either direction, still arrives.
+const LINGER: Duration = Duration::from_millis(300);
+/// Time after which it is said of such a pod that its connections go on.
+const DRAINS: Duration = Duration::from_millis(200);
 /// Time a worker has to let go of a pod that is gone.
 const LET_GO: Duration = Duration::from_secs(5);
 /// Looks in a row that do not find a pod's process, after which the pod is gone. A pod that is starting

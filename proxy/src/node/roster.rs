@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -44,8 +44,8 @@ pub struct Member {
     pub identity: SpiffeId,
     /// Its addresses as far as the control plane knows; empty for one that is only starting.
     pub ips: Vec<IpAddr>,
-    /// Where the kubelet of the node probes it.
-    pub probes: BTreeSet<SocketAddr>,
+    /// The ports at which the kubelet of the node connects to it.
+    pub probes: BTreeSet<u16>,
     /// Which worker serves it.
     pub shard: Shard,
     /// Whether plaintext from outside is refused.
@@ -105,17 +105,13 @@ impl Roster {
             let Ok(identity) = identity.parse() else {
                 continue;
             };
-            let probes = pod.addresses.iter().flat_map(|ip| {
-                let ports = pod.probe_ports.iter();
-                ports.map(|port| SocketAddr::new(*ip, *port))
-            });
             let member = Member {
                 namespace: namespace.to_string(),
                 pod: name.name.to_string(),
                 uid: uid.clone(),
                 identity,
                 ips: pod.addresses.clone(),
-                probes: probes.collect(),
+                probes: pod.probe_ports.iter().copied().collect(),
                 shard: Shard::new(namespace),
                 is_strict: !pod.is_permissive,
                 capture: captured(pod),
@@ -141,12 +137,6 @@ impl Roster {
             Standing::Member(member) => Some(member),
             Standing::Outside => None,
         })
-    }
-
-    /// Where the kubelet probes the members of this node.
-    #[must_use]
-    pub fn probes(&self) -> BTreeSet<SocketAddr> {
-        self.members().flat_map(|it| &it.probes).copied().collect()
     }
 }
 
@@ -209,8 +199,7 @@ mod tests {
         };
         assert_eq!(member.capture, exempt, "what it exempts is not captured");
         assert_eq!(member.drain, Some(Duration::from_secs(7)));
-        let probes: Vec<_> = roster.probes().iter().map(ToString::to_string).collect();
-        assert_eq!(probes, ["10.0.0.2:8080"]);
+        assert_eq!(member.probes, BTreeSet::from([8080]));
         assert_eq!(roster.pods.get("uid-tool"), Some(&Standing::Outside));
         assert_eq!(roster.pods.get("uid-odd"), None, "nobody can be it");
     }

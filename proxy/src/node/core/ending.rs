@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Action, Core,
+    Action, Core, DRAINS,
     grace::Grace,
     sandbox::{Entry, Goal, Held},
 };
@@ -38,10 +38,11 @@ impl<N: Clone, L: Clone> Core<N, L> {
         }
     }
 
-    /// The pods that are leaving the mesh, and from which what captured them is still to be removed.
-    pub(in crate::node) fn leaving(&self) -> impl Iterator<Item = &str> {
-        let entries = self.sandboxes.values();
-        entries.filter(|it| it.goal == Goal::Out).map(Entry::uid)
+    /// The pods that are leaving the mesh, and from which what captured them is still to be removed; and
+    /// whether that takes long, because connections that were captured go on.
+    pub(in crate::node) fn leaving(&self) -> impl Iterator<Item = (&str, bool)> {
+        let entries = self.sandboxes.values().filter(|it| it.goal == Goal::Out);
+        entries.map(|it| (it.uid(), it.drains_since().is_some_and(|at| at <= self.now)))
     }
 
     /// What the roster says of these pods: one that comes back is the other supervisor's.
@@ -51,5 +52,13 @@ impl<N: Clone, L: Clone> Core<N, L> {
             entry.enlist(roster.member(&entry.member.uid));
         }
         self.roster = Some(roster);
+    }
+}
+
+impl<N, L> Entry<N, L> {
+    /// When people are to hear that connections go on, which were captured in a pod that leaves the mesh.
+    pub(super) fn drains_since(&self) -> Option<Duration> {
+        let is_leaving = self.goal == Goal::Out && matches!(self.held, Held::Leaves { .. });
+        is_leaving.then_some(self.lingers_until + DRAINS)
     }
 }

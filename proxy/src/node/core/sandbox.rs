@@ -229,7 +229,8 @@ impl<N, L> Entry<N, L> {
         let lingers =
             (self.goal == Goal::Out && self.rules == Rules::Stopped).then_some(self.lingers_until);
         let grace = self.grace.ends_at();
+        let drains = self.drains_since();
         let all = [leaves, retry, verify, offer, certified, lingers, grace];
-        all.into_iter().flatten()
+        all.into_iter().chain([drains]).flatten()
     }
 }

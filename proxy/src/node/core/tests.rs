@@ -2,6 +2,7 @@
 
 mod ending;
 mod grace;
+mod probes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use weft_intercept::{
 use weft_spiffe::SpiffeId;
 
 use super::{
-    Action, CERTIFIED, Core, Event, Hold, Job, LINGER, Notice, OfWorker, Outcome, Question,
+    Action, CERTIFIED, Core, DRAINS, Event, Hold, Job, LINGER, Notice, OfWorker, Outcome, Question,
     Sandbox, Seen, Sighting, Ticket, Verdict,
 };
 use crate::node::roster::{Member, Roster, Shard, Standing};
@@ -98,6 +99,12 @@ impl Told {
 
     fn after(&mut self, seconds: u64) -> Did {
         self.now += Duration::from_secs(seconds);
+        self.tell(Event::Tick)
+    }
+
+    /// A pod that leaves the mesh, and captures nothing more, has lingered.
+    fn lingered(&mut self) -> Did {
+        self.now += LINGER;
         self.tell(Event::Tick)
     }
 
@@ -330,7 +337,7 @@ fn a_pod_that_leaves_is_drained_before_its_rules_go() {
     let did = told.done(&did, Outcome::Stopped);
     assert_eq!(revoked(&did), None, "peers may not have heard of it yet");
     assert_eq!(told.core.wakes_at(), Some(told.now + LINGER));
-    let did = told.after(LINGER.as_secs());
+    let did = told.lingered();
     let (hold, drain) = revoked(&did).expect("the worker drains");
     assert_eq!(drain, Duration::from_secs(30));
     let did = told.hear(1, OfWorker::Released(hold));
@@ -341,11 +348,28 @@ fn a_pod_that_leaves_is_drained_before_its_rules_go() {
 }
 
 #[test]
+fn people_hear_of_a_pod_whose_connections_keep_it() {
+    let (mut told, _) = Told::started("a", 7, "c");
+    let did = told.tell(Event::Roster(roster(&[])));
+    told.done(&did, Outcome::Stopped);
+    let did = told.lingered();
+    let leaving = |told: &Told| -> Vec<bool> { told.core.leaving().map(|(_, it)| it).collect() };
+    assert_eq!(leaving(&told), [false], "most end at once");
+    assert_eq!(told.core.wakes_at(), Some(told.now + DRAINS));
+    told.now += DRAINS;
+    told.tell(Event::Tick);
+    assert_eq!(leaving(&told), [true]);
+    let (hold, _) = revoked(&did).expect("the worker drains");
+    told.hear(1, OfWorker::Released(hold));
+    assert_eq!(leaving(&told), [false], "its rules are about to go");
+}
+
+#[test]
 fn a_pod_that_comes_back_while_it_leaves_is_captured_again() {
     let (mut told, _) = Told::started("a", 7, "c");
     let did = told.tell(Event::Roster(roster(&[])));
     told.done(&did, Outcome::Stopped);
-    let did = told.after(LINGER.as_secs());
+    let did = told.lingered();
     let (old, _) = revoked(&did).expect("the worker drains");
     let did = told.tell(Event::Roster(roster(&["a"])));
     let hold = assigned(&did);

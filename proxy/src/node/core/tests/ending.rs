@@ -13,10 +13,10 @@ fn removes(told: &mut Told, hold: Hold) {
 fn what_leaves_is_let_go_of_by_the_supervisor_that_began_it() {
     let (mut told, _) = Told::started("a", 7, "c");
     let did = told.tell(Event::Roster(roster(&[])));
-    assert_eq!(told.core.leaving().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(told.core.leaving().collect::<Vec<_>>(), [("a", false)]);
     told.core.retire();
     told.done(&did, Outcome::Stopped);
-    let did = told.after(LINGER.as_secs());
+    let did = told.lingered();
     let (hold, _) = revoked(&did).expect("the worker drains");
     removes(&mut told, hold);
 }
@@ -39,7 +39,7 @@ fn what_comes_back_belongs_to_the_supervisor_that_follows() {
     told.core.retire();
     told.done(&did, Outcome::Stopped);
     told.tell(Event::Roster(roster(&["a"])));
-    let did = told.after(LINGER.as_secs());
+    let did = told.lingered();
     assert!(did.is_empty(), "its rules are the other's: {did:?}");
 }
 
@@ -51,7 +51,7 @@ fn a_process_that_ends_cuts_short_what_drains_in_pods_that_leave() {
     told.done(&did, Outcome::Stopped);
     told.core.retire();
     told.core.hurry(hurry);
-    let did = told.after(LINGER.as_secs());
+    let did = told.lingered();
     let (hold, drain) = revoked(&did).expect("the worker drains");
     assert_eq!(drain, hurry);
     removes(&mut told, hold);
@@ -59,7 +59,7 @@ fn a_process_that_ends_cuts_short_what_drains_in_pods_that_leave() {
     let (mut told, _) = Told::started("a", 7, "c");
     let did = told.tell(Event::Roster(roster(&[])));
     told.done(&did, Outcome::Stopped);
-    told.after(LINGER.as_secs());
+    told.lingered();
     told.core.hurry(hurry);
     let did = told.after(hurry.as_secs());
     assert!(matches!(job(&did).1, Job::Remove(7)), "it drained: {did:?}");
