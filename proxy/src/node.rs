@@ -20,6 +20,7 @@ mod find;
 mod follower;
 mod inherited;
 mod kernel;
+mod probes;
 pub(crate) mod messages;
 mod roster;
 mod shards;

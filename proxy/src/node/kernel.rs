@@ -1,7 +1,7 @@
 //! The steps in a pod's network namespace. Each blocks for milliseconds, so it has a thread of its own;
 //! no two run in the same namespace at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use weft_intercept::{
     Netns,
@@ -50,6 +50,19 @@ pub(super) fn run(
             capture::remove(netns).map_err(|error| error.to_string())?;
             Ok(Outcome::Removed)
         }
+    }
+}
+
+/// Lets the kubelet dial these in the network of the node; where there are none, nothing of the mesh stays
+/// there.
+pub(super) fn probes(node: &Path, probes: &BTreeSet<SocketAddr>) {
+    let applied = match Netns::open(node) {
+        Ok(node) if probes.is_empty() => capture::node::remove(&node),
+        Ok(node) => capture::node::apply(&node, probes).map(drop),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = applied {
+        tracing::error!("probes of the kubelet cannot reach captured pods: {error}");
     }
 }
 

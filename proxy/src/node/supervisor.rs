@@ -14,7 +14,7 @@ use tokio::{
 use weft_certs::Clock;
 use weft_intercept::{
     Netns,
-    capture::{self, Fault},
+    capture::Fault,
     handoff::Reply,
     sockets::Listener,
 };
@@ -25,6 +25,7 @@ use super::{
     files, find,
     inherited::{Heir, Inherited, next_heir},
     kernel,
+    probes::{self, Probed},
     roster::{Member, Roster},
     terms::{Inputs, NodeError, Settings, Shown, Workers},
 };
@@ -40,8 +41,8 @@ const FORGET: Duration = Duration::from_secs(120);
 /// to end by itself.
 const FINISHING: Duration = Duration::from_secs(10);
 const HURRY: Duration = Duration::from_secs(1);
-/// Time between two looks at the rules of the node.
-const NODE_EVERY: Duration = Duration::from_secs(30);
+/// Longest time without a look at what is due.
+const LOOK: Duration = Duration::from_secs(30);
 
 type Table = Core<Arc<Netns>, Arc<Vec<Listener>>>;
 type Happened = Event<Arc<Netns>, Arc<Vec<Listener>>>;
@@ -73,6 +74,8 @@ pub async fn supervise<W: Workers>(
     let mut serving = JoinSet::new();
     let root = settings.host().join("root");
     serving.spawn(cni::serve(listener, root, asking));
+    let (probed, probes) = watch::channel(None);
+    serving.spawn(probes::keep(settings.host().join("ns/net"), probes));
     let supervisor = Supervisor {
         table: Core::new(saved, settings.drain),
         settings,
@@ -83,6 +86,7 @@ pub async fn supervise<W: Workers>(
         tickets: 0,
         unsaved: None,
         roster: None,
+        probed,
         inherited: Arc::clone(&inputs.succession.inherited),
         shown,
     };
@@ -100,6 +104,7 @@ struct Supervisor<W> {
     /// Names that could not be saved yet.
     unsaved: Option<BTreeSet<String>>,
     roster: Option<Arc<Roster>>,
+    probed: watch::Sender<Probed>,
     inherited: Arc<Inherited>,
     shown: watch::Sender<Shown>,
 }
@@ -115,7 +120,6 @@ impl<W: Workers> Supervisor<W> {
         tokio::pin!(forgetting);
         let mut heirs = inputs.succession.heirs.take();
         let mut retry = tokio::time::interval(RETRY);
-        let mut node = tokio::time::interval(NODE_EVERY);
         self.enlist(inputs.roster.borrow_and_update().clone());
         loop {
             let wait = tokio::time::sleep(self.patience());
@@ -139,10 +143,6 @@ impl<W: Workers> Supervisor<W> {
                     continue;
                 }
                 () = wait => Event::Tick,
-                _ = node.tick() => {
-                    self.probes();
-                    continue;
-                }
                 _ = retry.tick(), if self.unsaved.is_some() => {
                     self.save();
                     continue;
@@ -225,7 +225,7 @@ impl<W: Workers> Supervisor<W> {
     fn patience(&self) -> Duration {
         let now = self.clock.read().monotonic;
         let wait = self.table.wakes_at().map(|at| at.saturating_sub(now));
-        wait.unwrap_or(NODE_EVERY)
+        wait.unwrap_or(LOOK)
     }
 
     fn bequeath(&self, heir: Heir) {
@@ -235,11 +235,7 @@ impl<W: Workers> Supervisor<W> {
 
     fn enlist(&mut self, roster: Option<Arc<Roster>>) {
         let Some(roster) = roster else { return };
-        let before = self.roster.as_ref().map(|it| it.probes());
         self.roster = Some(Arc::clone(&roster));
-        if before.as_ref() != Some(&roster.probes()) {
-            self.probes();
-        }
         self.handle(Event::Roster(roster));
     }
 
@@ -252,11 +248,14 @@ impl<W: Workers> Supervisor<W> {
 
     fn handle(&mut self, event: Happened) {
         let now = self.clock.read().monotonic;
-        for action in self.table.handle(event, now) {
+        let actions = self.table.handle(event, now);
+        self.probe();
+        for action in actions {
             self.perform(action);
         }
         let captured = self.table.captured();
-        let leaving: BTreeSet<String> = self.table.leaving().map(str::to_owned).collect();
+        let leaving = self.table.leaving();
+        let leaving: BTreeMap<_, _> = leaving.map(|(uid, it)| (uid.to_owned(), it)).collect();
         let is_ready = self.roster.is_some() && self.unsaved.is_none();
         self.shown.send_if_modified(|shown| {
             let is_new = shown.captured != captured
@@ -342,22 +341,13 @@ impl<W: Workers> Supervisor<W> {
         });
     }
 
-    /// Lets the kubelet's probes through. They are the node's, so that they concern no pod's table. Where
-    /// nothing is probed, nothing of the mesh stays on the node.
-    fn probes(&self) {
-        let Some(roster) = self.roster.clone() else {
-            return;
-        };
-        let node = self.settings.host().join("ns/net");
-        tokio::task::spawn_blocking(move || {
-            let applied = match Netns::open(&node) {
-                Ok(node) if roster.probes().is_empty() => capture::node::remove(&node),
-                Ok(node) => capture::node::apply(&node, &roster.probes()).map(drop),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = applied {
-                tracing::error!("probes of the kubelet cannot reach captured pods: {error}");
-            }
+    /// Has the probes of the kubelet let through.
+    fn probe(&self) {
+        let probed = self.table.probes();
+        self.probed.send_if_modified(|known| {
+            let is_new = *known != probed;
+            *known = probed;
+            is_new
         });
     }
 

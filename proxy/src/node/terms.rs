@@ -1,11 +1,6 @@
 //! What a supervisor is given, what it gives its workers, and what it shows.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_intercept::{Netns, sockets::Listener};
@@ -99,8 +94,9 @@ pub struct Inputs {
 pub struct Shown {
     /// The members of this node, and which of them are captured.
     pub captured: Vec<(Arc<Member>, bool)>,
-    /// Pods that are members no longer, and from which what captured them is still to be removed, by UID.
-    pub leaving: BTreeSet<String>,
+    /// Pods that are members no longer, and from which what captured them is still to be removed, by UID;
+    /// and whether that takes long, because connections that were captured go on.
+    pub leaving: BTreeMap<String, bool>,
     /// How often a capture was damaged from outside and repaired, by
     /// [`Fault::reason`](weft_intercept::capture::Fault::reason).
     pub repairs: BTreeMap<&'static str, u64>,

@@ -105,7 +105,7 @@ async fn inbound(place: &Arc<Place>, family: Family, stream: &TcpStream) -> Resu
         if let Some(illegal) = ports::illegal(Path::Inbound, wanted, &place.ips, |_| true) {
             return Err(Failure::Illegal(wanted, illegal));
         }
-        if place.is_strict() {
+        if !place.takes_plaintext().await {
             return Err(Failure::Plaintext);
         }
         // The application sees who dialled it.

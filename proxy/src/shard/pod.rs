@@ -6,14 +6,14 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,6 +38,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Connections of one pod at a time, so that none takes the descriptors of its neighbours.
 const MOST: usize = 10_000;
+/// How long plaintext waits that is to be refused. Two nodes hear of a change one after the other: that the
+/// pod takes it, or is none of the mesh any more, may be known already where it was sent.
+const DOUBT: Duration = Duration::from_millis(500);
+/// How many of one pod wait at a time; the others are refused at once.
+const DOUBTS: usize = 64;
 
 /// What the pods of a worker have in common.
 #[derive(Clone)]
@@ -72,10 +77,9 @@ pub(super) struct Place {
     /// In whose name it dials.
     pub(super) origin: Origin,
     pub(super) outbound: Outbound,
-    /// Whether plaintext from outside is refused. That may change while it runs.
-    is_strict: AtomicBool,
-    /// Whether it is taken for now nevertheless.
-    is_lenient: AtomicBool,
+    /// What it takes, which may change while it runs.
+    policy: watch::Sender<Policy>,
+    doubts: Semaphore,
     uid: String,
     pub(super) sockets: OfPod,
     /// Who it is, if it is anybody.
@@ -85,10 +89,33 @@ pub(super) struct Place {
     room: Arc<Semaphore>,
 }
 
+/// What a pod takes from outside.
+#[derive(Clone, Copy, Debug)]
+struct Policy {
+    /// Whether plaintext is refused.
+    is_strict: bool,
+    /// Whether it is taken for now nevertheless.
+    is_lenient: bool,
+}
+
+impl Policy {
+    fn takes_plaintext(&self) -> bool {
+        !self.is_strict || self.is_lenient
+    }
+}
+
 impl Place {
-    /// Whether plaintext from outside is refused.
-    pub(super) fn is_strict(&self) -> bool {
-        self.is_strict.load(Relaxed) && !self.is_lenient.load(Relaxed)
+    /// Whether plaintext from outside is taken. A refusal takes a while, unless there are many.
+    pub(super) async fn takes_plaintext(&self) -> bool {
+        if self.policy.borrow().takes_plaintext() {
+            return true;
+        }
+        let Ok(_doubt) = self.doubts.try_acquire() else {
+            return false;
+        };
+        let mut policy = self.policy.subscribe();
+        let taken = policy.wait_for(Policy::takes_plaintext);
+        timeout(DOUBT, taken).await.is_ok_and(|it| it.is_ok())
     }
 
     /// Room for another connection, which it takes until it is dropped.
@@ -164,8 +191,11 @@ impl Pod {
             outbound: common.outbound.clone(),
             pod: given.pod,
             ips: given.ips,
-            is_strict: given.is_strict.into(),
-            is_lenient: given.is_lenient.into(),
+            policy: watch::Sender::new(Policy {
+                is_strict: given.is_strict,
+                is_lenient: given.is_lenient,
+            }),
+            doubts: Semaphore::new(DOUBTS),
             sockets,
             own,
             uid: given.uid,
@@ -195,8 +225,8 @@ impl Pod {
             let leaving = pod.leaving.clone();
             pod.tasks.spawn(async move {
                 tokio::select! {
-                    never = inlet.accept(listener) => match never {},
-                    () = leaving.cancelled() => {}
+                    never = inlet.accept(&listener) => match never {},
+                    () = leaving.cancelled() => inlet.finish(&listener).await,
                 }
             });
         }
@@ -208,13 +238,15 @@ impl Pod {
         let mut all = workloads.values().flat_map(|pods| pods.values());
         if let Some(workload) = all.find(|it| *it.uid == *self.place.uid) {
             let is_strict = !workload.is_permissive;
-            self.place.is_strict.store(is_strict, Relaxed);
+            let policy = &self.place.policy;
+            policy.send_modify(|policy| policy.is_strict = is_strict);
         }
     }
 
     /// Takes plaintext whatever else is said, or does so no longer, for connections to come.
     pub(super) fn be_lenient(&self, is_lenient: bool) {
-        self.place.is_lenient.store(is_lenient, Relaxed);
+        let policy = &self.place.policy;
+        policy.send_modify(|policy| policy.is_lenient = is_lenient);
     }
 
     /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way; what is left
@@ -266,7 +298,7 @@ impl Drop for Counted {
 }
 
 impl Inlet {
-    async fn accept(self, listener: TcpListener) -> std::convert::Infallible {
+    async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => self.begin(stream),
@@ -277,6 +309,13 @@ impl Inlet {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Serves who has come already: nobody may come after us.
+    async fn finish(&self, listener: &TcpListener) {
+        while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
+            self.begin(stream);
         }
     }
 

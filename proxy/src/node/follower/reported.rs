@@ -9,6 +9,9 @@ use weft_wire::{
 
 use crate::node::terms::Shown;
 
+/// Why a pod that has left the mesh is not as if it had never been there.
+const DRAINS: &str = "it has left the mesh; connections that began there go on until they end";
+
 /// How far each pod was said to be. The first report of a stream says all, even that there is nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported(Option<BTreeMap<String, (Capture, String)>>);
@@ -20,8 +23,9 @@ impl Reported {
         let none = BTreeMap::new();
         let before = self.0.as_ref().unwrap_or(&none);
         // What is still to be removed has not ended: whoever waits for that could take the remover away.
-        for uid in &shown.leaving {
-            let pending = (Capture::Pending, String::new());
+        for (uid, drains) in &shown.leaving {
+            let why = if *drains { DRAINS } else { "" };
+            let pending = (Capture::Pending, why.to_owned());
             now.entry(uid.clone()).or_insert(pending);
         }
         let ended = before.iter().filter(|(uid, _)| !now.contains_key(*uid));

@@ -8,7 +8,7 @@ use weft_certs::Reading;
 use weft_intercept::capture;
 use weft_wire::{
     Assembler, CaBundle, Identity, Publisher,
-    proto::config::{Capture, ResourceError, Role},
+    proto::config::{Capture, PodState, ResourceError, Role},
 };
 
 use super::*;
@@ -226,9 +226,10 @@ fn the_control_plane_hears_of_pods_what_it_does_not_know() {
 #[test]
 fn a_pod_has_ended_when_nothing_is_left_in_it() {
     let mut reported = Reported::default();
-    let mut hears = |leaving: &[&str]| {
+    let mut hears = |leaving: &[(&str, bool)]| {
+        let leaving = leaving.iter().map(|(uid, it)| ((*uid).to_owned(), *it));
         let shown = Shown {
-            leaving: leaving.iter().map(|it| (*it).to_owned()).collect(),
+            leaving: leaving.collect(),
             ..Shown::default()
         };
         let (said, known) = reported.next(&shown)?;
@@ -237,10 +238,14 @@ fn a_pod_has_ended_when_nothing_is_left_in_it() {
             panic!("a report of pods: {said:?}");
         };
         let pods = report.pods.iter();
-        Some(pods.map(|it| it.captured()).collect::<Vec<_>>())
+        let state = |it: &PodState| (it.captured(), !it.reason.is_empty());
+        Some(pods.map(state).collect::<Vec<_>>())
     };
     // It stays as it was said to be before, perhaps to another process.
-    assert_eq!(hears(&["a"]), Some(vec![Capture::Pending]));
-    assert_eq!(hears(&["a"]), None, "nothing is new");
-    assert_eq!(hears(&[]), Some(vec![Capture::Ended]));
+    let leaving = [("a", false)];
+    assert_eq!(hears(&leaving), Some(vec![(Capture::Pending, false)]));
+    assert_eq!(hears(&leaving), None, "nothing is new");
+    let expected = Some(vec![(Capture::Pending, true)]);
+    assert_eq!(hears(&[("a", true)]), expected, "it takes long: why");
+    assert_eq!(hears(&[]), Some(vec![(Capture::Ended, false)]));
 }
