@@ -56,8 +56,9 @@ pub(super) fn image(own: &Path) -> Result<PathBuf> {
         files.insert(Path::new("/usr/bin").join(name), program);
     }
     for library in ["plpgsql.so", "dict_snowball.so"] {
-        let library = format!("usr/lib/postgresql/{version}/lib/{library}");
-        files.insert(Path::new("/").join(&library), root.join(&library));
+        let own = format!("usr/lib/postgresql/{version}/lib/{library}");
+        // Beside the programs, as far as these go by where they are themselves.
+        files.insert(Path::new("/usr/lib").join(library), root.join(own));
     }
     below(
         &root,
