@@ -56,7 +56,7 @@ const CERTIFIED: Duration = Duration::from_secs(2);
 /// this node is told: what is on its way then, in either direction, still arrives.
 const LINGER: Duration = Duration::from_millis(300);
 /// Time after which it is said of such a pod that its connections go on.
-const DRAINS: Duration = Duration::from_millis(200);
+const DRAINS: Duration = Duration::from_millis(100);
 /// Time a worker has to let go of a pod that is gone.
 const LET_GO: Duration = Duration::from_secs(5);
 /// Looks in a row that do not find a pod's process, after which the pod is gone. A pod that is starting
