@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     prost_build::Config::new()
         .bytes(["."])
+        .btree_map(["."])
         // Bodies may hold keys; `Debug` of this message is written by hand.
         .skip_debug([".weft.config.v1.Resource"])
         .compile_fds(descriptors)?;

@@ -28,7 +28,7 @@ use tokio::{io::Interest, net::UnixStream};
 use weft_intercept::MAX_DESCRIPTORS;
 use weft_wire::{
     limits,
-    proto::config::{ClientMessage, ServerMessage},
+    proto::config::{ClientMessage, ServerMessage, WorkerTrusts},
 };
 
 use crate::identity::{Csr, Signed, Trust};
@@ -96,7 +96,7 @@ pub(crate) struct Scrape {
 /// What the worker says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FromWorker {
-    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(crate) report: Option<Report>,
 }
 
@@ -121,11 +121,20 @@ pub(crate) enum Report {
     /// A certificate is needed, in the name of the Gateway.
     #[prost(message, tag = "6")]
     Csr(Csr),
+    /// Whom it trusts and by whom its certificate is, whenever that changes.
+    #[prost(message, tag = "7")]
+    Trusts(WorkerTrusts),
 }
 
 impl From<Csr> for Report {
     fn from(csr: Csr) -> Self {
         Self::Csr(csr)
+    }
+}
+
+impl From<WorkerTrusts> for Report {
+    fn from(trusts: WorkerTrusts) -> Self {
+        Self::Trusts(trusts)
     }
 }
 

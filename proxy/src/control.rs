@@ -14,6 +14,7 @@ mod trust;
 
 use std::{io, path::PathBuf};
 
+use tokio::sync::watch;
 use weft_spiffe::SpiffeIdError;
 
 pub(crate) use self::{
@@ -21,6 +22,7 @@ pub(crate) use self::{
     member::{Member, Proof},
     saved::{keep, load},
     signing::{Owner, Signings, denied, nobody},
+    trust::follow,
 };
 pub use self::{
     signing::{Signer, Signing},
@@ -84,6 +86,15 @@ pub struct StateDirError {
     path: PathBuf,
     /// What the system said.
     source: io::Error,
+}
+
+/// Says something else to whoever watches; who watches hears nothing of what is the same.
+pub(crate) fn say<T: PartialEq>(watched: &watch::Sender<T>, now: T) {
+    watched.send_if_modified(|known| {
+        let is_new = *known != now;
+        *known = now;
+        is_new
+    });
 }
 
 /// Makes the directory for what is saved, if it is not there.

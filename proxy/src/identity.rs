@@ -6,6 +6,7 @@
 //! while there is one, and is gone, key and all, when the last connection of the last one has ended.
 
 mod asking;
+mod holding;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,21 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use weft_certs::{
     Clock, Identity, Issuance, Issued, KeyAndRequest, RenewSoon, RenewalStatus, Renewer, SignError,
-    TrustBundle,
+    SignerRoots,
 };
 use weft_spiffe::SpiffeId;
 use weft_tunnel::{Server, Timing};
+use weft_wire::proto::config::WorkerTrusts;
 
-use self::asking::{Ask, Asking};
-pub(crate) use self::messages::{Csr, Signed, Trust};
-use crate::chance::Chance;
+use self::{
+    asking::{Ask, Asking},
+    holding::Recount,
+};
+pub(crate) use self::{
+    holding::{plausible, say},
+    messages::{Csr, Signed, Trust},
+};
+use crate::{chance::Chance, control};
 
 /// The delays of a renewer grow to minutes, which is long for pods that cannot be reached: it begins
 /// anew after this time.
@@ -46,6 +54,8 @@ struct Shared {
     clock: Clock,
     /// The parent has said whom to trust, which it has from the control plane: somebody may sign again.
     entrusted: Notify,
+    /// Whom everybody here trusts, and by whom their certificates are.
+    held: watch::Sender<WorkerTrusts>,
     /// Look-ups and the start of tasks; no await is inside.
     state: Mutex<State>,
 }
@@ -56,7 +66,7 @@ struct State {
     /// Kept by the pods that have them.
     kept: HashMap<SpiffeId, Weak<Kept>>,
     /// The latest that was said.
-    trust: Option<Arc<Trust>>,
+    trust: Option<Arc<SignerRoots>>,
 }
 
 /// One identity.
@@ -100,6 +110,7 @@ impl Identities {
             asking: Arc::new(Asking::new(reports)),
             clock,
             entrusted: Notify::new(),
+            held: watch::Sender::default(),
             state: Mutex::new(State {
                 chance: Chance::new(seed),
                 kept: HashMap::new(),
@@ -142,16 +153,22 @@ impl Identities {
 
     /// Whom to trust, for everybody here and whoever comes.
     pub(crate) fn trust(&self, trust: Trust) {
-        let trust = Arc::new(trust);
+        let trust = Arc::new(trust.announced());
         let mut state = self.0.lock();
         for kept in state.kept.values().filter_map(Weak::upgrade) {
             if let Some(ready) = &*kept.ready.borrow() {
-                adopt(&ready.identity, &trust, &kept.soon, &self.0.clock);
+                control::follow(&ready.identity, &trust, &kept.soon);
             }
         }
         state.trust = Some(trust);
+        self.0.count(&state);
         drop(state);
         self.0.entrusted.notify_waiters();
+    }
+
+    /// Whom everybody here trusts, and by whom their certificates are; followed, from the first word on.
+    pub(crate) fn held(&self) -> watch::Receiver<WorkerTrusts> {
+        self.0.held.subscribe()
     }
 }
 
@@ -169,9 +186,10 @@ impl Shared {
         let (says, ready) = watch::channel(None);
         let soon = renewer.renew_soon();
         let telling = tell(id.clone(), renewer.status());
+        let recount = Recount::of(self, renewer.status());
         let keeping = Arc::clone(self).obtain_and_keep(renewer, says);
         let keeping = tokio::spawn(async move {
-            tokio::join!(telling, keeping);
+            tokio::join!(telling, recount.run(), keeping);
         });
         Ok(Arc::new(Kept {
             pods,
@@ -204,12 +222,13 @@ impl Shared {
             // Held, so that no bundle comes between the one that is known and those who hear of more.
             let state = self.lock();
             if let Some(trust) = &state.trust {
-                adopt(&identity, trust, &renewer.renew_soon(), &self.clock);
+                control::follow(&identity, trust, &renewer.renew_soon());
             }
             says.send_replace(Some(Ready {
                 identity: identity.clone(),
                 server,
             }));
+            self.count(&state);
         }
         match renewer.keep(identity).await {}
     }
@@ -234,27 +253,6 @@ impl Shared {
     /// Nothing that holds the lock can panic halfway through a change.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Trusts a bundle from the next handshake on, and renews the certificate soon if another issuer signs
-/// now. A bundle without a usable root is no bundle: then what was trusted stays.
-fn adopt(identity: &Identity, trust: &Trust, soon: &RenewSoon, clock: &Clock) {
-    let known = identity.trust().bundles();
-    if trust.version > known.version() {
-        let roots: Vec<_> = trust.roots.iter().map(|der| der.to_vec()).collect();
-        let (roots, refused) = TrustBundle::from_der(known.own_domain(), roots, clock.now());
-        for (position, error) in refused {
-            tracing::error!("root {position} of the control plane is not trusted: {error}");
-        }
-        if roots.is_empty() {
-            tracing::error!("no root of the control plane's bundle can be trusted");
-            return;
-        }
-        identity.trust().replace(known.with(roots, trust.version));
-    }
-    if !trust.issuer.is_empty() && identity.leaf().info().issuer != trust.issuer {
-        soon.ask();
     }
 }
 

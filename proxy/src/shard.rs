@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     channel::{self, ChannelError, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
-    identity::Identities,
+    identity::{self, Identities},
     node::{
         Hold,
         messages::{
@@ -164,6 +164,7 @@ async fn serve(
         open: Arc::default(),
     };
     let living = tokio::spawn(live(reports.clone(), Arc::clone(&common.open)));
+    let telling = tokio::spawn(identity::say(common.identities.held(), reports.clone()));
     let worker = Worker {
         common,
         reports,
@@ -174,6 +175,7 @@ async fn serve(
     };
     let ended = worker.run(&mut intake).await;
     living.abort();
+    telling.abort();
     if ended.is_ok() {
         // What was said last is written before the process ends.
         let _written = timeout(HEARTBEAT, writing).await;

@@ -34,7 +34,7 @@ use crate::{
         self, ChannelError, Drained, FRAME_BYTES, FromWorker, Heartbeat, Hello, Intake, Metrics,
         Order, Report, ToWorker, VERSION, WAITING_DESCRIPTORS,
     },
-    identity::{Identities, Own, Ready},
+    identity::{self, Identities, Own, Ready},
     standalone::{Config, DataPath},
 };
 
@@ -156,6 +156,7 @@ async fn serve(
     });
     let living = tokio::spawn(live(Arc::clone(&data_path), reports.clone()));
     let identities = Identities::new(reports.clone(), Clock::system(), settings.seed);
+    let telling = tokio::spawn(identity::say(identities.held(), reports.clone()));
     let own = identities.of(&settings.identity, "");
     let own = own.map_err(WorkerError::Identity)?;
     let caller = Arc::new(Caller::here(settings.addresses));
@@ -170,6 +171,7 @@ async fn serve(
     };
     let ended = worker.run().await;
     living.abort();
+    telling.abort();
     if ended.is_ok() {
         // What was said last is written before the process ends.
         let _written = tokio::time::timeout(HEARTBEAT, writing).await;

@@ -24,8 +24,9 @@ use crate::{backoff::Backoff, chance::Chance, stubs::config::config_client::Conf
 /// plane was away: the way back of an edit is two seconds, and this is a quarter of it at most.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_millis(500);
-/// Messages on their way to the control plane: a Hello, and one answer per message that came.
-const OUTBOX: usize = 8;
+/// Messages on their way to the control plane: a Hello, one answer per message that came, and what is
+/// said unasked, which is little at a time.
+const OUTBOX: usize = 16;
 
 /// What happens to streams.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ async fn stream<E: From<Happened>>(
     events: &mpsc::Sender<E>,
     backoff: &mut Backoff,
 ) -> Result<(), LinkError> {
-    let connector = IdentityConnector::new(&trusting.identity)?;
+    let connector = IdentityConnector::new(trusting.identity())?;
     let expected = Expected::exactly(target.controller.clone());
     let connection = dial(address, |tcp| async move {
         let (tls, _peer) = connector.connect(tcp, &expected).await?;
@@ -152,14 +153,14 @@ async fn stream<E: From<Happened>>(
         let opened = client.stream(opening).await;
         let mut inbound = opened.map_err(ended)?.into_inner();
         loop {
-            // After Hello, which opened the stream, and whenever there is another certificate.
+            // After Hello, which opened the stream, and whenever it is something else.
             let said = outbox.send(trusting.said()).await;
             said.map_err(|_closed| LinkError::Ended)?;
             loop {
                 // Both can be dropped: a message that was not received stays.
                 let message = tokio::select! {
                     message = inbound.message() => message.map_err(ended)?,
-                    () = trusting.renewed() => break,
+                    () = trusting.changed() => break,
                 };
                 let message = message.ok_or(LinkError::Ended)?;
                 backoff.reset();

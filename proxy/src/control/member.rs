@@ -8,6 +8,7 @@ use tokio::{
 };
 use weft_certs::{Clock, RenewalStatus, Renewer};
 use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_wire::proto::config::WorkerTrusts;
 
 use super::{
     Happened, NameError, Settings,
@@ -41,7 +42,7 @@ pub(crate) struct Member {
     service: IdentityService,
     control_plane: ControlPlane,
     domain: TrustDomain,
-    clock: Clock,
+    workers: watch::Sender<Vec<WorkerTrusts>>,
     chance: Chance,
 }
 
@@ -73,7 +74,7 @@ impl Member {
         };
         let mut chance = Chance::new(settings.seed);
         let mut drawn = Chance::new(chance.next());
-        let renewer = Renewer::new(&own, service.clone(), clock.clone(), move || drawn.draw())
+        let renewer = Renewer::new(&own, service.clone(), clock, move || drawn.draw())
             .map_err(name("the proxy's identity"))?;
         let control_plane = ControlPlane {
             host: settings.host.clone(),
@@ -87,7 +88,7 @@ impl Member {
             service,
             control_plane,
             domain: trust_domain,
-            clock,
+            workers: watch::Sender::default(),
             chance,
         })
     }
@@ -107,6 +108,11 @@ impl Member {
         Arc::new(self.service.clone())
     }
 
+    /// Where it is said whom the workers of the proxy trust, which the control plane is told.
+    pub(crate) fn workers(&self) -> watch::Sender<Vec<WorkerTrusts>> {
+        self.workers.clone()
+    }
+
     /// Becomes a member, stays one, and follows the control plane as such. Ends when nobody listens
     /// to `events` any more.
     pub(crate) async fn run<E: From<Happened>>(
@@ -121,7 +127,7 @@ impl Member {
             service: _,
             control_plane,
             domain,
-            clock,
+            workers,
             chance,
         } = self;
         let being = async move {
@@ -130,15 +136,11 @@ impl Member {
                     break identity;
                 }
             };
-            let trusting = Trusting {
-                identity: identity.clone(),
-                domain,
-                clock,
-                soon: renewer.renew_soon(),
-                renewals: renewer.status(),
-                refusals: 0,
-                issuer: String::new(),
-            };
+            let trusting = Trusting::new(
+                (identity.clone(), domain),
+                (renewer.renew_soon(), renewer.status()),
+                workers.subscribe(),
+            );
             let following = link::follow(control_plane, trusting, events, chance);
             tokio::select! {
                 never = renewer.keep(identity) => match never {},

@@ -1,17 +1,26 @@
 //! Whom the proxy trusts, as the control plane distributes it while its authority is rotated, and by
 //! whom its own certificate is.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use tokio::sync::watch;
-use weft_certs::{Clock, Identity, RenewSoon, RenewalStatus, TrustBundle};
+use tokio::{
+    sync::watch,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use weft_certs::{Followed, Identity, RenewSoon, RenewalStatus, SignerRoots};
 use weft_spiffe::TrustDomain;
-use weft_wire::proto::config::{Bundle, ClientMessage, Trusts, client_message::Message};
+use weft_wire::proto::config::{
+    Bundle, ClientMessage, Trusts, WorkerTrusts, client_message::Message,
+};
 
 /// Refusals in a row after which the certificate is renewed: its issuer may have been retired while
 /// this proxy was away.
 const REFUSALS: u32 = 3;
 /// And after so many more again, which takes about a minute.
 const REFUSALS_MORE: u32 = 30;
+/// Time between two words about whom workers trust: a node that starts many says it in a few.
+const PACE: Duration = Duration::from_millis(200);
 
 /// Whom to trust, for others to whom it is passed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,26 +36,82 @@ pub struct Trusted {
 /// Follows the bundles of the control plane.
 #[derive(Debug)]
 pub(super) struct Trusting {
-    pub(super) identity: Identity,
-    pub(super) domain: TrustDomain,
-    pub(super) clock: Clock,
-    pub(super) soon: RenewSoon,
-    pub(super) renewals: watch::Receiver<RenewalStatus>,
+    identity: Identity,
+    domain: TrustDomain,
+    soon: RenewSoon,
+    renewals: watch::Receiver<RenewalStatus>,
+    workers: watch::Receiver<Vec<WorkerTrusts>>,
     /// How often in a row the control plane was there and would not have us.
     pub(super) refusals: u32,
     /// Fingerprint of the certificate that issues now; empty before the control plane said so.
-    pub(super) issuer: String,
+    issuer: String,
+    /// What the control plane was told last.
+    told: Trusts,
+    pace: Interval,
+}
+
+/// Trusts what the control plane announces from the next handshake on, and has the certificate renewed
+/// if somebody else issues now. What came of it; nothing where no root is good.
+pub(crate) fn follow(
+    identity: &Identity,
+    announced: &SignerRoots,
+    soon: &RenewSoon,
+) -> Option<Followed> {
+    match identity.follow(announced) {
+        Ok(followed) => {
+            for (position, error) in &followed.refused {
+                tracing::error!("root {position} of the control plane is not trusted: {error}");
+            }
+            followed.renewal.ask(soon);
+            Some(followed)
+        }
+        Err(error) => {
+            tracing::error!("the control plane's bundle is not taken: {error}");
+            None
+        }
+    }
 }
 
 impl Trusting {
+    /// Of a proxy with workers of its own. Runs in a runtime.
+    pub(super) fn new(
+        (identity, domain): (Identity, TrustDomain),
+        (soon, renewals): (RenewSoon, watch::Receiver<RenewalStatus>),
+        workers: watch::Receiver<Vec<WorkerTrusts>>,
+    ) -> Self {
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            identity,
+            domain,
+            soon,
+            renewals,
+            workers,
+            refusals: 0,
+            issuer: String::new(),
+            told: Trusts::default(),
+            pace,
+        }
+    }
+
+    /// The certificate of the proxy, and whom it trusts.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// What the control plane is told.
-    pub(super) fn said(&self) -> ClientMessage {
-        let trusts = Trusts {
+    pub(super) fn said(&mut self) -> ClientMessage {
+        self.told = self.trusts();
+        ClientMessage {
+            message: Some(Message::Trusts(self.told.clone())),
+        }
+    }
+
+    fn trusts(&self) -> Trusts {
+        Trusts {
             bundle_version: self.identity.trust().bundles().version(),
             issuer: self.identity.leaf().info().issuer.clone(),
-        };
-        ClientMessage {
-            message: Some(Message::Trusts(trusts)),
+            workers: self.workers.borrow().clone(),
         }
     }
 
@@ -62,39 +127,33 @@ impl Trusting {
         }
     }
 
-    /// Trusts a bundle from the next handshake on, and renews the certificate soon if another issuer
-    /// signs now. A bundle without a usable root is no bundle: then what was trusted stays.
+    /// Takes a bundle over. One without a usable root is no bundle: then what was trusted stays.
     pub(super) fn take(&mut self, bundle: Bundle) {
-        let trust = self.identity.trust();
-        let known = trust.bundles();
-        if bundle.version > known.version() {
-            let roots = bundle.roots.iter().map(|der| der.to_vec());
-            let (roots, now) = (roots.collect::<Vec<_>>(), self.clock.now());
-            let (roots, refused) = TrustBundle::from_der(&self.domain, roots, now);
-            for (position, error) in refused {
-                tracing::error!("root {position} of the control plane is not trusted: {error}");
-            }
-            if roots.is_empty() {
-                tracing::error!("no root of the control plane's bundle can be trusted");
-                return;
-            }
-            trust.replace(known.with(roots, bundle.version));
-            tracing::info!(version = bundle.version, "trusting another bundle");
+        let announced = SignerRoots {
+            roots: bundle.roots.iter().map(|der| der.to_vec()).collect(),
+            version: bundle.version,
+            issuer: bundle.issuer,
+        };
+        let Some(followed) = follow(&self.identity, &announced, &self.soon) else {
+            return;
+        };
+        if followed.is_news {
+            tracing::info!(version = announced.version, "trusting another bundle");
         }
-        if self.identity.leaf().info().issuer != bundle.issuer {
-            self.soon.ask();
-        }
-        self.issuer = bundle.issuer;
+        self.issuer = announced.issuer;
     }
 
-    /// Waits until there is another certificate; for ever when there never will be. Can be dropped.
-    pub(super) async fn renewed(&mut self) {
-        let before = self.identity.leaf().info().serial.clone();
-        while self.identity.leaf().info().serial == before {
-            if self.renewals.changed().await.is_err() {
-                std::future::pending::<()>().await;
+    /// Waits until the control plane is to be told something else than the last time. Can be dropped.
+    pub(super) async fn changed(&mut self) {
+        while self.trusts() == self.told {
+            // Both can be dropped: watched values stay changed. Who says nothing more is done.
+            tokio::select! {
+                Ok(()) = self.renewals.changed() => {}
+                Ok(()) = self.workers.changed() => {}
+                else => std::future::pending().await,
             }
         }
+        self.pace.tick().await;
     }
 
     /// The control plane would not have us, or we not it.

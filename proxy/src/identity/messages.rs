@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use weft_certs::SignerRoots;
 
 use crate::control::Trusted;
 
@@ -60,6 +61,17 @@ pub(crate) struct Trust {
     /// certificate of another issuer renews it soon. Empty: not known, and nobody does.
     #[prost(string, tag = "3")]
     pub(crate) issuer: String,
+}
+
+impl Trust {
+    /// The same, to be followed.
+    pub(super) fn announced(&self) -> SignerRoots {
+        SignerRoots {
+            roots: self.roots.iter().map(|der| der.to_vec()).collect(),
+            version: self.version,
+            issuer: self.issuer.clone(),
+        }
+    }
 }
 
 impl From<&Trusted> for Trust {

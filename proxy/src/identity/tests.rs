@@ -5,9 +5,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use weft_certs::{Authority, CheckedRequest, Clock, LeafLife, Reading};
 use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_wire::proto::config::WorkerTrusts;
 
 use super::{Csr, Identities, Own, Signed, Trust};
 
@@ -273,4 +277,75 @@ async fn what_is_no_identity_is_refused() {
         let refused = world.identities.of(id, "uid-1");
         assert!(refused.is_err(), "{row}: {refused:?}");
     }
+}
+
+/// What is said of those who are here: the oldest bundle, and certificates by issuer.
+async fn says(held: &mut watch::Receiver<WorkerTrusts>) -> (u64, Vec<(String, u32)>) {
+    held.changed().await.expect("there are identities");
+    let held = held.borrow_and_update().clone();
+    (held.bundle_version, held.leaves.into_iter().collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_said_whenever_it_changes() {
+    let mut world = World::new();
+    let issuer = world.authority.issuer_fingerprint();
+    let mut held = world.identities.held();
+    let trust = |version| Trust {
+        version,
+        roots: vec![world.authority.root_der().to_vec().into()],
+        issuer: issuer.clone(),
+    };
+    let (first, second) = (trust(1), trust(2));
+    world.identities.trust(first);
+    assert_eq!(says(&mut held).await, (1, vec![]), "nothing yet");
+    let (web, cart) = (world.own(WEB, "uid-1"), world.own(CART, "uid-2"));
+    for count in 1..=2 {
+        world.answer().await;
+        let all = vec![(issuer.clone(), count)];
+        assert_eq!(says(&mut held).await, (1, all), "one more");
+    }
+    world.identities.trust(second);
+    assert_eq!(says(&mut held).await.0, 2, "all trust the next bundle");
+    drop(web);
+    let all = vec![(issuer.clone(), 1)];
+    assert_eq!(says(&mut held).await, (2, all), "one is gone");
+    let next = Arc::new(authority());
+    let renewed = next.issuer_fingerprint();
+    let both = [&world.authority, &next].map(|it| it.root_der().to_vec().into());
+    world.identities.trust(Trust {
+        version: 3,
+        roots: both.to_vec(),
+        issuer: renewed.clone(),
+    });
+    assert_eq!(
+        says(&mut held).await,
+        (3, vec![(issuer, 1)]),
+        "still of old"
+    );
+    world.authority = next;
+    let csr = world.csr().await;
+    let mut signed = world.sign(&csr);
+    (signed.roots, signed.bundle_version) = (both.to_vec(), 3);
+    world.identities.answered(signed);
+    assert_eq!(says(&mut held).await, (3, vec![(renewed, 1)]), "of the new");
+    drop(cart);
+    assert_eq!(says(&mut held).await, (3, vec![]), "nobody is left");
+}
+
+#[test]
+fn what_a_worker_says_is_passed_on_as_far_as_it_can_be() {
+    let fingerprint = |at: usize| format!("{at:064x}");
+    let leaves = (0..99).map(|at| (fingerprint(at), 1));
+    let odd = [("short".to_owned(), 7), ("x".repeat(4096), 7)];
+    let said = WorkerTrusts {
+        name: "another".to_owned(),
+        bundle_version: 3,
+        leaves: leaves.chain(odd).collect(),
+    };
+    let passed_on = super::plausible("shop", said);
+    assert_eq!(passed_on.name, "shop", "who it is, its parent knows");
+    assert_eq!(passed_on.bundle_version, 3);
+    let issuers: Vec<_> = passed_on.leaves.into_keys().collect();
+    assert_eq!(issuers, (0..8).map(fingerprint).collect::<Vec<_>>());
 }

@@ -19,7 +19,7 @@ use weft_certs::Clock;
 use weft_spiffe::TrustDomain;
 use weft_wire::{
     Configuration, Disassembler, Received, Scope, Session, Snapshot, Subscriber,
-    proto::config::{ClientMessage, ServerMessage, client_message},
+    proto::config::{ClientMessage, ServerMessage, WorkerTrusts, client_message},
 };
 
 use self::reported::Reported;
@@ -57,6 +57,7 @@ pub(super) struct Outlets {
     pub(super) configuration: watch::Sender<Option<Arc<Revision>>>,
     pub(super) trusted: watch::Sender<Option<Arc<Trusted>>>,
     pub(super) saved: watch::Sender<Option<Arc<Snapshot>>>,
+    pub(super) workers: watch::Sender<Vec<WorkerTrusts>>,
     pub(super) view: watch::Sender<View>,
 }
 
@@ -111,6 +112,8 @@ struct Worker {
     life: u64,
     /// What it has in force.
     settled: Option<Settled>,
+    /// Whom it trusts; the oldest before it says so.
+    trusts: WorkerTrusts,
 }
 
 impl Follower {
@@ -242,11 +245,7 @@ impl Follower {
             }
             control::Happened::Received(message) => self.receive(message),
             control::Happened::Trusts(trusted) => {
-                self.outlets.trusted.send_if_modified(|known| {
-                    let is_new = known.as_deref() != Some(&trusted);
-                    *known = Some(Arc::new(trusted));
-                    is_new
-                });
+                control::say(&self.outlets.trusted, Some(Arc::new(trusted)));
             }
             control::Happened::Closed(why) => {
                 self.link = None;
@@ -316,11 +315,7 @@ impl Follower {
             ..
         } = &self.outlets;
         to_workers.send_replace(Some(Arc::clone(&revision)));
-        to_supervisor.send_if_modified(|known| {
-            let is_new = known.as_deref() != Some(&roster);
-            *known = Some(Arc::new(roster));
-            is_new
-        });
+        control::say(to_supervisor, Some(Arc::new(roster)));
         view.send_modify(|view| view.revision = Some(revision));
     }
 
@@ -337,9 +332,14 @@ impl Follower {
     fn worker(&mut self, fed: Fed) {
         match fed {
             Fed::Joined(shard, life) => {
+                let trusts = WorkerTrusts {
+                    name: shard.as_str().to_owned(),
+                    ..WorkerTrusts::default()
+                };
                 let worker = Worker {
                     life,
                     settled: None,
+                    trusts,
                 };
                 self.workers.insert(shard, worker);
             }
@@ -349,6 +349,12 @@ impl Follower {
                     worker.settled = Some(settled);
                 }
             }
+            Fed::Trusts(shard, life, trusts) => {
+                let worker = self.workers.get_mut(&shard);
+                if let Some(worker) = worker.filter(|it| it.life == life) {
+                    worker.trusts = trusts;
+                }
+            }
             Fed::Left(shard, life) => {
                 if self.workers.get(&shard).is_some_and(|it| it.life == life) {
                     self.workers.remove(&shard);
@@ -356,5 +362,7 @@ impl Follower {
             }
         }
         self.settle();
+        let trusts = self.workers.values().map(|it| it.trusts.clone());
+        control::say(&self.outlets.workers, trusts.collect());
     }
 }

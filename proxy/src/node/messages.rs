@@ -6,7 +6,7 @@ use weft_intercept::{
     capture::Family,
     sockets::{Listener, Purpose},
 };
-use weft_wire::proto::config::{ClientMessage, ServerMessage};
+use weft_wire::proto::config::{ClientMessage, ServerMessage, WorkerTrusts};
 
 use super::core::{Hold, Sandbox};
 use crate::identity::{Csr, Signed, Trust};
@@ -138,7 +138,7 @@ pub(crate) struct Drain {
 /// What a worker says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FromShard {
-    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(crate) report: Option<Report>,
 }
 
@@ -173,6 +173,9 @@ pub(crate) enum Report {
     /// Answers [`Order::Scrape`].
     #[prost(message, tag = "9")]
     Scraped(Scraped),
+    /// Whom it trusts and by whom its certificates are, whenever that changes.
+    #[prost(message, tag = "10")]
+    Trusts(WorkerTrusts),
 }
 
 /// The worker's metrics.
@@ -219,6 +222,12 @@ pub(crate) struct Want {
 impl From<Csr> for Report {
     fn from(csr: Csr) -> Self {
         Self::Csr(csr)
+    }
+}
+
+impl From<WorkerTrusts> for Report {
+    fn from(trusts: WorkerTrusts) -> Self {
+        Self::Trusts(trusts)
     }
 }
 

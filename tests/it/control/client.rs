@@ -1,6 +1,7 @@
 //! A proxy as far as the control plane can see: it asks for a certificate, opens a stream and says
 //! what it has taken.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -28,7 +29,8 @@ use weft_certs::{
 use weft_spiffe::{SpiffeId, TrustDomain};
 use weft_tests::wait::{Expected, PATIENCE, soon};
 use weft_wire::proto::config::{
-    Bundle, ClientMessage, Delta, Role, ServerMessage, Trusts, client_message, server_message,
+    Bundle, ClientMessage, Delta, Role, ServerMessage, Trusts, WorkerTrusts, client_message,
+    server_message,
 };
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 use weft_wire::{Assembler, Received, Session, Subscriber};
@@ -74,17 +76,32 @@ impl Anchor {
         token: Option<&str>,
         (id, pod_uid): (&SpiffeId, &str),
     ) -> Result<Identity, Code> {
+        let asked = KeyAndRequest::new(id).expect("a request");
+        let request = SignRequest {
+            identity: id.to_string(),
+            csr_der: asked.der().to_vec().into(),
+            pod_uid: pod_uid.to_owned(),
+        };
+        let answer = self.ask(address, token, request).await?;
+        let chain: Vec<_> = answer.chain.iter().map(|der| der.to_vec()).collect();
+        let leaf = asked.into_leaf(&chain, &self.bundles, self.clock.now());
+        let leaf = leaf.expected("the certificate is as peers want it");
+        Ok(Identity::new(leaf, self.trust()))
+    }
+
+    /// What is answered to a request as it is; or how it is refused.
+    pub(super) async fn ask(
+        &self,
+        address: SocketAddr,
+        token: Option<&str>,
+        asked: SignRequest,
+    ) -> Result<SignResponse, Code> {
         let connector = BootstrapConnector::new(&self.trust()).expected("a connector");
         let tcp = connect(address).await;
         let (tls, _peer) = soon("handshake", connector.connect(tcp, &controller()))
             .await
             .expected("the identity service is who it should be");
-        let asked = KeyAndRequest::new(id).expected("a request");
-        let mut request = Request::new(SignRequest {
-            identity: id.to_string(),
-            csr_der: asked.der().to_vec().into(),
-            pod_uid: pod_uid.to_owned(),
-        });
+        let mut request = Request::new(asked);
         if let Some(token) = token {
             let value = format!("Bearer {token}").parse().expected("a header value");
             request.metadata_mut().insert("authorization", value);
@@ -94,11 +111,8 @@ impl Anchor {
         grpc.ready().await.expected("the connection is open");
         let codec = ProstCodec::<SignRequest, SignResponse>::default();
         let answer = soon("an answer", grpc.unary(request, path, codec)).await;
-        let answer = answer.map_err(|status| status.code())?.into_inner();
-        let chain: Vec<_> = answer.chain.iter().map(|der| der.to_vec()).collect();
-        let leaf = asked.into_leaf(&chain, &self.bundles, self.clock.now());
-        let leaf = leaf.expected("the certificate is as peers want it");
-        Ok(Identity::new(leaf, self.trust()))
+        let answer = answer.map_err(|status| status.code())?;
+        Ok(answer.into_inner())
     }
 }
 
@@ -205,9 +219,24 @@ impl Proxy {
 
     /// Says whom it trusts, and by whom its certificate is.
     pub(super) async fn trusts(&self, bundle_version: u64, issuer: &str) {
+        self.trusts_with(bundle_version, issuer, Vec::new()).await;
+    }
+
+    /// The same of one with a worker, which has a certificate of that issuer.
+    pub(super) async fn trusts_with_worker(&self, bundle_version: u64, issuer: &str, of: &str) {
+        let worker = WorkerTrusts {
+            name: "shop".to_owned(),
+            bundle_version,
+            leaves: BTreeMap::from([(of.to_owned(), 1)]),
+        };
+        self.trusts_with(bundle_version, issuer, vec![worker]).await;
+    }
+
+    async fn trusts_with(&self, bundle_version: u64, issuer: &str, workers: Vec<WorkerTrusts>) {
         let trusts = Trusts {
             bundle_version,
             issuer: issuer.to_owned(),
+            workers,
         };
         let message = Some(client_message::Message::Trusts(trusts));
         self.answer(ClientMessage { message }).await;

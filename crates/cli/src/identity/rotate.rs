@@ -28,9 +28,10 @@ const LOOK: Duration = Duration::from_secs(1);
   weft identity rotate issuer           another issuer under the same root
   weft identity rotate --force-step     go on although somebody has not followed
 
-Nothing restarts and no connection is cut. A phase ends when every proxy has followed; `weft identity
-roots` names those that have not. Whoever is passed over by --force-step cannot speak with the others
-until it has asked for the new root by its token.")]
+Nothing restarts and no connection is cut. A phase ends when every proxy has followed, with its workers;
+`weft identity roots` names those that have not. Certificates are renewed within a tenth of their life,
+which is 2.4 hours where they live for a day. Whoever is passed over by --force-step cannot speak with the
+others until it hears of the new root.")]
 pub(super) struct Options {
     #[command(flatten)]
     whose: Whose,
@@ -47,7 +48,7 @@ pub(super) struct Options {
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
     /// How long to wait
-    #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME", requires = "wait")]
+    #[arg(long, default_value = "4h", value_parser = duration, value_name = "TIME", requires = "wait")]
     timeout: Duration,
 }
 

@@ -213,8 +213,6 @@ impl Shared {
     ) -> OwnTrust {
         OwnTrust {
             identity: identity.clone(),
-            domain: self.settings.trust_domain.clone(),
-            clock: self.clock.clone(),
             roots: signer.roots(),
             renewals: renewer.status(),
             soon: renewer.renew_soon(),

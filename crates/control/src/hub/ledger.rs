@@ -215,6 +215,11 @@ impl Ledger {
         is_news
     }
 
+    /// Whom a proxy trusts, once it has said so.
+    pub(super) fn trusted(&self, gateway: &Name, instance: &str) -> Option<&Trusts> {
+        self.proxy(gateway, instance)?.trusts.as_ref()
+    }
+
     /// Whom each proxy trusts: Gateway, instance, and what it has said.
     pub(super) fn members(&self) -> impl Iterator<Item = (&Name, &str, Option<&Trusts>)> {
         let all = self.proxies.iter();

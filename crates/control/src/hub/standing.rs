@@ -5,6 +5,7 @@
 //! but not its proxies: in both cases the answer is the older one until that is over.
 
 mod departed;
+mod members;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +40,7 @@ pub(super) struct Standing {
     pub(super) own: Ledger,
     others: BTreeMap<String, Other>,
     remembered: BTreeMap<Name, Remembered>,
+    missed: members::Missed,
     /// When other replicas have had time to report, after this one began to lead; `None` while it
     /// does not.
     settled_at: Option<Duration>,
@@ -82,6 +84,7 @@ impl Standing {
         self.own.publish(configuration, &objects);
         let is_there = |name: &Name| whose::is_node(name) || gateways.contains_key(name);
         self.own.keep(is_there);
+        self.missed.keep(is_there);
         self.remembered.retain(|name, _| is_there(name));
         self.forget(now);
     }
@@ -245,6 +248,7 @@ impl Standing {
         let (gateway, instance) = proxy;
         if self.own.has(gateway, instance, session) {
             let gateways = [gateway.clone()];
+            self.missed.add(members::of(&self.own, proxy), now);
             self.losing(&gateways, now, |standing| {
                 standing.own.leave(proxy, session);
             });
@@ -306,6 +310,7 @@ impl Standing {
             return false;
         };
         let gateways: Vec<Name> = other.ledger.gateways().cloned().collect();
+        self.missed.add(members::leaving(&other.ledger, &report), now);
         self.losing(&gateways, now, |standing| {
             let Some(other) = standing.others.get_mut(replica) else {
                 return;
@@ -318,6 +323,7 @@ impl Standing {
             other.trusts = Trusts {
                 bundle_version: report.bundle_version,
                 issuer: report.issuer.clone(),
+                workers: Vec::new(),
             };
             let pods = other.ledger.take(report);
             standing.pods_changed(pods);
@@ -332,32 +338,6 @@ impl Standing {
             other.until = Some(now + HELD);
         }
         self.forget(now);
-    }
-
-    /// Every proxy and every other replica, by a name for people, with whom it trusts as far as it has
-    /// said so; `None` while not everybody has had time to call.
-    pub(super) fn members(&self, now: Duration) -> Option<BTreeMap<String, Trusts>> {
-        if self.settled_at.is_none_or(|at| now < at) {
-            return None;
-        }
-        let counts = |other: &&Other| other.until.is_none_or(|until| now < until);
-        let mut members = BTreeMap::new();
-        let mut add = |ledger: &Ledger| {
-            for (gateway, instance, trusts) in ledger.members() {
-                let name = format!("{} proxy {instance}", whose::shown(gateway));
-                members.insert(name, trusts.cloned().unwrap_or_default());
-            }
-        };
-        // Of a proxy that is known twice, the word it gave here counts.
-        let others = self.others.values().filter(counts);
-        others.for_each(|other| add(&other.ledger));
-        add(&self.own);
-        for (replica, other) in &self.others {
-            if other.until.is_none() {
-                members.insert(format!("replica {replica}"), other.trusts.clone());
-            }
-        }
-        Some(members)
     }
 
     /// Forgets replicas that do not count any more.

@@ -1,6 +1,7 @@
 //! What counts as acknowledged, and what a stream is sent.
 
 mod captures;
+mod members;
 
 use std::time::Duration;
 

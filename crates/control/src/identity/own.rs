@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use weft_certs::{Clock, Identity, RenewSoon, RenewalStatus, SignerRoots, TrustBundle};
-use weft_spiffe::TrustDomain;
+use weft_certs::{Identity, RenewSoon, Renewal, RenewalStatus, SignerRoots};
 use weft_wire::proto::config::Trusts;
 
 use crate::hub::Hub;
@@ -12,8 +11,6 @@ use crate::hub::Hub;
 /// Keeps the trust of this process that of the signer.
 pub(crate) struct OwnTrust {
     pub(crate) identity: Identity,
-    pub(crate) domain: TrustDomain,
-    pub(crate) clock: Clock,
     pub(crate) roots: watch::Receiver<SignerRoots>,
     pub(crate) renewals: watch::Receiver<RenewalStatus>,
     pub(crate) soon: RenewSoon,
@@ -37,26 +34,22 @@ impl OwnTrust {
     fn follow(&mut self) {
         let newest = self.roots.borrow_and_update().clone();
         self.renewals.mark_unchanged();
-        let trust = self.identity.trust();
-        let known = trust.bundles();
-        if newest.version > known.version() {
-            let now = self.clock.now();
-            let (bundle, refused) = TrustBundle::from_der(&self.domain, newest.roots, now);
-            for (position, error) in refused {
-                tracing::error!("root {position} of the mesh is not trusted: {error}");
+        match self.identity.follow(&newest) {
+            Ok(followed) => {
+                for (position, error) in &followed.refused {
+                    tracing::error!("root {position} of the mesh is not trusted: {error}");
+                }
+                if followed.renewal != Renewal::InTime {
+                    // Replicas are few: there is no crowd to spread.
+                    self.soon.ask_at_once();
+                }
             }
-            if !bundle.is_empty() {
-                trust.replace(known.with(bundle, newest.version));
-            }
-        }
-        let issuer = self.identity.leaf().info().issuer.clone();
-        if issuer != newest.issuer {
-            // Replicas are few: there is no crowd to spread.
-            self.soon.ask_at_once();
+            Err(error) => tracing::error!("{error}"),
         }
         self.hub.trusts(Trusts {
-            bundle_version: trust.bundles().version(),
-            issuer,
+            bundle_version: self.identity.trust().bundles().version(),
+            issuer: self.identity.leaf().info().issuer.clone(),
+            workers: Vec::new(),
         });
     }
 }

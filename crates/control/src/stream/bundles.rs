@@ -39,7 +39,9 @@ impl Bundles {
         let newest = self.roots.borrow_and_update().clone();
         let said = self.said.as_ref()?;
         let target = (newest.version, newest.issuer);
-        let is_there = (said.bundle_version, &said.issuer) == (target.0, &target.1);
+        let mut leaves = said.workers.iter().flat_map(|worker| worker.leaves.keys());
+        let is_there = (said.bundle_version, &said.issuer) == (target.0, &target.1)
+            && leaves.all(|issuer| *issuer == target.1);
         let is_awaited = |sent: &(u64, String)| *sent == target || said.bundle_version < sent.0;
         if is_there || self.sent.as_ref().is_some_and(is_awaited) {
             return None;
@@ -58,6 +60,10 @@ impl Bundles {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use weft_wire::proto::config::WorkerTrusts;
+
     use super::*;
 
     fn roots(version: u64, issuer: &str) -> SignerRoots {
@@ -72,6 +78,7 @@ mod tests {
         Trusts {
             bundle_version,
             issuer: issuer.to_owned(),
+            workers: Vec::new(),
         }
     }
 
@@ -107,5 +114,23 @@ mod tests {
             "it takes its time"
         );
         assert_eq!(told(bundles.said(trusts(3, "b"))), None, "it is there");
+    }
+
+    #[test]
+    fn a_proxy_that_renewed_before_it_was_told_learns_the_issuer_for_its_workers() {
+        let (_now, watched) = watch::channel(roots(2, "b"));
+        let mut bundles = Bundles::new(watched);
+        let with = |issuer: &str| {
+            let mut trusts = trusts(2, "b");
+            trusts.workers.push(WorkerTrusts {
+                name: "shop".to_owned(),
+                bundle_version: 2,
+                leaves: BTreeMap::from([(issuer.to_owned(), 3)]),
+            });
+            trusts
+        };
+        assert_eq!(told(bundles.said(with("a"))), sent(2, "b"));
+        assert_eq!(told(bundles.said(with("a"))), None, "not twice");
+        assert_eq!(told(bundles.said(with("b"))), None, "all are there");
     }
 }

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use weft_spiffe::SpiffeId;
+use weft_wire::proto::config::WorkerTrusts;
 
 use super::Core;
 use crate::{
     channel::Order,
-    control::{Owner, Signer, Trusted, denied},
-    identity::{Csr, Signed, Trust},
+    control::{self, Owner, Signer, Trusted, denied},
+    identity::{self, Csr, Signed, Trust},
 };
 
 /// Requests that a worker may have open: it has one identity, and asks again when nobody answers.
@@ -18,20 +19,25 @@ const OPEN: usize = 8;
 /// Requests that the identity service is asked at a time.
 const IN_FLIGHT: usize = 2;
 
-/// Who signs for workers, and as whom.
+/// Who signs for workers, and as whom; and who wants to know what they have.
 pub(in crate::gateway) struct Signers {
     id: SpiffeId,
     signer: Arc<dyn Signer>,
     room: Arc<Semaphore>,
+    told: watch::Sender<Vec<WorkerTrusts>>,
 }
 
 impl Signers {
-    /// Workers get certificates of `id`.
-    pub(in crate::gateway) fn new(id: SpiffeId, signer: Arc<dyn Signer>) -> Self {
+    /// Workers get certificates of `id`; whom they trust is said to `told`.
+    pub(in crate::gateway) fn new(
+        (id, signer): (SpiffeId, Arc<dyn Signer>),
+        told: watch::Sender<Vec<WorkerTrusts>>,
+    ) -> Self {
         Self {
             id,
             signer,
             room: Arc::new(Semaphore::new(IN_FLIGHT)),
+            told,
         }
     }
 }
@@ -50,12 +56,29 @@ impl Core {
         }
     }
 
+    /// The worker says whom it trusts.
+    pub(super) fn heed(&mut self, said: WorkerTrusts) {
+        if let Some(worker) = &mut self.worker {
+            worker.trusts = identity::plausible("", said);
+            self.account();
+        }
+    }
+
+    /// Says what the worker trusts, if there is one that has been heard.
+    pub(super) fn account(&self) {
+        let heard = self.worker.iter().filter(|worker| worker.is_heard());
+        let trusts = heard.map(|worker| worker.trusts.clone());
+        control::say(&self.signers.told, trusts.collect());
+    }
+
     /// The worker asks for a certificate.
     pub(super) fn csr(&mut self, csr: Csr) {
         let Some(worker) = &mut self.worker else {
             return;
         };
-        let Signers { id, signer, room } = &self.signers;
+        let Signers {
+            id, signer, room, ..
+        } = &self.signers;
         let refused = if csr.identity == id.as_str() && csr.pod_uid.is_empty() {
             let owner = Owner {
                 identity: id.clone(),

@@ -4,7 +4,7 @@ use weft_certs::SignError;
 use weft_wire::{
     Assembler, Identity,
     proto::{
-        config::{Ack, Hello as Asking, Role},
+        config::{Ack, Hello as Asking, Role, WorkerTrusts},
         identity::{SignRequest, SignResponse},
     },
 };
@@ -38,6 +38,10 @@ impl Signer for Willing {
 }
 
 fn core() -> Core {
+    core_telling(watch::Sender::default())
+}
+
+fn core_telling(told: watch::Sender<Vec<WorkerTrusts>>) -> Core {
     let identity = Identity {
         role: Role::Gateway,
         name: "edge".to_owned(),
@@ -47,7 +51,7 @@ fn core() -> Core {
     let subscriber = Subscriber::new(identity, Assembler::default());
     let (saved, view) = (watch::channel(None).0, watch::channel(View::default()).0);
     let id = EDGE.parse().expect("an identity");
-    let signers = Signers::new(id, Arc::new(Willing));
+    let signers = Signers::new((id, Arc::new(Willing)), told);
     Core::new(subscriber, signers, (saved, view), Clock::system())
 }
 
@@ -230,4 +234,37 @@ fn every_worker_is_told_whom_to_trust() {
     assert_eq!(version(&mut first), Some(2), "and whenever it changes");
     let mut second = start(&mut core, LIFE + 1);
     assert_eq!(version(&mut second), Some(2), "the next one at its start");
+}
+
+#[test]
+fn the_control_plane_hears_whom_the_present_worker_trusts() {
+    let (told, heard) = watch::channel(Vec::new());
+    let mut core = core_telling(told);
+    let versions = || {
+        let heard = heard.borrow();
+        heard.iter().map(|it| it.bundle_version).collect::<Vec<_>>()
+    };
+    let says = |core: &mut Core, life, report| {
+        core.handle(Event::Worker(child::Happened::Said { life, report }));
+    };
+    let trusts = |bundle_version| {
+        Report::Trusts(WorkerTrusts {
+            bundle_version,
+            ..WorkerTrusts::default()
+        })
+    };
+    let _told = start(&mut core, LIFE);
+    assert_eq!(versions(), [0; 0], "it has nothing, and may never have");
+    says(&mut core, LIFE, hello(VERSION, 1));
+    assert_eq!(versions(), [0], "it is there");
+    says(&mut core, LIFE, trusts(2));
+    assert_eq!(versions(), [2]);
+    let why = "it ended".to_owned();
+    let life = LIFE;
+    core.handle(Event::Worker(child::Happened::Ended { life, why }));
+    assert_eq!(versions(), [0; 0], "it is gone, and holds nothing");
+    let _told = start(&mut core, LIFE + 1);
+    says(&mut core, LIFE + 1, hello(VERSION, 1));
+    says(&mut core, LIFE, trusts(3));
+    assert_eq!(versions(), [0], "the one before says nothing any more");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use weft_wire::{
     Publisher, Session,
-    proto::config::{ResourceError, client_message},
+    proto::config::{ResourceError, WorkerTrusts, client_message},
 };
 
 use super::{
@@ -30,6 +30,15 @@ pub(super) struct Worker {
     pub(super) signings: Signings,
     session: Option<Session>,
     acked: Option<u64>,
+    /// Whom it trusts; the oldest before it says so.
+    pub(super) trusts: WorkerTrusts,
+}
+
+impl Worker {
+    /// Whether it has said what it is.
+    pub(super) fn is_heard(&self) -> bool {
+        self.session.is_some()
+    }
 }
 
 /// What a worker did that ends it.
@@ -58,6 +67,7 @@ impl Core {
                     signings: Signings::default(),
                     session: None,
                     acked: None,
+                    trusts: WorkerTrusts::default(),
                 });
                 self.entrust();
                 self.give(self.sockets.all());
@@ -79,6 +89,7 @@ impl Core {
                     // Those who asked it get no answer.
                     self.scrapes.clear();
                     self.view.send_modify(|view| view.is_served = false);
+                    self.account();
                 }
                 let is_leaving = self.view.borrow().is_leaving;
                 if !is_leaving {
@@ -104,6 +115,7 @@ impl Core {
                     let session = worker.publisher.connect(&hello);
                     worker.session = Some(session.map_err(|it| Fault::Protocol(it.to_string()))?);
                 }
+                self.account();
                 self.publish();
             }
             Report::Answer(answer) => {
@@ -136,6 +148,7 @@ impl Core {
                 }
             }
             Report::Csr(csr) => self.csr(csr),
+            Report::Trusts(said) => self.heed(said),
             // That it came is what matters, and has been noticed.
             Report::Heartbeat(_) => {}
         }
@@ -196,6 +209,7 @@ impl Core {
         if let Some(worker) = self.worker.take() {
             tracing::error!("worker {} is ended: {fault}", worker.life);
             self.view.send_modify(|view| view.is_served = false);
+            self.account();
         }
     }
 

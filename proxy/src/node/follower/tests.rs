@@ -22,6 +22,7 @@ struct Scripted {
     session: Session,
     now: watch::Sender<Duration>,
     saved: watch::Receiver<Option<Arc<Snapshot>>>,
+    workers: watch::Receiver<Vec<WorkerTrusts>>,
 }
 
 impl Scripted {
@@ -39,11 +40,13 @@ impl Scripted {
             ..system
         });
         let (saved, saves) = watch::channel(None);
+        let (workers, trusts) = watch::channel(Vec::new());
         let outlets = Outlets {
             roster: watch::channel(None).0,
             configuration: watch::channel(None).0,
             trusted: watch::channel(None).0,
             saved,
+            workers,
             view: watch::channel(View::default()).0,
         };
         let domain = TrustDomain::parse("cluster.local").expect("a trust domain");
@@ -65,6 +68,7 @@ impl Scripted {
             session,
             now,
             saved: saves,
+            workers: trusts,
         }
     }
 
@@ -248,4 +252,31 @@ fn a_pod_has_ended_when_nothing_is_left_in_it() {
     let expected = Some(vec![(Capture::Pending, true)]);
     assert_eq!(hears(&[("a", true)]), expected, "it takes long: why");
     assert_eq!(hears(&[]), Some(vec![(Capture::Ended, false)]));
+}
+
+#[test]
+fn the_control_plane_hears_whom_every_worker_trusts() {
+    let mut node = Scripted::new();
+    let trusts = |name: &str, bundle_version| WorkerTrusts {
+        name: name.to_owned(),
+        bundle_version,
+        leaves: BTreeMap::new(),
+    };
+    let says = |node: &mut Scripted, fed| {
+        node.worker(fed);
+        let all = node.workers.borrow().clone();
+        let all = all.into_iter().map(|it| (it.name, it.bundle_version));
+        all.collect::<Vec<_>>()
+    };
+    let of = |name: &str, version: u64| (name.to_owned(), version);
+    let (pay, shop) = (Shard::new("pay"), Shard::new("shop"));
+    let joined = says(&mut node, Fed::Joined(shop.clone(), 1));
+    assert_eq!(joined, [of("shop", 0)], "it has not said anything");
+    says(&mut node, Fed::Joined(pay.clone(), 2));
+    let said = says(&mut node, Fed::Trusts(shop.clone(), 1, trusts("shop", 2)));
+    assert_eq!(said, [of("pay", 0), of("shop", 2)]);
+    let stale = says(&mut node, Fed::Trusts(pay, 1, trusts("pay", 9)));
+    assert_eq!(stale, [of("pay", 0), of("shop", 2)], "of an earlier life");
+    let left = says(&mut node, Fed::Left(shop, 1));
+    assert_eq!(left, [of("pay", 0)], "one that is gone holds nothing");
 }

@@ -21,7 +21,7 @@ use crate::{
     channel::VERSION,
     child::{self, Happened, Program, Talk},
     control::{self, Trusted},
-    identity::Csr,
+    identity::{self, Csr},
     node::{
         core::{Hold, OfWorker},
         messages::{Drain, FromShard, Lenient, Order, Report, Revoke, ToShard},
@@ -191,6 +191,11 @@ impl Keeper {
             }
             Report::Want(want) => self.with(|present| present.want(want)),
             Report::Csr(csr) => self.csr(csr),
+            Report::Trusts(said) => {
+                let trusts = identity::plausible(self.shard.as_str(), said);
+                self.tell(Fed::Trusts(self.shard.clone(), life, trusts))
+                    .await;
+            }
             Report::Answer(said) => {
                 let now = self.means.clock.read().monotonic;
                 self.with(|present| present.hear(said, now));

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use weft_wire::{Configuration, proto::config::ResourceError};
+use weft_wire::{
+    Configuration,
+    proto::config::{ResourceError, WorkerTrusts},
+};
 
 use crate::{
     control::{Signer, Trusted},
@@ -29,6 +32,8 @@ pub enum Fed {
     Joined(Shard, u64),
     /// It has put its part of a revision in force, apart from what is listed.
     Settled(Shard, u64, Settled),
+    /// It trusts others, or has other certificates.
+    Trusts(Shard, u64, WorkerTrusts),
     /// It is gone.
     Left(Shard, u64),
 }

@@ -8,8 +8,8 @@ use std::{
 use weft_api::{Kind, ObjectKey, ObjectRef};
 use weft_ir::Name;
 use weft_wire::proto::{
-    config::Trusts,
-    replicas::{Object, Proxy as ProxyReport, Refused, ReportRequest},
+    config::{self, Trusts},
+    replicas::{Object, Proxy as ProxyReport, Refused, ReportRequest, WorkerTrusts},
 };
 
 use super::{Ledger, Proxy, Refusals};
@@ -129,9 +129,15 @@ impl Ledger {
                 proxies.remove(&proxy.instance);
             } else {
                 let refused = proxy.refused.into_iter().filter_map(refusal);
+                let workers = proxy.workers.into_iter().map(|it| config::WorkerTrusts {
+                    name: it.name,
+                    bundle_version: it.bundle_version,
+                    leaves: it.leaves,
+                });
                 let trusts = Trusts {
                     bundle_version: proxy.bundle_version,
                     issuer: proxy.issuer,
+                    workers: workers.collect(),
                 };
                 let known = proxies.get(&proxy.instance);
                 let taken = Proxy {
@@ -177,6 +183,11 @@ fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> Pr
         trusts,
     } = said.cloned().unwrap_or_default();
     let trusts = trusts.unwrap_or_default();
+    let workers = trusts.workers.into_iter().map(|it| WorkerTrusts {
+        name: it.name,
+        bundle_version: it.bundle_version,
+        leaves: it.leaves,
+    });
     let refused = refused.into_iter().map(|(object, message)| Refused {
         kind: object.kind.as_str().to_owned(),
         namespace: object.key.namespace().to_owned(),
@@ -192,6 +203,7 @@ fn proxy_report((gateway, instance): &(Name, String), said: Option<&Said>) -> Pr
         bundle_version: trusts.bundle_version,
         issuer: trusts.issuer,
         refused: refused.collect(),
+        workers: workers.collect(),
     }
 }
 
