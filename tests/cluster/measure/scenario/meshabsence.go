@@ -50,7 +50,7 @@ func meshAbsence(ctx context.Context, r *Run) error {
 		end(loops)
 		return errors.Join(err, back())
 	}
-	fresh, err := r.serverGone(ctx, m)
+	err = r.serverGone(ctx, m)
 	outcomes := end(loops)
 	if err != nil {
 		return errors.Join(err, back())
@@ -66,34 +66,30 @@ func meshAbsence(ctx context.Context, r *Run) error {
 	if err := errors.Join(err, back()); err != nil {
 		return err
 	}
-	return r.servesAgain(ctx, m, fresh, asked)
+	return r.servesAgain(ctx, m, asked)
 }
 
-// serverGone deletes a server while nobody tells the proxies, and gives the one in its place.
-func (r *Run) serverGone(ctx context.Context, m meshed) (core.Pod, error) {
+// serverGone deletes a server while nobody tells the proxies.
+func (r *Run) serverGone(ctx context.Context, m meshed) error {
 	begun := time.Now()
 	time.Sleep(lull)
-	gone := m.Servers[0]
-	step("server %s is deleted", gone.Name)
-	if err := r.API.CoreV1().Pods(namespace).Delete(ctx, gone.Name, metav1.DeleteOptions{}); err != nil {
+	step("server %s is deleted", m.Servers[0].Name)
+	err := r.API.CoreV1().Pods(namespace).Delete(ctx, m.Servers[0].Name, metav1.DeleteOptions{})
+	time.Sleep(r.Away - time.Since(begun))
+	return err
+}
+
+// replacement is the server that has come in the place of the one that is gone.
+func (r *Run) replacement(ctx context.Context, m meshed) (core.Pod, error) {
+	pods, err := r.Pods(ctx, namespace, "app=server")
+	if err != nil {
 		return core.Pod{}, err
 	}
-	var fresh core.Pod
-	err := kube.Eventually(ctx, time.Minute, func() error {
-		pods, err := r.Pods(ctx, namespace, "app=server")
-		if err != nil {
-			return err
-		}
-		for _, pod := range pods {
-			if !isOneOf(m.Servers, pod) && len(pod.Status.ContainerStatuses) == 1 && pod.Status.ContainerStatuses[0].State.Running != nil {
-				fresh = pod
-				return nil
-			}
-		}
-		return errors.New("no server has come in place of the one that is gone")
-	})
-	time.Sleep(r.Away - time.Since(begun))
-	return fresh, err
+	at := slices.IndexFunc(pods, func(pod core.Pod) bool { return !isOneOf(m.Servers, pod) })
+	if at < 0 {
+		return core.Pod{}, errors.New("no server has come in place of the one that is gone")
+	}
+	return pods[at], nil
 }
 
 func isOneOf(pods []core.Pod, pod core.Pod) bool {
@@ -144,20 +140,45 @@ func (r *Run) proxyMemory(ctx context.Context, m meshed) (float64, error) {
 	return sum, nil
 }
 
-// servesAgain times a pod that started while nobody could say who it is.
-func (r *Run) servesAgain(ctx context.Context, m meshed, fresh core.Pod, asked time.Time) error {
+// servesAgain times a pod that started while nobody could say who it is, or waited to start for that.
+func (r *Run) servesAgain(ctx context.Context, m meshed, asked time.Time) error {
+	fresh, err := r.replacement(ctx, m)
+	if err != nil {
+		return err
+	}
+	r.Tell("the pod in its place, without a controller", startOf(fresh))
 	begun, err := r.controllerBegins(ctx)
 	if err != nil {
 		return err
 	}
 	r.Tell("controller asked for → its process begins", show(begun.Sub(asked)))
+	err = kube.Eventually(ctx, 2*time.Minute, func() error {
+		if fresh, err = r.replacement(ctx, m); err == nil && fresh.Status.PodIP == "" {
+			err = fmt.Errorf("pod %s has no address: %s", fresh.Name, startOf(fresh))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.Tell("on return: that pod has an address, after the process began", show(time.Since(begun)))
 	m.Address = podAddress(fresh, 8080)
 	err = kube.Eventually(ctx, time.Minute, func() error { _, err := r.ask(ctx, m, m.fromClient); return err })
 	if err != nil {
-		return fmt.Errorf("pod %s, which started without a controller, does not serve: %w", fresh.Name, err)
+		return fmt.Errorf("pod %s, which came without a controller, does not serve: %w", fresh.Name, err)
 	}
-	r.AtMost("on return: a pod that started meanwhile serves, after the process began", time.Since(begun), freshTime)
+	r.AtMost("on return: that pod serves, after the process began", time.Since(begun), freshTime)
 	return r.AwaitRollout(ctx, controlNamespace, controller, time.Minute)
+}
+
+// startOf is how far a pod has got, in a word.
+func startOf(pod core.Pod) string {
+	for _, container := range pod.Status.ContainerStatuses {
+		if waiting := container.State.Waiting; waiting != nil {
+			return "waits: " + waiting.Reason
+		}
+	}
+	return string(pod.Status.Phase)
 }
 
 // controllerBegins waits for the process of a controller.

@@ -2,9 +2,11 @@ package scenario
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ const (
 	handshakes = "weft_tls_handshakes_total"
 	// newcomer is an application that is always new.
 	newcomer = "newcomer"
+	// shortLife is the shortest that certificates may have.
+	shortLife = "10m"
 	// rotationLimit is how long a rotation may take, beyond three phases.
 	rotationLimit = 2 * time.Minute
 )
@@ -37,10 +41,11 @@ func meshRotate(ctx context.Context, r *Run) (err error) {
 		return err
 	}
 	if r.Dwell > 0 {
-		defer func() { err = errors.Join(err, r.dwell(context.WithoutCancel(ctx), `"$patch":"delete"`)) }()
-		if err := r.dwell(ctx, fmt.Sprintf(`"value":%q`, r.Dwell)); err != nil {
+		usual, err := r.hurry(ctx)
+		if err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, r.control(context.WithoutCancel(ctx), usual)) }()
 	}
 	before, isCounted, err := r.failedHandshakes(ctx, m)
 	if err != nil {
@@ -99,15 +104,43 @@ func (r *Run) roots(ctx context.Context) (string, error) {
 	return published.Data["root.pem"], nil
 }
 
-// dwell says how long each phase of a rotation lasts at least, or leaves it to the controller again. It has
-// to be longer than nodes take to show pods another ConfigMap, which on the bed is soon.
-func (r *Run) dwell(ctx context.Context, what string) error {
-	step("how long phases of a rotation last: %s", what)
-	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"controller","env":[{"name":"WEFT_ROTATION_DWELL",%s}]}]}}}}`, what)
+// hurry lets phases of a rotation last as short as was asked for, which has to be longer than nodes take to
+// show pods another ConfigMap, and certificates too: they are renewed within a tenth of their life. It gives
+// back the arguments of the controller as they were.
+func (r *Run) hurry(ctx context.Context) ([]string, error) {
+	deployed, err := r.API.AppsV1().Deployments(controlNamespace).Get(ctx, controller, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	usual := deployed.Spec.Template.Spec.Containers[0].Args
+	step("rotations in phases of %s, certificates for %s", r.Dwell, shortLife)
+	return usual, r.control(ctx, hurried(usual, r.Dwell))
+}
+
+// hurried are the arguments of a controller with other times.
+func hurried(usual []string, dwell time.Duration) []string {
+	isTime := func(arg string) bool {
+		return strings.HasPrefix(arg, "--certificate-life=") || strings.HasPrefix(arg, "--rotation-dwell=")
+	}
+	others := slices.DeleteFunc(slices.Clone(usual), isTime)
+	return append(others, "--certificate-life="+shortLife, fmt.Sprintf("--rotation-dwell=%.0fs", dwell.Seconds()))
+}
+
+// control starts the controllers with these arguments, and then the proxies of nodes, which all ask for
+// certificates anew.
+func (r *Run) control(ctx context.Context, args []string) error {
+	text, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"controller","args":%s}]}}}}`, text)
 	if err := r.PatchTemplate(ctx, controlNamespace, controller, patch); err != nil {
 		return err
 	}
-	return r.AwaitRollout(ctx, controlNamespace, controller, 3*time.Minute)
+	if err := r.AwaitRollout(ctx, controlNamespace, controller, 3*time.Minute); err != nil {
+		return err
+	}
+	return r.RestartDaemons(ctx, controlNamespace, nodeProxies, 3*time.Minute)
 }
 
 // failedHandshakes are those that the proxies of both nodes have counted; false if they count none at all.
