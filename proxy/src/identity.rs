@@ -27,6 +27,7 @@ use weft_certs::{
     SignerRoots,
 };
 use weft_spiffe::SpiffeId;
+use weft_telemetry::metrics::{Holder, IdentityLabels, IdentityMetrics, Registry};
 use weft_tunnel::{Server, Timing};
 use weft_wire::proto::config::WorkerTrusts;
 
@@ -52,6 +53,8 @@ pub(crate) struct Identities(Arc<Shared>);
 struct Shared {
     asking: Arc<Asking>,
     clock: Clock,
+    /// Where it is shown how renewals go.
+    registry: Registry,
     /// The parent has said whom to trust, which it has from the control plane: somebody may sign again.
     entrusted: Notify,
     /// Whom everybody here trusts, and by whom their certificates are.
@@ -105,10 +108,16 @@ struct ForPods {
 
 impl Identities {
     /// None yet. Questions go to the parent, by way of `reports`; `seed` spreads renewals.
-    pub(crate) fn new(reports: impl Ask + 'static, clock: Clock, seed: u64) -> Self {
+    pub(crate) fn new(
+        reports: impl Ask + 'static,
+        clock: Clock,
+        seed: u64,
+        registry: &Registry,
+    ) -> Self {
         Self(Arc::new(Shared {
             asking: Arc::new(Asking::new(reports)),
             clock,
+            registry: registry.clone(),
             entrusted: Notify::new(),
             held: watch::Sender::default(),
             state: Mutex::new(State {
@@ -185,7 +194,11 @@ impl Shared {
         let renewer = renewer.map_err(|error| format!("{id} is no identity: {error}"))?;
         let (says, ready) = watch::channel(None);
         let soon = renewer.renew_soon();
-        let telling = tell(id.clone(), renewer.status());
+        let shown = self.registry.identity_metrics(IdentityLabels {
+            holder: Holder::Worker,
+            identity: id.as_str().into(),
+        });
+        let telling = tell(id.clone(), renewer.status(), shown);
         let recount = Recount::of(self, renewer.status());
         let keeping = Arc::clone(self).obtain_and_keep(renewer, says);
         let keeping = tokio::spawn(async move {
@@ -256,11 +269,20 @@ impl Shared {
     }
 }
 
-/// Logs what fails, for as long as there is somebody who tries.
-async fn tell(id: SpiffeId, mut status: watch::Receiver<RenewalStatus>) {
-    while status.changed().await.is_ok() {
-        if let Some(error) = &status.borrow_and_update().last_error {
+/// Logs what fails, and shows how it goes, for as long as there is somebody who tries.
+async fn tell(
+    id: SpiffeId,
+    mut status: watch::Receiver<RenewalStatus>,
+    shown: Arc<IdentityMetrics>,
+) {
+    loop {
+        let now = status.borrow_and_update().clone();
+        shown.set(now.metrics());
+        if let Some(error) = &now.last_error {
             tracing::warn!(%id, "no new certificate: {error}");
+        }
+        if status.changed().await.is_err() {
+            return;
         }
     }
 }

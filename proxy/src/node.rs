@@ -15,6 +15,7 @@
 mod agent;
 mod cni;
 mod core;
+mod crashes;
 mod files;
 mod find;
 mod follower;

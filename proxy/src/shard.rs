@@ -158,7 +158,7 @@ async fn serve(
     });
     let common = Common {
         broker: Broker::new(reports.clone()),
-        identities: Identities::new(reports.clone(), Clock::system(), settings.seed),
+        identities: Identities::new(reports.clone(), Clock::system(), settings.seed, &registry),
         counts: Arc::new(Counts::new(&registry)),
         outbound: outbound.clone(),
         open: Arc::default(),
@@ -338,6 +338,9 @@ impl Worker {
     /// Reads the counters beside the one thread that carries connections.
     fn scrape(&self, id: u64) {
         let (registry, reports) = (self.registry.clone(), self.reports.clone());
+        let runtime = tokio::runtime::Handle::current().metrics();
+        // It has one thread, which this runs on.
+        registry.process().busy(runtime.worker_total_busy_duration(0));
         tokio::task::spawn_blocking(move || {
             let mut text = registry.encode();
             if text.len() + 64 > FRAME_BYTES {

@@ -155,7 +155,7 @@ async fn serve(
         }
     });
     let living = tokio::spawn(live(Arc::clone(&data_path), reports.clone()));
-    let identities = Identities::new(reports.clone(), Clock::system(), settings.seed);
+    let identities = Identities::new(reports.clone(), Clock::system(), settings.seed, &registry);
     let telling = tokio::spawn(identity::say(identities.held(), reports.clone()));
     let own = identities.of(&settings.identity, "");
     let own = own.map_err(WorkerError::Identity)?;

@@ -12,7 +12,7 @@ use tokio::{
 };
 use weft_certs::{Clock, RenewalStatus};
 use weft_source::kube::{Cluster, ConnectError, Lease, StatusWriter};
-use weft_telemetry::metrics::Registry;
+use weft_telemetry::metrics::{IdentityMetrics, Registry};
 
 pub use self::settings::{
     CONFIG_PORT, IDENTITY_PORT, NODE_SERVICE_ACCOUNT, SERVICE_ACCOUNT, Settings,
@@ -192,6 +192,22 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Shows how the renewal of the own certificate goes, and passes it on.
+async fn tell(
+    mut status: watch::Receiver<RenewalStatus>,
+    shown: Arc<IdentityMetrics>,
+    renewal: watch::Sender<Option<RenewalStatus>>,
+) {
+    loop {
+        let now = status.borrow_and_update().clone();
+        shown.set(now.metrics());
+        renewal.send_replace(Some(now));
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Ends what writes to the cluster.

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use weft_certs::{CheckedRequest, Clock, CsrError, LeafLife, SignError, Signer, SignerRoots};
 use weft_source::kube::TokenOwner;
 use weft_spiffe::TrustDomain;
+use weft_telemetry::metrics::IssuanceMetrics;
 use weft_wire::proto::identity::{SignRequest, SignResponse};
 
 pub(crate) use self::{
@@ -51,6 +52,8 @@ pub(crate) struct IdentityParts {
     /// Namespace and name of the service account of the proxies of nodes; `None` where there is no
     /// mesh.
     pub(crate) nodes: Option<(String, String)>,
+    /// Counts what is signed and refused.
+    pub(crate) issuance: Arc<IssuanceMetrics>,
 }
 
 /// The service.
@@ -288,8 +291,13 @@ impl Identity for IdentityService {
         let metadata = request.metadata().clone();
         let address = request.extensions().get::<PeerAddress>().copied();
         let decided = self.decide((&metadata, address), request.get_ref()).await;
+        let counted = &self.parts.issuance;
+        if decided.is_ok() {
+            counted.issued();
+        }
         decided.map(Response::new).map_err(|refusal| {
             let reason = refusal.reason();
+            counted.refused(reason);
             tracing::warn!(target: "audit", reason, "no certificate is signed: {refusal}");
             refusal.into()
         })

@@ -15,6 +15,7 @@ mod controller;
 pub mod deploy;
 mod deployer;
 mod door;
+mod events;
 mod hub;
 mod identity;
 pub mod orders;

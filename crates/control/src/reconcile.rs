@@ -17,6 +17,7 @@ use crate::{
     applied::Applied,
     deploy,
     deployer::{Failures, Plan},
+    events::Events,
     hub::{Hub, PodOfNode},
     world::{Changes, Heard, Installed, Settled, World, has_status},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) deploys: Option<Deploys>,
     /// The trust domain of the mesh; `None` where there is no mesh.
     pub(crate) domain: Option<TrustDomain>,
+    /// Tells what happens to pods of the mesh.
+    pub(crate) events: Events,
 }
 
 /// How Gateways are deployed, who is told what they are to be given, and what became of it.
@@ -261,8 +264,19 @@ impl Reconciler {
 
     /// Has written what nodes say about pods: of these, of those of which something else is said, or of
     /// all.
-    fn tell_captures(&self, pods: Vec<PodOfNode>, all: bool) {
-        for (pod, word) in self.parts.hub.words(pods, all) {
+    fn tell_captures(&mut self, pods: Vec<PodOfNode>, all: bool) {
+        let words = self.parts.hub.words(pods, all);
+        if all {
+            let spoken_of: BTreeSet<&str> =
+                words.iter().map(|((_, uid), _)| uid.as_str()).collect();
+            let is_spoken_of = |uid: &str| spoken_of.contains(uid);
+            self.parts.events.keep(is_spoken_of);
+        }
+        let now = self.parts.clock.now();
+        for (pod, word) in words {
+            if let Some(seen) = self.world.pod_of(&pod) {
+                self.parts.events.hear(seen, &word, now);
+            }
             if let Some((seen, wanted)) = self.world.captured(&pod, &word) {
                 self.state(&seen, wanted);
             }

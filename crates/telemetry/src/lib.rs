@@ -10,3 +10,4 @@ mod reason;
 mod timestamp;
 
 pub use self::reason::{Fault, Reason};
+pub use self::timestamp::rfc3339;

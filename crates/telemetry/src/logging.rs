@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
@@ -67,6 +68,9 @@ pub enum LogError {
     Gone(#[from] reload::Error),
 }
 
+/// As there is one subscriber of a process.
+static CONTROL: OnceLock<LogControl> = OnceLock::new();
+
 /// Changes the filter of the running process.
 #[derive(Clone)]
 pub struct LogControl {
@@ -87,6 +91,20 @@ impl LogControl {
     pub fn set_filter(&self, filter: &str) -> Result<(), LogError> {
         Ok(self.filter.reload(parse(filter)?)?)
     }
+
+    /// The filter in force, in words of its own: the same filter may be written in many ways.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`].
+    pub fn filter(&self) -> Result<String, LogError> {
+        Ok(self.filter.with_current(ToString::to_string)?)
+    }
+}
+
+/// What changes the filter of this process, if it has set up logging.
+#[must_use]
+pub fn control() -> Option<&'static LogControl> {
+    CONTROL.get()
 }
 
 /// Sets up logging to standard error for the whole process; call it once, from `main`.
@@ -106,7 +124,10 @@ pub fn init(format: Format, filter: &str) -> Result<LogControl, LogError> {
         .with(filter)
         .with(lines)
         .try_init()?;
-    Ok(LogControl { filter: control })
+    // There is one subscriber, and this is the call that has set it.
+    Ok(CONTROL
+        .get_or_init(|| LogControl { filter: control })
+        .clone())
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
@@ -139,6 +160,12 @@ mod tests {
         assert!(matches!(second, Err(LogError::AlreadySet(_))), "{second:?}");
         control.set_filter("debug").expect("a valid level");
         control.set_filter("a=b=c").expect_err("not a filter");
+        let same = super::control().expect("it is set up");
+        assert_eq!(same.filter().expect("the process runs"), "debug");
+        let filter = "warn,weft_proxy::node=debug";
+        same.set_filter(filter).expect("a valid filter");
+        let shown = control.filter().expect("the process runs");
+        assert!(shown.contains("weft_proxy::node=debug"), "{shown}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod histogram;
 mod identity;
 mod labels;
 mod lane;
+mod parents;
 mod process;
 mod registry;
 mod request;
@@ -36,6 +37,7 @@ pub use self::labels::{
     Backend, ConnectionLabels, Destination, IdentityLabels, LabelGroups, Parent, Protocol,
     Reporter, RequestLabels, Route, Source,
 };
+pub use self::parents::BY_PARENTS;
 pub use self::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 pub use self::registry::Registry;
 pub use self::request::{Class, RequestEnd, RequestHandles, RetryOutcome};

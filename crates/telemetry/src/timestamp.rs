@@ -1,9 +1,20 @@
-//! RFC 3339 timestamps in UTC with microseconds.
+//! RFC 3339 timestamps in UTC.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECONDS_PER_DAY: u64 = 86_400;
+
+/// `time` as `2006-01-02T15:04:05Z`, as Kubernetes writes it. Times before 1970 are shown as 1970.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> String {
+    let mut text = Vec::new();
+    write_rfc3339(&mut text, time);
+    let mut text = String::from_utf8(text).expect("digits and letters");
+    // Microseconds have six digits.
+    text.truncate(text.len() - ".000000Z".len());
+    text + "Z"
+}
 
 /// Appends `time` as `2006-01-02T15:04:05.000000Z`. Times before 1970 are shown as 1970: they can
 /// only come from a machine whose clock was never set.

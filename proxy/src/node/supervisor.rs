@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -12,16 +12,12 @@ use tokio::{
     task::JoinSet,
 };
 use weft_certs::Clock;
-use weft_intercept::{
-    Netns,
-    capture::Fault,
-    handoff::Reply,
-    sockets::Listener,
-};
+use weft_intercept::{Netns, handoff::Reply, sockets::Listener};
 
 use super::{
     cni::{self, Asked},
-    core::{Action, Core, Event, Notice, Ticket},
+    core::{Action, Core, Event, Notice, OfWorker, Ticket},
+    crashes::Crashes,
     files, find,
     inherited::{Heir, Inherited, next_heir},
     kernel,
@@ -89,6 +85,7 @@ pub async fn supervise<W: Workers>(
         probed,
         inherited: Arc::clone(&inputs.succession.inherited),
         shown,
+        crashes: Crashes::default(),
     };
     Ok(supervisor.run(asked, happened, inputs).await)
 }
@@ -107,6 +104,7 @@ struct Supervisor<W> {
     probed: watch::Sender<Probed>,
     inherited: Arc<Inherited>,
     shown: watch::Sender<Shown>,
+    crashes: Crashes,
 }
 
 impl<W: Workers> Supervisor<W> {
@@ -248,6 +246,9 @@ impl<W: Workers> Supervisor<W> {
 
     fn handle(&mut self, event: Happened) {
         let now = self.clock.read().monotonic;
+        if let Event::Worker(shard, _, OfWorker::Gone) = &event {
+            self.crashes.ended(shard, now);
+        }
         let actions = self.table.handle(event, now);
         self.probe();
         for action in actions {
@@ -257,12 +258,15 @@ impl<W: Workers> Supervisor<W> {
         let leaving = self.table.leaving();
         let leaving: BTreeMap<_, _> = leaving.map(|(uid, it)| (uid.to_owned(), it)).collect();
         let is_ready = self.roster.is_some() && self.unsaved.is_none();
+        let crashing = self.crashes.looping(now);
         self.shown.send_if_modified(|shown| {
             let is_new = shown.captured != captured
                 || shown.leaving != leaving
+                || shown.crashing != crashing
                 || shown.is_ready != is_ready;
             shown.captured = captured;
             shown.leaving = leaving;
+            shown.crashing = crashing;
             shown.is_ready = is_ready;
             is_new
         });
@@ -353,20 +357,11 @@ impl<W: Workers> Supervisor<W> {
 
     fn tell(&self, notice: Notice) {
         let name = |member: &Member| format!("{}/{}", member.namespace, member.pod);
-        self.shown.send_modify(|shown| match &notice {
-            Notice::Captured(member) | Notice::LetGo(member) => {
-                shown.problems.remove(&member.uid);
-            }
-            Notice::Repaired(member, faults) => {
-                shown.problems.remove(&member.uid);
-                for fault in faults.iter().map(|it: &Fault| it.reason()) {
-                    *shown.repairs.entry(fault).or_default() += 1;
-                }
-            }
-            Notice::Failed(member, why) => {
-                shown.problems.insert(member.uid.clone(), why.clone());
-            }
-        });
+        let at = self.clock.now().duration_since(UNIX_EPOCH);
+        // Before 1970 no clock is right.
+        let at_unix_s = at.unwrap_or_default().as_secs();
+        self.shown
+            .send_modify(|shown| shown.note(&notice, at_unix_s));
         match notice {
             Notice::Captured(member) => tracing::info!(pod = name(&member), "captured"),
             Notice::LetGo(member) => tracing::info!(pod = name(&member), "not captured any more"),

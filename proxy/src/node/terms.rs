@@ -1,12 +1,17 @@
 //! What a supervisor is given, what it gives its workers, and what it shows.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use weft_intercept::{Netns, sockets::Listener};
+use weft_intercept::{Netns, capture::Fault, sockets::Listener};
 
 use super::{
-    core::{Assignment, Hold, OfWorker},
+    core::{Assignment, Hold, Notice, OfWorker},
     inherited::{Heir, Inherited},
     roster::{Member, Roster, Shard},
 };
@@ -102,7 +107,39 @@ pub struct Shown {
     pub repairs: BTreeMap<&'static str, u64>,
     /// What happened last to each pod that is not as it should be, by UID.
     pub problems: BTreeMap<String, String>,
+    /// When the capture of a pod was last repaired, in seconds since 1970, and what had been damaged from
+    /// outside, by UID.
+    pub repaired: BTreeMap<String, (u64, String)>,
+    /// The shards whose workers end again and again.
+    pub crashing: BTreeSet<Shard>,
     /// Whether the plugin has what it needs to hold pods back by itself. The CNI chain is installed
     /// after that and not before.
     pub is_ready: bool,
+}
+
+impl Shown {
+    /// Takes over what has happened to a pod, at that second since 1970.
+    pub(super) fn note(&mut self, notice: &Notice, at_unix_s: u64) {
+        match notice {
+            Notice::Captured(member) => {
+                self.problems.remove(&member.uid);
+            }
+            Notice::LetGo(member) => {
+                self.problems.remove(&member.uid);
+                self.repaired.remove(&member.uid);
+            }
+            Notice::Repaired(member, faults) => {
+                self.problems.remove(&member.uid);
+                let faults: Vec<_> = faults.iter().map(|it: &Fault| it.reason()).collect();
+                for fault in &faults {
+                    *self.repairs.entry(fault).or_default() += 1;
+                }
+                let repaired = (at_unix_s, faults.join(", "));
+                self.repaired.insert(member.uid.clone(), repaired);
+            }
+            Notice::Failed(member, why) => {
+                self.problems.insert(member.uid.clone(), why.clone());
+            }
+        }
+    }
 }

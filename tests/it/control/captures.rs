@@ -64,6 +64,7 @@ async fn say(world: &World, proxy: &Proxy, pods: u8, (captured, reason): (Captur
         uid: uid_of(world, &name(at)),
         captured: captured.into(),
         reason: reason.to_owned(),
+        ..PodState::default()
     };
     let pods = (0..pods).map(state).collect();
     let message = Some(Message::Pods(PodReport { pods }));

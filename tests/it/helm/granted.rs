@@ -92,8 +92,11 @@ own patch coordination.k8s.io/leases weft-controller
 /// What it may do besides while it has a mesh. Proxies of nodes may do nothing: they ask the control
 /// plane.
 pub(super) const GRANTED_FOR_THE_MESH: &str = "
+cluster create /events
+cluster get /events
 cluster get /pods
 cluster list /pods
+cluster patch /events
 cluster patch /pods/status
 cluster watch /pods
 ";

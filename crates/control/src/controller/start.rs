@@ -11,15 +11,17 @@ use weft_source::kube::{
     Leader, Lease, LeaseOptions, StatusOptions, StatusWriter, SystemClock, Watches,
 };
 use weft_spiffe::{SpiffeId, Workload};
+use weft_telemetry::metrics::{Holder, IdentityLabels};
 use weft_translate::features::Channel;
 use weft_wire::limits::MESSAGE_BYTES;
 
-use super::{ControlError, SERVICE_ACCOUNT, Settings, Shared, Sockets, resign};
+use super::{ControlError, SERVICE_ACCOUNT, Settings, Shared, Sockets, resign, tell};
 use crate::{
     admin::Progress,
     authority::{self, Found, Keeper, KeeperParts},
     deployer::Deployer,
     door::{Beside, Door, Port, ended},
+    events,
     identity::{IdentityParts, IdentityService, OwnTrust, Tokens},
     proto::{
         config::config_server::ConfigServer,
@@ -54,21 +56,16 @@ impl Shared {
         let signer = Arc::clone(&found.signer);
         // Everything in here is aborted when it is dropped.
         let mut tasks = JoinSet::new();
-        let mut renewals = renewer.status();
+        let counted = self.registry.identity_metrics(IdentityLabels {
+            holder: Holder::Controller,
+            identity: identity.id().as_str().into(),
+        });
+        tasks.spawn(tell(renewer.status(), counted, self.renewal.clone()));
         tasks.spawn(self.own_trust(&signer, &renewer, &identity).run());
         let keeping = identity.clone();
         tasks.spawn(async move {
             let never: Infallible = renewer.keep(keeping).await;
             match never {}
-        });
-        let renewal = self.renewal.clone();
-        tasks.spawn(async move {
-            loop {
-                renewal.send_replace(Some(renewals.borrow_and_update().clone()));
-                if renewals.changed().await.is_err() {
-                    return;
-                }
-            }
         });
         let lease = Lease::start(self.cluster.clone(), self.lease_options(&sockets)?);
         let leads = lease.leads();
@@ -172,6 +169,7 @@ impl Shared {
             leads.clone(),
         );
         let writer = Arc::new(writer);
+        let process = self.registry.process();
         let (found, installed) = watch::channel(None);
         tasks.spawn(look_at_gateway_api(self.cluster.clone(), found));
         let deploys = self.settings.deploy.clone().map(|settings| {
@@ -190,6 +188,7 @@ impl Shared {
                 failures,
             }
         });
+        let events = events::start(self.cluster.clone(), leads.clone(), process, tasks);
         let reconciler = Reconciler::new(Parts {
             watches,
             writer: Arc::clone(&writer),
@@ -200,6 +199,7 @@ impl Shared {
             metrics: self.registry.config(),
             deploys,
             domain,
+            events,
         });
         (reconciler, writer)
     }
@@ -328,6 +328,7 @@ impl Shared {
             clock: self.clock.clone(),
             hub: Arc::clone(&self.hub),
             nodes: self.settings.nodes(),
+            issuance: self.registry.issuance(),
         }));
         let certificates = certificates.max_decoding_message_size(SIGN_BYTES);
         let mut ports = JoinSet::new();

@@ -22,11 +22,17 @@ const REASON_BYTES_MAX: usize = 256;
 pub(crate) type PodOfNode = (Name, String);
 
 /// What is said about a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) captured: Capture,
     /// For people.
     pub(crate) reason: String,
+    /// When its capture was last repaired, in seconds since 1970; 0: never.
+    pub(crate) repaired_unix_s: u64,
+    /// What had been damaged then, for people.
+    pub(crate) damage: String,
+    /// Whether its worker ends again and again.
+    pub(crate) is_crashing: bool,
 }
 
 /// What one proxy says about the pods of its node, by UID.
@@ -47,16 +53,24 @@ impl Captures {
     pub(super) fn take(&mut self, report: PodReport) -> Vec<String> {
         let states = report.pods.into_iter().map(|pod| {
             let captured = pod.captured();
-            (pod.uid, captured, pod.reason)
+            let word = Word {
+                captured,
+                reason: pod.reason,
+                repaired_unix_s: pod.repaired_unix_s,
+                damage: pod.damage,
+                is_crashing: pod.is_crashing,
+            };
+            (pod.uid, word)
         });
         self.take_all(states)
     }
 
-    fn take_all(&mut self, states: impl Iterator<Item = (String, Capture, String)>) -> Vec<String> {
+    fn take_all(&mut self, states: impl Iterator<Item = (String, Word)>) -> Vec<String> {
         let mut changed = Vec::new();
-        for (uid, captured, mut reason) in states.filter(|(uid, ..)| uid.len() <= UID_BYTES_MAX) {
-            reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-            let word = Word { captured, reason };
+        for (uid, mut word) in states.filter(|(uid, _)| uid.len() <= UID_BYTES_MAX) {
+            for text in [&mut word.reason, &mut word.damage] {
+                text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+            }
             let room = self.0.len() < PODS_MAX || self.make_room();
             match self.0.entry(uid) {
                 Entry::Occupied(known) if *known.get() == word => continue,
@@ -89,6 +103,9 @@ impl Captures {
             uid: uid.clone(),
             captured: word.map_or(Capture::Unspecified, |it| it.captured).into(),
             reason: word.map(|it| it.reason.clone()).unwrap_or_default(),
+            repaired_unix_s: word.map_or(0, |it| it.repaired_unix_s),
+            damage: word.map(|it| it.damage.clone()).unwrap_or_default(),
+            is_crashing: word.is_some_and(|it| it.is_crashing),
         };
         let is_news = |(uid, word): &(&String, &Word)| told.get(uid) != Some(*word);
         let news = self.0.iter().filter(is_news);
@@ -102,8 +119,14 @@ impl Captures {
         match Capture::try_from(word.captured).unwrap_or_default() {
             Capture::Unspecified => self.0.remove(&word.uid).is_some(),
             captured => {
-                let state = (word.uid, captured, word.reason);
-                !self.take_all(std::iter::once(state)).is_empty()
+                let said = Word {
+                    captured,
+                    reason: word.reason,
+                    repaired_unix_s: word.repaired_unix_s,
+                    damage: word.damage,
+                    is_crashing: word.is_crashing,
+                };
+                !self.take_all(std::iter::once((word.uid, said))).is_empty()
             }
         }
     }

@@ -39,15 +39,20 @@ impl World {
     /// and of a pod that is not on that node.
     pub(crate) fn captured(
         &self,
-        (node, uid): &PodOfNode,
+        pod: &PodOfNode,
         word: &Word,
     ) -> Option<(AnyObject, AnyObject)> {
+        let seen = self.pod_of(pod)?;
+        let wanted = annotated(seen, word)?;
+        Some((Arc::clone(seen).into(), wanted.into()))
+    }
+
+    /// The pod, as it was seen, if it is on that node.
+    pub(crate) fn pod_of(&self, (node, uid): &PodOfNode) -> Option<&Arc<Pod>> {
         let pods = self.output.workloads.get(&node.name)?;
         let workload = pods.values().find(|pod| *pod.uid == **uid)?;
         let (namespace, name) = (&*workload.name.namespace, &*workload.name.name);
-        let seen = self.store.pods().get(namespace, name)?;
-        let wanted = annotated(seen, word)?;
-        Some((Arc::clone(seen).into(), wanted.into()))
+        self.store.pods().get(namespace, name)
     }
 }
 
@@ -167,6 +172,7 @@ mod tests {
             let word = Word {
                 captured: *captured,
                 reason: (*reason).to_owned(),
+                ..Word::default()
             };
             let text = match annotated(&pod, &word) {
                 None => "=".to_owned(),

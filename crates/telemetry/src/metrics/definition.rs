@@ -105,11 +105,11 @@ impl MetricDef {
         }
     }
 
-    const fn counter(name: &'static str, help: &'static str) -> Self {
+    pub(super) const fn counter(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Counter, help)
     }
 
-    const fn gauge(name: &'static str, help: &'static str) -> Self {
+    pub(super) const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self::new(name, Kind::Gauge, help)
     }
 
@@ -323,6 +323,11 @@ pub(super) const TRANSLATE: MetricDef = MetricDef::histogram(
     "Time one translation of all objects took",
 )
 .unit(Unit::Seconds);
+pub(super) const SHARD_BUSY: MetricDef = MetricDef::counter(
+    "weft_shard_busy_seconds_total",
+    "Time for which the one thread of a worker of pods was busy; the proxy of the node adds the shard",
+)
+.unit(Unit::Seconds);
 pub(super) const PANICS: MetricDef =
     MetricDef::counter("weft_panics_total", "Defects that ended one task, by place")
         .labels(&["where"]);
@@ -366,6 +371,7 @@ pub const ALL: &[MetricDef] = &[
     CONFIG_APPLY,
     CONFIG_REJECTED,
     TRANSLATE,
+    SHARD_BUSY,
     PANICS,
     CHANNEL_FULL,
     BUILD_INFO,

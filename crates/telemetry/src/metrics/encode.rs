@@ -289,6 +289,10 @@ impl Snapshot {
     }
 
     fn process(&self, out: &mut Writer<'_>) -> fmt::Result {
+        out.family(&def::SHARD_BUSY, |family| {
+            let busy = self.process.busy_seconds();
+            busy.map_or(Ok(()), |it| family.seconds(&BARE, it))
+        })?;
         out.family(&def::PANICS, |family| {
             family.counters("where", &NoLabels, self.process.panics())
         })?;

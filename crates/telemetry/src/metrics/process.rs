@@ -77,6 +77,8 @@ fn totals(histogram: &Histogram) -> HistogramTotals {
 #[derive(Debug, Default)]
 pub struct ProcessMetrics {
     panics: KeyedCounters<&'static str>,
+    /// Zero where nobody says it.
+    busy_us: AtomicU64,
     channels_full: KeyedCounters<&'static str>,
 }
 
@@ -89,6 +91,18 @@ impl ProcessMetrics {
     /// Counts an item that was dropped because the queue at `place` was full.
     pub fn channel_full(&self, place: &'static str) {
         self.channels_full.add(place, 1);
+    }
+
+    /// Replaces how long the one thread of this worker was busy in all its life.
+    pub fn busy(&self, spent: Duration) {
+        let spent_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+        self.busy_us.store(spent_us, Ordering::Relaxed);
+    }
+
+    /// The same, where somebody has said it.
+    pub(super) fn busy_seconds(&self) -> Option<f64> {
+        let spent_us = self.busy_us.load(Ordering::Relaxed);
+        (spent_us > 0).then(|| Duration::from_micros(spent_us).as_secs_f64())
     }
 
     pub(super) fn panics(&self) -> BTreeMap<&'static str, u64> {

@@ -197,6 +197,7 @@ fn everything() -> (Registry, Vec<Arc<dyn std::any::Any>>) {
     registry.config().applied(7, Duration::from_millis(20));
     registry.config().translated(Duration::from_millis(9));
     registry.config().rejected("HTTPRoute", "UnsupportedValue");
+    registry.process().busy(Duration::from_millis(1500));
     registry.process().panicked("connection");
     registry.process().channel_full("access_log");
     (registry, vec![request, connection, backend, identity])

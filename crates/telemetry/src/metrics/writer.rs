@@ -42,6 +42,13 @@ impl Family<'_> {
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
+    /// A counter of time.
+    pub(super) fn seconds(&mut self, series: &Series<'_>, value: f64) -> fmt::Result {
+        self.0
+            .encode_family(series)?
+            .encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
     /// One counter per value of the label `name`.
     pub(super) fn counters<'s>(
         &mut self,

@@ -9,7 +9,7 @@ fn report(pods: &[(&str, Capture)]) -> PodReport {
     let state = |(uid, captured): &(&str, Capture)| PodState {
         uid: (*uid).to_owned(),
         captured: (*captured).into(),
-        reason: String::new(),
+        ..PodState::default()
     };
     PodReport {
         pods: pods.iter().map(state).collect(),
