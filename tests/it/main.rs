@@ -10,6 +10,7 @@ mod generated;
 mod golden;
 mod helm;
 mod kube_source;
+mod monitoring;
 mod netns;
 mod standalone;
 mod tidy;

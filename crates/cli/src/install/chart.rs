@@ -30,6 +30,8 @@ pub(super) const TEMPLATES: &[(&str, &str)] = &[
     template!("node-serviceaccount.yaml"),
     template!("deployment.yaml"),
     template!("node-daemonset.yaml"),
+    template!("dashboards.yaml"),
+    template!("alerts.yaml"),
     template!("gatewayclass.yaml"),
 ];
 

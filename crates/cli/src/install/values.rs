@@ -172,6 +172,18 @@ const FIELDS: &[Field] = &[
         default: || json!({ "kubernetes.io/os": "linux" }),
         shape: Shape::Object,
     },
+    Field {
+        name: "monitoring.dashboards",
+        about: "Whether there is a ConfigMap with a dashboard, by the label that Grafana's sidecar looks for.",
+        default: || json!(false),
+        shape: Shape::YesOrNo,
+    },
+    Field {
+        name: "monitoring.alerts",
+        about: "Whether there are alerts, as a PrometheusRule: the cluster has to have that kind.",
+        default: || json!(false),
+        shape: Shape::YesOrNo,
+    },
 ];
 
 /// A value that cannot be chosen.

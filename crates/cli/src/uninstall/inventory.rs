@@ -23,6 +23,8 @@ const GENERATED: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/m
 const INSTALLED: &str = "app.kubernetes.io/name=weft-controller,app.kubernetes.io/part-of=weft";
 /// Labels of the pod that `helm test` runs.
 const TESTS: &str = "app.kubernetes.io/name=weft-check,app.kubernetes.io/part-of=weft";
+/// Labels of dashboards and alerts.
+const MONITORING: &str = "app.kubernetes.io/name=weft-monitoring,app.kubernetes.io/part-of=weft";
 /// Labels of the proxies of nodes.
 const ON_NODES: &str = "app.kubernetes.io/name=weft-node,app.kubernetes.io/part-of=weft";
 /// The label of everything of ours.
@@ -111,6 +113,12 @@ const ROWS: &[Row] = &[
         Ours::Labels(GENERATED),
     ),
     row("ConfigMap", CONFIG_MAPS, Ours::Named(ROOTS_NAME)),
+    row("ConfigMap", CONFIG_MAPS, Ours::LabelsHere(MONITORING)),
+    row(
+        "PrometheusRule",
+        resource("monitoring.coreos.com/v1", "prometheusrules"),
+        Ours::LabelsHere(MONITORING),
+    ),
     row("GatewayClass", CLASSES, Ours::Labels(PART)),
     row("ClusterRoleBinding", BINDINGS, Ours::Labels(PART)),
     row(
