@@ -1,10 +1,15 @@
-//! The admin endpoint: metrics, health and the live tables, read-only; beyond loopback without tables.
+//! The admin endpoint: metrics, health and the live tables, read-only; beyond loopback without tables. What is
+//! logged can be changed by whoever may open the Unix socket, and by nobody else.
+//!
 //! In a pod the tables are shown on a Unix socket ([`Admin::bind_socket`]), which [`ask`] reads.
 
 pub mod ask;
+mod log;
 mod merged;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use self::merged::Merged;
+pub(crate) use self::{log::change as change_log, merged::Merged};
 
 use std::{
     convert::Infallible,
@@ -49,6 +54,13 @@ pub trait State: Send + Sync + 'static {
     }
     /// The live tables as JSON.
     fn config(&self) -> String;
+    /// Has the workers of this process log by that filter, too.
+    ///
+    /// # Errors
+    /// For people: who has not been told.
+    fn log(&self, _filter: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Whether everything serves, still to come.
@@ -229,7 +241,7 @@ async fn converse(
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(state.as_ref(), shows, &request).await) }
+        async move { Ok::<_, Infallible>(answer(state.as_ref(), shows, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -242,14 +254,17 @@ async fn converse(
 async fn answer(
     state: &dyn State,
     shows: Shows,
-    request: &Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    if shows == Shows::All && !from_loopback_name(request) {
+    if shows == Shows::All && !from_loopback_name(&request) {
         // A page elsewhere may have its name resolve to this address (DNS rebinding).
         return text(
             StatusCode::FORBIDDEN,
             "the host must be localhost or a loopback address\n",
         );
+    }
+    if shows == Shows::Owner && request.uri().path() == "/log" {
+        return log::answer(state, request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "read-only\n");

@@ -134,9 +134,12 @@ pub(crate) struct AdminArgs {
         value_name = "DIR"
     )]
     pub(crate) state_dir: PathBuf,
-    /// What to print: /config, /metrics, /readyz.
-    #[arg(value_parser = ["/config", "/metrics", "/readyz"], value_name = "PATH")]
+    /// What to print: /config, /log, /metrics, /readyz.
+    #[arg(value_parser = ["/config", "/log", "/metrics", "/readyz"], value_name = "PATH")]
     pub(crate) path: String,
+    /// What to put there before: a filter for /log.
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) set: Option<String>,
 }
 
 /// `weft-proxy gateway`.

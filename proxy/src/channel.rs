@@ -42,7 +42,7 @@ const READ_BYTES: usize = 64 << 10;
 /// What the parent says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToWorker {
-    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(crate) order: Option<Order>,
 }
 
@@ -67,6 +67,9 @@ pub(crate) enum Order {
     /// Whom to trust from now on.
     #[prost(message, tag = "6")]
     Trust(Trust),
+    /// Log by this filter.
+    #[prost(string, tag = "7")]
+    Log(String),
 }
 
 /// Listening sockets.

@@ -120,6 +120,8 @@ enum Event {
     Worker(OfWorker),
     /// Somebody asks for the worker's metrics; dropped without an answer when there are none.
     Scrape(oneshot::Sender<String>),
+    /// Have the worker log by this filter.
+    Log(String),
 }
 
 /// Serves until a signal, then drains.

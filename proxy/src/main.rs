@@ -51,7 +51,10 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     logging::init(format.parse()?, filter)?;
     match cli.role {
         Role::Admin(args) => {
-            let shown = ask::ask(&args.state_dir, &args.path)?;
+            let shown = match &args.set {
+                Some(value) => ask::set(&args.state_dir, &args.path, value)?,
+                None => ask::ask(&args.state_dir, &args.path)?,
+            };
             io::stdout().lock().write_all(&shown)?;
         }
         Role::Gateway(args) => gateway::run(args.settings(seed()))?,

@@ -44,6 +44,7 @@ use self::{
     serving::Serving,
 };
 use crate::{
+    admin,
     channel::{self, ChannelError, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
     identity::{self, Identities},
     node::{
@@ -254,6 +255,7 @@ impl Worker {
             Some(Order::Trust(trust)) => self.common.identities.trust(trust),
             Some(Order::Drain(drain)) => self.drain(Duration::from_millis(drain.limit_ms)),
             Some(Order::Scrape(id)) => self.scrape(id),
+            Some(Order::Log(filter)) => admin::change_log(&filter),
             None => {
                 let unknown = "an order of a kind this version does not know".to_owned();
                 return Err(ShardError::Supervisor(unknown));

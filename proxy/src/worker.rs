@@ -30,6 +30,7 @@ use weft_telemetry::{
 pub use self::confine::ConfineError;
 use self::serving::{Serving, ServingError};
 use crate::{
+    admin,
     channel::{
         self, ChannelError, Drained, FRAME_BYTES, FromWorker, Heartbeat, Hello, Intake, Metrics,
         Order, Report, ToWorker, VERSION, WAITING_DESCRIPTORS,
@@ -236,6 +237,7 @@ impl Worker {
                     self.say(Report::Answer(answer)).await;
                 }
                 Some(Order::Scrape(scrape)) => self.scrape(scrape.number),
+                Some(Order::Log(filter)) => admin::change_log(&filter),
                 Some(Order::Signed(signed)) => self.identities.answered(signed),
                 Some(Order::Trust(trust)) => self.identities.trust(trust),
                 Some(Order::Drain(drain)) => {

@@ -45,12 +45,31 @@ pub enum AskError {
 /// # Errors
 /// See [`AskError`].
 pub fn ask(state_dir: &Path, path: &str) -> Result<Vec<u8>, AskError> {
+    exchange(
+        state_dir,
+        &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+    )
+}
+
+/// Replaces what the proxy with this state directory has at a path, such as `/log`; what it has then.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn set(state_dir: &Path, path: &str, value: &str) -> Result<Vec<u8>, AskError> {
+    let length = value.len();
+    let head =
+        format!("PUT {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    exchange(state_dir, &(head + value))
+}
+
+/// One request, one answer.
+fn exchange(state_dir: &Path, request: &str) -> Result<Vec<u8>, AskError> {
     let socket = state_dir.join(SOCKET);
     let exchange = || {
         let mut stream = UnixStream::connect(&socket)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         // Of HTTP/1.0 the end of the connection is the end of the answer.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(ANSWER_MAX_BYTES).read_to_end(&mut answer)?;
         Ok(answer)

@@ -103,6 +103,7 @@ impl Core {
             Event::Link(happened) => self.link(happened),
             Event::Worker(happened) => self.worker(happened),
             Event::Scrape(answer) => self.scrape(answer),
+            Event::Log(filter) => self.order(Order::Log(filter), Vec::new()),
         }
     }
 

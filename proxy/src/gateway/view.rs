@@ -102,6 +102,11 @@ impl State for AdminState {
         let number = view.configuration.is_some().then_some(view.revision);
         dump::config(number, view.configuration.as_ref(), &[identity])
     }
+
+    fn log(&self, filter: &str) -> Result<(), String> {
+        let told = self.events.try_send(Event::Log(filter.to_owned()));
+        told.map_err(|_full| "the worker is too busy to hear it; try again".to_owned())
+    }
 }
 
 impl AdminState {

@@ -14,7 +14,7 @@ use crate::identity::{Csr, Signed, Trust};
 /// What the supervisor says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToShard {
-    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 11")]
     pub(crate) order: Option<Order>,
 }
 
@@ -48,6 +48,9 @@ pub(crate) enum Order {
     /// Take plaintext in a pod whatever else is said of it, or do so no longer.
     #[prost(message, tag = "9")]
     Lenient(Lenient),
+    /// Log by this filter.
+    #[prost(string, tag = "11")]
+    Log(String),
 }
 
 /// A pod to be served.

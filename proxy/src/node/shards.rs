@@ -200,6 +200,18 @@ impl Watched {
         answers
     }
 
+    /// Has every worker log by this filter, until it ends.
+    ///
+    /// # Errors
+    /// The workers that are too busy to hear it.
+    pub fn log(&self, filter: &str) -> Result<(), Vec<Shard>> {
+        let told = |kept: &Kept| kept.tasks.try_send(Task::Log(filter.to_owned())).is_ok();
+        let kept = self.lock();
+        let deaf = kept.iter().filter(|(_, kept)| !told(kept));
+        let deaf: Vec<_> = deaf.map(|(shard, _)| shard.clone()).collect();
+        if deaf.is_empty() { Ok(()) } else { Err(deaf) }
+    }
+
     /// How often the worker of each shard ended unasked.
     #[must_use]
     pub fn ends(&self) -> Vec<(Shard, u64)> {

@@ -123,6 +123,13 @@ impl State for AdminState {
         let configuration = revision.as_ref().map(|it| &it.configuration);
         dump::config(number, configuration, &[identity])
     }
+
+    fn log(&self, filter: &str) -> Result<(), String> {
+        self.workers.log(filter).map_err(|deaf| {
+            let deaf: Vec<_> = deaf.iter().map(ToString::to_string).collect();
+            format!("workers that are too busy to hear it: {}", deaf.join(", "))
+        })
+    }
 }
 
 impl AdminState {
@@ -188,6 +195,32 @@ impl AdminState {
                 one(u8::from(self.view.borrow().is_connected).to_string())
             }
             _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weft_telemetry::metrics::{ALL, BY_PARENTS};
+
+    use super::FAMILIES;
+
+    #[test]
+    fn what_a_supervisor_says_is_known_to_those_who_ask() {
+        for family in FAMILIES {
+            let suffix = if family.kind == "counter" {
+                "_total"
+            } else {
+                ""
+            };
+            let name = format!("{}{suffix}", family.name);
+            let known = BY_PARENTS.iter().find(|it| it.name == name);
+            let known = known.unwrap_or_else(|| panic!("{name} is not in BY_PARENTS"));
+            assert_eq!(known.help, family.help, "{name}");
+            assert!(
+                ALL.iter().all(|it| it.name != name),
+                "{name} is a worker's as well"
+            );
         }
     }
 }

@@ -48,12 +48,16 @@ fn config(id: &str) -> String {
 const ROWS: &str = "
 identities --gateway shop/edge        | 0 | proxy shop/edge-1 | ns/shop/sa/edge
 identities --pod shop/edge-1          | 0 | ns/shop/sa/edge
-identities --node n1                  | 0 | proxy weft-system/weft-node-1 | ns/w/sa/node
+identities --node n1                  | 0 | proxy weft-system/weft-node-1 | ns/w/sa/node | worker shop
 identities --pod shop/web-0           | 0 | ns/w/sa/node
 endpoints --gateway shop/edge         | 0 | shop/web | 10.0.0.1:8080 | ready
 routes --gateway shop/edge            | 0 | no route is attached
 connections --gateway shop/edge       | 0 | Gateway shop/edge | 5
-connections --node n1                 | 2 | no such program | exit code 1
+connections --node n1                 | 0 | weft-system/weft-node-1
+log --gateway shop/edge               | 0 | proxy shop/edge-1 | info
+log debug --gateway shop/edge         | 0 | debug
+log --node n1                         | 2 | no such program | exit code 1
+log --gateway shop/edge é             | 3 | printable ASCII
 routes --gateway shop/none            | 2 | weft check --gateway shop/none
 routes --node n9                      | 2 | no proxy runs on node n9
 routes --pod shop/none                | 2 | there is no pod shop/none
@@ -80,6 +84,11 @@ async fn the_proxy_that_is_meant_says_what_it_has() {
     let metrics = "weft_connections_opened_total{parent_kind=\"Gateway\",parent_name=\"edge\",\
                    parent_namespace=\"shop\",tls=\"none\"} 5\n# EOF\n";
     answer(&api, "shop/pods/edge-1", "/metrics", metrics);
+    let metrics = "weft_identity_cert_expiry_timestamp_seconds{shard=\"shop\",holder=\"worker\",\
+                   identity=\"spiffe://a/ns/shop/sa/web\"} 4000000000\n# EOF\n";
+    answer(&api, "weft-system/pods/weft-node-1", "/metrics", metrics);
+    answer(&api, "shop/pods/edge-1", "/log", "info\n");
+    answer(&api, "shop/pods/edge-1", "/log --set=debug", "debug\n");
     for row in ROWS.lines().filter(|row| !row.is_empty()) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [line, code, parts @ ..] = &cells[..] else {
@@ -110,6 +119,10 @@ async fn scripts_read_json_and_missing_rights_are_named() {
         report["endpoints"][0]["endpoints"][0]["pod"], "web-0",
         "{report:#}"
     );
+    answer(&api, "shop/pods/edge-1", "/log", "info\n");
+    let ran = weft(&api, "proxy log --gateway shop/edge -o json").await;
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["log"], "info", "{report:#}");
     api.fault(Fault::Forbidden("exec"));
     let ran = weft(&api, "proxy endpoints --gateway shop/edge").await;
     assert_eq!(ran.code, Some(2), "{}", ran.said());

@@ -40,12 +40,23 @@ pub(super) struct Port {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Identity {
-    id: String,
+    pub(super) id: String,
+    /// Which process has it: `parent` or `worker`.
+    #[serde(default = "parent")]
+    pub(super) holder: String,
+    /// Which worker, where there are several.
+    #[serde(default)]
+    pub(super) shard: Option<String>,
     /// `None` until there is a certificate.
-    not_after_unix_s: Option<i64>,
-    renewals: u64,
-    failures: u32,
-    last_error: Option<String>,
+    pub(super) not_after_unix_s: Option<i64>,
+    pub(super) renewals: u64,
+    pub(super) failures: u32,
+    pub(super) last_error: Option<String>,
+}
+
+/// Who answers says what it has itself.
+fn parent() -> String {
+    "parent".to_owned()
 }
 
 /// The JSON form of `weft proxy endpoints`.
@@ -109,7 +120,7 @@ impl Port {
 
 impl Identity {
     /// Its row of the table.
-    pub(super) fn row(&self, now: SystemTime) -> [String; 4] {
+    pub(super) fn row(&self, now: SystemTime) -> [String; 5] {
         let now_unix_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now_unix_s = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
         let left = match self.not_after_unix_s.map(|end| end - now_unix_s) {
@@ -121,7 +132,12 @@ impl Identity {
             Some(error) if self.failures > 0 => format!("{} times: {error}", self.failures),
             _ => "-".to_owned(),
         };
-        [self.id.clone(), left, self.renewals.to_string(), trouble]
+        let holder = match &self.shard {
+            Some(shard) => format!("{} {shard}", self.holder),
+            None => self.holder.clone(),
+        };
+        let renewals = self.renewals.to_string();
+        [self.id.clone(), holder, left, renewals, trouble]
     }
 }
 
@@ -141,7 +157,7 @@ mod tests {
                   {"service":"shop/none","port":81,"endpoints":[]}],
                 "identities":[
                   {"id":"spiffe://a/ns/b/sa/c","notAfterUnixS":7320,"renewals":2,"failures":0,"lastError":null},
-                  {"id":"spiffe://a/ns/b/sa/d","notAfterUnixS":null,"renewals":0,"failures":3,"lastError":"away"}]}"#,
+                  {"id":"spiffe://a/ns/b/sa/d","holder":"worker","shard":"shop","notAfterUnixS":null,"renewals":0,"failures":3,"lastError":"away"}]}"#,
         )
         .expect("a dump");
         let rows: Vec<_> = dump.endpoints.iter().flat_map(Port::rows).collect();
@@ -161,9 +177,10 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
         let rows: Vec<_> = dump.identities.iter().map(|it| it.row(now)).collect();
         let expected = [
-            ["spiffe://a/ns/b/sa/c", "2h01m", "2", "-"],
+            ["spiffe://a/ns/b/sa/c", "parent", "2h01m", "2", "-"],
             [
                 "spiffe://a/ns/b/sa/d",
+                "worker shop",
                 "no certificate yet",
                 "0",
                 "3 times: away",

@@ -21,6 +21,15 @@ const NAME: &str = "/metadata/labels/app.kubernetes.io~1name";
 /// Labels of the proxies of nodes, and their value.
 const NODE_PROXY: &str = "weft-node";
 
+/// What a proxy is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ask<'a> {
+    /// What it has at a path.
+    Show(&'a str),
+    /// To have something else there, and what it has then.
+    Set(&'a str, &'a str),
+}
+
 /// A proxy.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -132,13 +141,21 @@ impl Place {
         }
     }
 
-    /// What the proxy shows at a path of its admin socket.
+    /// What the proxy says at its admin socket.
     ///
     /// # Errors
     /// Nothing can be run there, or the proxy has no answer.
-    pub(super) async fn ask(&self, cluster: &Cluster, path: &str) -> Result<String, Failure> {
+    pub(super) async fn ask(&self, cluster: &Cluster, ask: Ask<'_>) -> Result<String, Failure> {
         let pod = (self.namespace.as_str(), self.pod.as_str());
-        let command = ["weft-proxy", "admin", path];
+        let set;
+        let command = match ask {
+            Ask::Show(path) => vec!["weft-proxy", "admin", path],
+            Ask::Set(path, value) => {
+                // One word, so that a value that begins with a hyphen is none of the options.
+                set = format!("--set={value}");
+                vec!["weft-proxy", "admin", path, &set]
+            }
+        };
         let ran = cluster.execute(pod, self.container, &command).await;
         let Executed {
             stdout,

@@ -42,6 +42,8 @@ pub(super) enum Task {
     Lenient(u64, Hold, bool),
     /// Say the metrics; dropped when there is nobody who could.
     Scrape(oneshot::Sender<String>),
+    /// Log by this filter.
+    Log(String),
     /// Finish what is under way and end for good.
     Drain(Duration),
 }
@@ -281,6 +283,9 @@ impl Keeper {
                 self.with(|present| present.order(lenient, Vec::new()));
             }
             Task::Scrape(asked) => self.with(|present| present.scrape(asked)),
+            Task::Log(filter) => {
+                self.with(|present| present.order(Order::Log(filter), Vec::new()));
+            }
             // Of a life that is over; `Drain` has been taken before.
             Task::Assign(..) | Task::Revoke(..) | Task::Lenient(..) | Task::Drain(_) => {}
         }
