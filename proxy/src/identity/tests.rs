@@ -408,10 +408,3 @@ async fn how_long_each_identity_is_good_for_is_shown_while_it_is_there() {
     let _last = is_shown();
     assert!(!is_shown(), "an identity that nobody has is not shown");
 }
-
-/// What is said of those who are here: the oldest bundle, and certificates by issuer.
-async fn says(held: &mut watch::Receiver<WorkerTrusts>) -> (u64, Vec<(String, u32)>) {
-    held.changed().await.expect("there are identities");
-    let held = held.borrow_and_update().clone();
-    (held.bundle_version, held.leaves.into_iter().collect())
-}
