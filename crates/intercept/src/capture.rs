@@ -47,6 +47,9 @@ pub enum Fault {
     OtherRules,
     /// Packet rules were taken away or added behind our back.
     RulesTouched,
+    /// A socket of the proxy does not listen any more, see
+    /// [`listen_again`](crate::sockets::Listener::listen_again).
+    NotListening,
 }
 
 impl Fault {
@@ -61,6 +64,7 @@ impl Fault {
             Self::NoTable => "no_table",
             Self::OtherRules => "other_rules",
             Self::RulesTouched => "rules_touched",
+            Self::NotListening => "not_listening",
         }
     }
 }
@@ -132,6 +136,8 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
                 Fault::NoRoutingRule(family) => route::add_rule(family).map_err(routing(family))?,
                 Fault::NoRoute(family) => route::add(family).map_err(routing(family))?,
                 Fault::NoTable | Fault::OtherRules | Fault::RulesTouched => replace(&plan)?,
+                // Whoever has the socket sees that; a namespace does not show whose it is.
+                Fault::NotListening => {}
             }
         }
         Ok(report)

@@ -89,6 +89,20 @@ impl Listener {
         };
         Ok(Some((netns, listener)))
     }
+
+    /// Listens again if somebody has ended that, by `shutdown` of a duplicate or as `ss --kill` does, for
+    /// everybody who has this socket, which keeps its port. Says whether it had to.
+    ///
+    /// # Errors
+    /// When the system does not let it listen.
+    pub fn listen_again(&self) -> io::Result<bool> {
+        let socket = SockRef::from(&self.socket);
+        if socket.is_listener()? {
+            return Ok(false);
+        }
+        socket.listen(BACKLOG)?;
+        Ok(true)
+    }
 }
 
 /// Why a pod has no socket of the proxy.
@@ -293,7 +307,35 @@ pub fn original_destination(socket: impl AsFd, family: Family) -> io::Result<Soc
 
 #[cfg(test)]
 mod tests {
-    use super::is_own_probe;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    use super::{Listener, Purpose, SockRef, is_own_probe};
+    use crate::capture::Family;
+
+    #[test]
+    fn a_listener_that_was_shut_listens_again() {
+        // Only a port that was asked for by its number outlives that.
+        let named = || {
+            let free = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
+            TcpListener::bind(free).ok()
+        };
+        let socket = (0..9).find_map(|_| named()).expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        let (purpose, family) = (Purpose::Tunnel, Family::V4);
+        let listener = Listener {
+            purpose,
+            family,
+            socket: socket.try_clone().expect("a duplicate"),
+        };
+        let again = || listener.listen_again().expect("the socket is bound");
+        assert!(!again(), "it listens");
+        let shut = SockRef::from(&socket).shutdown(Shutdown::Read);
+        shut.expect("somebody shuts it");
+        TcpStream::connect(address).expect_err("nobody listens");
+        assert!(again(), "it was shut");
+        let _client = TcpStream::connect(address).expect("it listens again");
+        socket.accept().expect("whoever had it before accepts");
+    }
 
     #[test]
     fn our_own_probe_is_known_by_where_it_goes() {

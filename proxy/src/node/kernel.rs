@@ -18,11 +18,12 @@ use super::{
 const PROBE: Duration = Duration::from_secs(1);
 
 /// Does one step, with a pod of which that is to be captured; the reason when it cannot be done. What an
-/// earlier supervisor has handed over is not made again.
+/// earlier supervisor has handed over is not made again. `listeners` are what the pod has by now.
 pub(super) fn run(
     job: &Job<Arc<Netns>>,
     settings: &Settings,
     inherited: &Inherited,
+    listeners: &[Listener],
 ) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
     match job {
         Job::Listen(netns) => {
@@ -35,10 +36,11 @@ pub(super) fn run(
             Ok(Outcome::Listening(Arc::new(listeners), was_captured))
         }
         Job::Capture(netns) => {
+            let shut = listen_again(listeners)?;
             let report = capture::apply(netns, settings).map_err(|error| error.to_string())?;
             let evaded = evaded(netns, report.has_v6)?;
             Ok(Outcome::InForce(Verdict {
-                repaired: report.faults,
+                repaired: shut.into_iter().chain(report.faults).collect(),
                 evaded,
             }))
         }
@@ -64,6 +66,19 @@ pub(super) fn probes(node: &Path, probes: &BTreeSet<SocketAddr>) {
     if let Err(error) = applied {
         tracing::error!("probes of the kubelet cannot reach captured pods: {error}");
     }
+}
+
+/// Opens what somebody has shut: the sockets are the same for the worker, who goes on with them.
+fn listen_again(listeners: &[Listener]) -> Result<Option<Fault>, String> {
+    let mut fault = None;
+    for listener in listeners {
+        let had_to = listener.listen_again();
+        let had_to = had_to.map_err(|error| format!("listener {listener:?}: {error}"))?;
+        if had_to {
+            fault = Some(Fault::NotListening);
+        }
+    }
+    Ok(fault)
 }
 
 /// How what the pod dials goes past its listeners, although its rules are as they should be.

@@ -277,10 +277,11 @@ impl<W: Workers> Supervisor<W> {
             Action::Run(sandbox, job) => {
                 let (events, inherited) = (self.events.clone(), Arc::clone(&self.inherited));
                 let captured = self.table.captured_of(sandbox);
+                let listeners = self.table.listeners_of(sandbox).unwrap_or_default();
                 tokio::task::spawn_blocking(move || {
-                    let result = kernel::run(&job, &captured, &inherited);
+                    let result = kernel::run(&job, &captured, &inherited, &listeners);
                     // What it holds of the namespace is let go before anybody hears of the end.
-                    drop(job);
+                    drop((job, listeners));
                     let _ends = events.blocking_send(Event::Done(sandbox, result));
                 });
             }

@@ -38,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Connections of one pod at a time, so that none takes the descriptors of its neighbours.
 const MOST: usize = 10_000;
+/// Time between two looks at a listener that somebody has shut: the supervisor opens it again.
+const SHUT: Duration = Duration::from_secs(1);
 /// How long plaintext waits that is to be refused. Two nodes hear of a change one after the other: that the
 /// pod takes it, or is none of the mesh any more, may be known already where it was sent.
 const DOUBT: Duration = Duration::from_millis(500);
@@ -222,13 +224,7 @@ impl Pod {
                 cut: pod.cut.clone(),
                 open: Arc::clone(&common.open),
             };
-            let leaving = pod.leaving.clone();
-            pod.tasks.spawn(async move {
-                tokio::select! {
-                    never = inlet.accept(&listener) => match never {},
-                    () = leaving.cancelled() => inlet.finish(&listener).await,
-                }
-            });
+            pod.tasks.spawn(async move { inlet.serve(listener).await });
         }
         Ok(pod)
     }
@@ -297,13 +293,36 @@ impl Drop for Counted {
     }
 }
 
+/// The same listener, as it is now: of one that was shut the runtime believes for ever that it is ready.
+fn renewed(listener: TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(listener.into_std()?)
+}
+
 impl Inlet {
-    async fn accept(&self, listener: &TcpListener) -> std::convert::Infallible {
+    /// Takes who comes, until the pod leaves.
+    async fn serve(&self, mut listener: TcpListener) {
+        loop {
+            tokio::select! {
+                () = self.accept(&listener) => {}
+                () = self.leaving.cancelled() => return self.finish(&listener).await,
+            }
+            match renewed(listener) {
+                Ok(again) => listener = again,
+                Err(error) => return tracing::error!(pod = self.place.pod, %error, "it is shut"),
+            }
+        }
+    }
+
+    /// Takes who comes, and ends a while after somebody has shut the listener.
+    async fn accept(&self, listener: &TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => self.begin(stream),
                 // One that ended while it waited is nobody's trouble.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return tokio::time::sleep(SHUT).await;
+                }
                 Err(error) => {
                     tracing::warn!(pod = self.place.pod, %error, "connections wait");
                     tokio::time::sleep(PAUSE).await;
@@ -332,5 +351,44 @@ impl Inlet {
             }
             drop(counted);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use rustix::net::{Shutdown, listen, shutdown};
+
+    use super::*;
+
+    /// A listener on a port that it was given by number, which it keeps when it is shut.
+    fn bound() -> StdListener {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let named = || {
+            let free = StdListener::bind(any).ok()?.local_addr().ok()?;
+            StdListener::bind(free).ok()
+        };
+        let listener = (0..9).find_map(|_| named()).expect("a free port");
+        listener.set_nonblocking(true).expect("a setting");
+        listener
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_was_shut_and_opened_again_waits_and_accepts() {
+        let socket = bound();
+        let address = socket.local_addr().expect("an address");
+        let listener = socket.try_clone().expect("a duplicate");
+        let listener = TcpListener::from_std(listener).expect("registered");
+        shutdown(&socket, Shutdown::Read).expect("shut");
+        let refused = listener.accept().await.expect_err("it does not listen");
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
+        listen(&socket, 16).expect("opened");
+        let listener = renewed(listener).expect("registered again");
+        let early = timeout(Duration::from_millis(20), listener.accept()).await;
+        early.expect_err("nobody has come: it waits");
+        let client = TcpStream::connect(address).await.expect("it listens");
+        listener.accept().await.expect("accepted");
+        drop(client);
     }
 }

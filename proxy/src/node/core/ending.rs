@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Action, Core, DRAINS,
+    Action, Core, DRAINS, Sandbox,
     grace::Grace,
     sandbox::{Entry, Goal, Held},
 };
@@ -14,6 +14,11 @@ impl<N: Clone, L: Clone> Core<N, L> {
     pub(in crate::node) fn listeners(&self) -> Vec<L> {
         let listeners = self.sandboxes.values().map(|it| it.listeners.clone());
         listeners.flatten().collect()
+    }
+
+    /// Those of one sandbox, if it has any yet.
+    pub(in crate::node) fn listeners_of(&self, sandbox: Sandbox) -> Option<L> {
+        self.sandboxes.get(&sandbox)?.listeners.clone()
     }
 
     /// Leaves the pods as they are, for the supervisor that follows; what is to be done. Those that are
