@@ -226,10 +226,10 @@ impl Reconciler {
             self.parts.metrics.applied(generation, took);
             tracing::debug!(generation, ?took, "configuration");
         }
+        hub.depart(&self.world.departing());
         self.deploy();
         for object in gone.iter().filter(|object| is_written(object.kind)) {
             self.parts.writer.forget(object);
-        hub.depart(&self.world.departing());
             self.applied.forget(object);
         }
         let seen = statuses.iter();

@@ -46,12 +46,12 @@ pub(super) struct Standing {
     settled_at: Option<Duration>,
     /// Pods of which proxies say something else, for the replica that leads.
     pods: News,
+    /// The UIDs of pods that no proxy reaches any more, as the replica that leads says.
+    departed_by_word: BTreeSet<String>,
 }
 
 /// What another replica reports.
 #[derive(Debug)]
-    /// The UIDs of pods that no proxy reaches any more, as the replica that leads says.
-    departed_by_word: BTreeSet<String>,
 struct Other {
     link: u64,
     ledger: Ledger,
@@ -92,12 +92,12 @@ impl Standing {
     /// This replica begins to lead.
     pub(super) fn lead(&mut self, gateways: &Gateways, now: Duration) {
         self.settled_at = Some(now + SETTLING);
+        self.departed_by_word.clear();
         for (name, served) in gateways {
             self.remember(name, served.programmed, now);
         }
     }
 
-        self.departed_by_word.clear();
     /// It does not lead any more.
     pub(super) fn follow(&mut self) {
         self.settled_at = None;
