@@ -32,7 +32,8 @@ use crate::{
   weft proxy log weft_proxy=debug,info --node n1
 
 What is shown is what the proxy has in force; `weft routes` says what the objects of the cluster
-mean. What is logged is changed for the process and its workers until they end. The user of the kubeconfig needs create and get of pods/exec in the proxy's namespace.")]
+mean. What is logged is changed for the process and its workers until they end. The user of the
+kubeconfig needs create and get of pods/exec in the proxy's namespace.")]
 pub(crate) struct Options {
     #[command(subcommand)]
     action: Action,

@@ -10,7 +10,8 @@ const SECONDS_PER_DAY: u64 = 86_400;
 pub fn rfc3339(time: SystemTime) -> String {
     let mut text = Vec::new();
     write_rfc3339(&mut text, time);
-    let mut text = String::from_utf8(text).expect("digits and letters");
+    // Digits and letters.
+    let mut text = String::from_utf8_lossy(&text).into_owned();
     // Microseconds have six digits.
     text.truncate(text.len() - ".000000Z".len());
     text + "Z"
