@@ -37,7 +37,7 @@ pub(crate) struct Plan {
 const FIRST_PORT: u16 = 18_000;
 const LAST_PORT: u16 = 32_000;
 /// Longest wait for a proxy to serve; ten thousand routes take some seconds.
-pub(super) const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// Rest between the end of a start and the look at memory.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// A proxy that uses less of its core has nothing to do.

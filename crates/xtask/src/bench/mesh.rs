@@ -15,12 +15,13 @@ mod weft;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::certificate::Certificate;
 use super::client;
-use super::lab::{Lab, SETTLE, START_LIMIT, backend_command};
+use super::lab::{Lab, SETTLE, backend_command};
 use super::load::Target;
 use super::machine::{LOAD_CORE, PROXY_CORE};
 use super::namespaces::Cable;
@@ -36,6 +37,9 @@ const APPLICATION_PORT: u16 = 9080;
 const CLIENT_PORT: u16 = 8080;
 /// Where the proxies of peers speak to each other.
 const SERVER_PORT: u16 = 8443;
+
+/// Longest wait for the one application to reach the other; a pod is captured within seconds.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the proxies understand of what passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{APPLICATION_PORT, Layer, Place, Proxies};
-use crate::bench::lab::START_LIMIT;
+use super::{APPLICATION_PORT, Layer, Place, Proxies, START_LIMIT};
 use crate::bench::machine::{LOAD_CORE, PROXY_CORE};
 use crate::bench::namespaces::{Cable, Namespace};
 use crate::bench::peers::{argv, fill};
@@ -126,7 +125,8 @@ fn node(directory: &Path, pod: &Namespace, uid: &str) -> Result<()> {
         symlink(netns, directory.join("ns/net"))
     };
     let cgroup = format!("0::/kubepods/besteffort/pod{uid}/application");
-    process("1", "0::/init.scope", Path::new("/proc/1/ns/net"))
+    let own = format!("/proc/{}/ns/net", std::process::id());
+    process("1", "0::/init.scope", Path::new(&own))
         .and_then(|()| process("100", &cgroup, &pod.path()))
         .with_context(|| format!("cannot write {}", directory.display()))
 }
