@@ -31,8 +31,8 @@ use weft_wire::{
     Certificates, Configuration, Disassembler, Publisher, Scope, Session, Standing,
     proto::{
         config::{
-            Bundle, ClientMessage, PodState, ServerMessage, Trusts, client_message::Message,
-            server_message,
+            Bundle, ClientMessage, PodState, ServerMessage, Trusts, WorkerTrusts,
+            client_message::Message, server_message,
         },
         identity::{SignRequest, SignResponse},
     },
@@ -243,8 +243,19 @@ impl ControlPlane {
         });
         self.shared.generation.send_modify(|_same| {});
         let said = || self.shared.lock().trusts.clone().unwrap_or_default();
-        let follows = || said().bundle_version == 2;
-        eventually(crate::wait::PATIENCE, "the proxy trusts both", follows).await;
+        // A worker with a certificate, by which members know it.
+        let is_there =
+            |worker: &WorkerTrusts| worker.bundle_version == 2 && !worker.leaves.is_empty();
+        let follows = || {
+            let Trusts {
+                bundle_version,
+                workers,
+                ..
+            } = said();
+            bundle_version == 2 && !workers.is_empty() && workers.iter().all(is_there)
+        };
+        let what = "the proxy and its worker trust both";
+        eventually(crate::wait::PATIENCE, what, follows).await;
         assert_eq!(said().issuer, authority.issuer_fingerprint());
         let [old, _new] = roots;
         let signer = BuiltIn::new(Issuers {
