@@ -20,7 +20,7 @@ use weft_spiffe::TrustDomain;
 use weft_telemetry::metrics::ConfigMetrics;
 use weft_wire::{
     Key, Kind, Problem, Publisher, Session, SubscriberError,
-    proto::config::{ClientMessage, ServerMessage, client_message::Message},
+    proto::config::{ClientMessage, Hello, ServerMessage, client_message::Message},
 };
 
 use self::bundles::Bundles;
@@ -74,16 +74,7 @@ impl Config for ConfigService {
         let peer = peer.ok_or_else(|| Status::unauthenticated("no certificate"))?;
         let token = bearer(request.metadata()).map(str::to_owned);
         let mut messages = request.into_inner();
-        let first = tokio::time::timeout(PATIENCE, messages.message());
-        let first = first
-            .await
-            .map_err(|_elapsed| Status::deadline_exceeded("no Hello"))??;
-        let Some(ClientMessage {
-            message: Some(Message::Hello(hello)),
-        }) = first
-        else {
-            return Err(Status::failed_precondition("a stream opens with Hello"));
-        };
+        let hello = hello(&mut messages).await?;
         let gateway = self.authorise(&peer, &hello, token.as_deref()).await?;
         let mut publisher = Publisher::new();
         let session = publisher.connect(&hello).map_err(said_wrong)?;
@@ -116,6 +107,16 @@ impl Config for ConfigService {
         // Ends with the stream, which either side can end.
         tokio::spawn(conversation.run());
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// With what a proxy opens a stream.
+async fn hello(messages: &mut Streaming<ClientMessage>) -> Result<Hello, Status> {
+    let first = tokio::time::timeout(PATIENCE, messages.message()).await;
+    let first = first.map_err(|_elapsed| Status::deadline_exceeded("no Hello"))??;
+    match first.and_then(|first| first.message) {
+        Some(Message::Hello(hello)) => Ok(hello),
+        _ => Err(Status::failed_precondition("a stream opens with Hello")),
     }
 }
 

@@ -114,19 +114,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         flakes: &flakes,
         took: clock::now().duration_since(started),
     };
-    let text = run.render();
-    println!("\n{text}");
-    println!("whole output: {}", outcome.log.display());
-    let mut is_good = run.is_good();
-    if let Some(report) = report.filter(|report| report.exists()) {
-        let summary = report.with_extension("txt");
-        std::fs::write(&summary, text)
-            .with_context(|| format!("cannot write {}", summary.display()))?;
-        println!("report: {}, summary beside it", report.display());
-        if args.gateway_class == OWN_CLASS {
-            is_good &= Ratchet::read(args.channel)?.judge(&args.profiles, &run)?;
-        }
-    }
+    let is_good = args.conclude(&run, &outcome.log, report.as_deref())?;
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {
@@ -143,6 +131,23 @@ struct Suite<'a> {
 }
 
 impl Args {
+    /// Says how the run went, beside its report too if it wrote one; whether all is as it should be.
+    fn conclude(&self, run: &Run<'_>, log: &Path, report: Option<&Path>) -> Result<bool> {
+        let text = run.render();
+        println!("\n{text}");
+        println!("whole output: {}", log.display());
+        let Some(report) = report.filter(|report| report.exists()) else {
+            return Ok(run.is_good());
+        };
+        let summary = report.with_extension("txt");
+        std::fs::write(&summary, text)
+            .with_context(|| format!("cannot write {}", summary.display()))?;
+        println!("report: {}, summary beside it", report.display());
+        let is_kept = self.gateway_class != OWN_CLASS
+            || Ratchet::read(self.channel)?.judge(&self.profiles, run)?;
+        Ok(is_kept && run.is_good())
+    }
+
     /// Flags that say what a mesh can. No object of the standard channel says it, and with the features of
     /// the GatewayClass the tests of gateways would run.
     fn claimed(&self, catalogue: &Catalogue) -> Result<Vec<String>> {
