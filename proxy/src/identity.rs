@@ -9,6 +9,8 @@ mod asking;
 mod holding;
 mod messages;
 #[cfg(test)]
+mod rotations;
+#[cfg(test)]
 mod tests;
 
 use std::{

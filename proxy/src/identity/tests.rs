@@ -27,7 +27,7 @@ fn wall() -> SystemTime {
 }
 
 /// Follows the clock of the runtime, which stands until everybody waits.
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     let origin = Instant::now();
     Clock::from_fn(move || Reading {
         wall: wall() + origin.elapsed(),
@@ -35,7 +35,20 @@ fn clock() -> Clock {
     })
 }
 
-fn authority() -> Authority {
+/// Those of a worker whose parent hears `reports`.
+pub(super) fn identities(reports: mpsc::Sender<Csr>, seed: u64) -> Identities {
+    Identities::new(reports, clock(), seed, &registry())
+}
+
+fn registry() -> Registry {
+    let build = BuildInfo {
+        version: "0.0.0",
+        commit: "",
+    };
+    Registry::new(build, LabelGroups::default())
+}
+
+pub(super) fn authority() -> Authority {
     let domain = TrustDomain::parse("cluster.local").expect("a trust domain");
     Authority::generate(&domain, wall()).expect("randomness")
 }
@@ -50,11 +63,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let (reports, asked) = mpsc::channel(64);
-        let build = BuildInfo {
-            version: "0.0.0",
-            commit: "",
-        };
-        let registry = Registry::new(build, LabelGroups::default());
+        let registry = registry();
         Self {
             authority: Arc::new(authority()),
             identities: Identities::new(reports, clock(), 7, &registry),
@@ -287,6 +296,57 @@ async fn what_is_no_identity_is_refused() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn how_long_each_identity_is_good_for_is_shown_while_it_is_there() {
+    let mut world = World::new();
+    let web = world.own(WEB, "uid-1");
+    // The first question is refused, and asked again.
+    let csr = world.csr().await;
+    world.identities.answered(Signed {
+        ask: csr.ask,
+        error: "the pod is new".to_owned(),
+        kind: 1,
+        ..Signed::default()
+    });
+    world.answer().await;
+    web.ready(LONG).await.expect("it is signed");
+    let of = |rest: &str| format!("holder=\"worker\",identity=\"{WEB}\"{rest}");
+    let text = world.registry.encode();
+    for (line, meaning) in [
+        (
+            format!("cert_expiry_timestamp_seconds{{{}}} 1800086400", of("")),
+            "a day from the first question on",
+        ),
+        (
+            format!("cert_life_seconds{{{}}} 86400", of("")),
+            "and it is good for a day",
+        ),
+        (
+            format!("renewals_total{{{}}} 1", of(",result=\"ok\"")),
+            "one came",
+        ),
+        (
+            format!(
+                "renewals_total{{{}}} 1",
+                of(",result=\"signer_unavailable\"")
+            ),
+            "and one did not",
+        ),
+    ] {
+        let line = format!("weft_identity_{line}");
+        assert!(
+            text.lines().any(|it| it.starts_with(&line)),
+            "{meaning}: {line}\n{text}"
+        );
+    }
+    drop(web);
+    let is_shown = || world.registry.encode().contains(WEB);
+    tokio::time::sleep(LONG).await;
+    // One more scrape collects what was counted last.
+    let _last = is_shown();
+    assert!(!is_shown(), "an identity that nobody has is not shown");
+}
+
 /// What is said of those who are here: the oldest bundle, and certificates by issuer.
 async fn says(held: &mut watch::Receiver<WorkerTrusts>) -> (u64, Vec<(String, u32)>) {
     held.changed().await.expect("there are identities");
@@ -356,55 +416,4 @@ fn what_a_worker_says_is_passed_on_as_far_as_it_can_be() {
     assert_eq!(passed_on.bundle_version, 3);
     let issuers: Vec<_> = passed_on.leaves.into_keys().collect();
     assert_eq!(issuers, (0..8).map(fingerprint).collect::<Vec<_>>());
-}
-
-#[tokio::test(start_paused = true)]
-async fn how_long_each_identity_is_good_for_is_shown_while_it_is_there() {
-    let mut world = World::new();
-    let web = world.own(WEB, "uid-1");
-    // The first question is refused, and asked again.
-    let csr = world.csr().await;
-    world.identities.answered(Signed {
-        ask: csr.ask,
-        error: "the pod is new".to_owned(),
-        kind: 1,
-        ..Signed::default()
-    });
-    world.answer().await;
-    web.ready(LONG).await.expect("it is signed");
-    let of = |rest: &str| format!("holder=\"worker\",identity=\"{WEB}\"{rest}");
-    let text = world.registry.encode();
-    for (line, meaning) in [
-        (
-            format!("cert_expiry_timestamp_seconds{{{}}} 1800086400", of("")),
-            "a day from the first question on",
-        ),
-        (
-            format!("cert_life_seconds{{{}}} 86400", of("")),
-            "and it is good for a day",
-        ),
-        (
-            format!("renewals_total{{{}}} 1", of(",result=\"ok\"")),
-            "one came",
-        ),
-        (
-            format!(
-                "renewals_total{{{}}} 1",
-                of(",result=\"signer_unavailable\"")
-            ),
-            "and one did not",
-        ),
-    ] {
-        let line = format!("weft_identity_{line}");
-        assert!(
-            text.lines().any(|it| it.starts_with(&line)),
-            "{meaning}: {line}\n{text}"
-        );
-    }
-    drop(web);
-    let is_shown = || world.registry.encode().contains(WEB);
-    tokio::time::sleep(LONG).await;
-    // One more scrape collects what was counted last.
-    let _last = is_shown();
-    assert!(!is_shown(), "an identity that nobody has is not shown");
 }
