@@ -27,4 +27,7 @@ pub mod standalone;
 mod stubs;
 pub mod worker;
 
-pub use self::listen::{Bind, BindError};
+pub use self::{
+    listen::{Bind, BindError},
+    signals::Signals,
+};

@@ -25,15 +25,18 @@ pub(crate) fn listening() -> io::Result<(Runtime, Signals)> {
 }
 
 /// Hears them from now on; the process does not end by itself any more.
-pub(crate) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
+    /// Begins to listen, in a runtime.
+    ///
     /// # Errors
     /// When the system refuses.
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -41,7 +44,7 @@ impl Signals {
     }
 
     /// The next one. Can be dropped.
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use weft_certs::LeafLife;
 use weft_control::{Controller, SERVICE_ACCOUNT, Settings, deploy};
+use weft_proxy::Signals;
 use weft_source::kube::{Access, WatchOptions};
 use weft_spiffe::TrustDomain;
 use weft_telemetry::{
@@ -21,7 +22,6 @@ use crate::{
     clock,
     exit::{Exit, Failure, Outcome},
     output,
-    run::Signals,
     version::BUILD,
 };
 

@@ -32,12 +32,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use weft_proxy::Signals;
 
 use crate::{
     args::{Echo, Global},
     exit::{Exit, Failure, Outcome},
     output::{self, Format},
-    run::Signals,
 };
 
 /// Header field of every answer that names the backend.

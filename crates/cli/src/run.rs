@@ -31,7 +31,6 @@ pub(crate) use self::{
     certificates::Certificates,
     control::View,
     engine::{Engine, Settings},
-    shutdown::Signals,
     state::{FILE as STATE_FILE, ServiceEntry, State},
     state_dir::replace,
 };

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use weft_proxy::Signals;
+
 use super::{
     once::STEPS,
     traffic::{Tally, Traffic, Way},
@@ -15,7 +17,6 @@ use crate::{
     args::Global,
     exit::{Exit, Failure},
     output::{self, Paint, table},
-    run::Signals,
 };
 
 /// Time between two looks at the table.

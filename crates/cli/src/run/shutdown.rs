@@ -1,41 +1,14 @@
 //! The end of a run: the first signal lets requests finish, the second ends at once.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use weft_proxy::Signals;
 
 use super::Engine;
 use crate::{
     exit::{Exit, Failure},
     output,
 };
-
-/// Signals that ask a process to end.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// Begins to listen for signals; from now on they do not end the process by themselves.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Completes at the next signal. Cancel safe.
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
 
 /// Serves until a signal, then drains.
 ///
