@@ -4,6 +4,7 @@
 //!
 //! A control plane that is away is no error: everything here tries again, for ever, and says why it does.
 
+mod conversation;
 mod dial;
 mod link;
 mod member;
@@ -18,9 +19,10 @@ use tokio::sync::watch;
 use weft_spiffe::SpiffeIdError;
 
 pub(crate) use self::{
+    conversation::Conversation,
     link::{Happened, Stream},
     member::{Member, Proof},
-    saved::{keep, load},
+    saved::{keep, load, resume},
     signing::{Owner, Signings, denied, nobody},
     trust::follow,
 };

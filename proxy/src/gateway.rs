@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 use weft_certs::{Clock, RenewalStatus};
-use weft_wire::{Assembler, Identity, Subscriber, proto::config::Role};
+use weft_wire::{Identity, proto::config::Role};
 
 use self::{
     core::{Core, Signers},
@@ -222,29 +222,12 @@ fn start(
         namespace: settings.control.namespace.clone(),
         instance: settings.instance.clone(),
     };
-    let loaded = control::load(&settings.state_dir).unwrap_or_else(|error| {
-        tracing::error!("{error}; waiting for the control plane");
-        None
-    });
-    let Some(snapshot) = loaded else {
-        tracing::info!(
-            "no saved configuration: waiting for the control plane at {}",
-            settings.control.host
-        );
-        let subscriber = Subscriber::new(identity, Assembler::default()).with_tunnels();
-        return Core::new(subscriber, signers, (saved, view), clock);
-    };
-    let (assembler, applied) = Assembler::load(&snapshot);
-    for problem in applied.problems {
-        tracing::warn!("saved and not understood: {problem}");
+    let host = &settings.control.host;
+    let (subscriber, is_saved) = control::resume(&settings.state_dir, identity, host);
+    let mut core = Core::new(subscriber.with_tunnels(), signers, (saved, view), clock);
+    if is_saved {
+        core.restore();
     }
-    tracing::info!(
-        resources = snapshot.len(),
-        "serving the saved configuration"
-    );
-    let subscriber = Subscriber::new(identity, assembler).with_tunnels();
-    let mut core = Core::new(subscriber, signers, (saved, view), clock);
-    core.restore();
     core
 }
 

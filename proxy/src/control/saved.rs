@@ -13,7 +13,7 @@ use tokio::{
     sync::watch,
     time::{Duration, timeout},
 };
-use weft_wire::{SavedError, Snapshot};
+use weft_wire::{Assembler, Identity, SavedError, Snapshot, Subscriber};
 
 const NAME: &str = "configuration.weft";
 const UNFINISHED: &str = "configuration.weft.new";
@@ -54,6 +54,27 @@ pub(crate) fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
     };
     let content = |source| LoadError::Content { path, source };
     Ok(Some(weft_wire::load(&bytes).map_err(content)?))
+}
+
+/// Somebody of that identity, who holds what was saved; and whether there was anything.
+pub(crate) fn resume(directory: &Path, identity: Identity, host: &str) -> (Subscriber, bool) {
+    let loaded = load(directory).unwrap_or_else(|error| {
+        tracing::error!("{error}; waiting for the control plane");
+        None
+    });
+    let Some(snapshot) = loaded else {
+        tracing::info!("no saved configuration: waiting for the control plane at {host}");
+        return (Subscriber::new(identity, Assembler::default()), false);
+    };
+    let (assembler, applied) = Assembler::load(&snapshot);
+    for problem in applied.problems {
+        tracing::warn!("saved and not understood: {problem}");
+    }
+    tracing::info!(
+        resources = snapshot.len(),
+        "serving the saved configuration"
+    );
+    (Subscriber::new(identity, assembler), true)
 }
 
 /// Replaces what is saved; after a crash there is the old file or the new one.

@@ -19,8 +19,8 @@ use tokio::sync::{oneshot, watch};
 use weft_certs::Clock;
 use weft_intercept::MAX_DESCRIPTORS;
 use weft_wire::{
-    Configuration, Disassembler, Kind, Received, Scope, Session, Snapshot, Subscriber,
-    proto::config::{ClientMessage, ResourceError, ServerMessage, client_message},
+    Configuration, Disassembler, Kind, Scope, Snapshot, Subscriber,
+    proto::config::{ClientMessage, ResourceError, ServerMessage},
 };
 
 pub(super) use self::certificates::Signers;
@@ -31,16 +31,14 @@ use super::{
     view::View,
 };
 use crate::{
-    answer,
     channel::{Drain, Order, Sockets as Addresses},
-    control,
+    control::{self, Conversation},
     identity::Trust,
 };
 
 /// The parent's state.
 pub(super) struct Core {
-    subscriber: Subscriber,
-    link: Option<Link>,
+    link: Conversation,
     /// The answer the control plane is owed, once this revision is in force.
     owed: Option<(u64, ClientMessage)>,
     disassembler: Disassembler,
@@ -48,6 +46,8 @@ pub(super) struct Core {
     /// Counts the configurations of this process.
     revision: u64,
     sockets: Sockets,
+    /// Whether there is to be none any more.
+    is_drained: bool,
     worker: Option<Worker>,
     signers: Signers,
     /// Whom the worker is to trust, as soon as that is known.
@@ -59,11 +59,6 @@ pub(super) struct Core {
     clock: Clock,
 }
 
-struct Link {
-    session: Session,
-    stream: control::Stream,
-}
-
 impl Core {
     /// A parent that holds what `subscriber` holds.
     pub(super) fn new(
@@ -73,13 +68,13 @@ impl Core {
         clock: Clock,
     ) -> Self {
         Self {
-            subscriber,
-            link: None,
+            link: Conversation::new(subscriber),
             owed: None,
             disassembler: Disassembler::new(Scope::Everything),
             snapshot: None,
             revision: 0,
             sockets: Sockets::default(),
+            is_drained: false,
             worker: None,
             signers,
             trust: None,
@@ -93,7 +88,7 @@ impl Core {
 
     /// Serves what was saved.
     pub(super) fn restore(&mut self) {
-        let configuration = self.subscriber.assembler().configuration().clone();
+        let configuration = self.link.configuration().clone();
         self.adopt(&configuration);
     }
 
@@ -112,7 +107,7 @@ impl Core {
         let failed = !self.sockets.failed().is_empty();
         if failed && self.open_sockets() && self.sockets.failed().is_empty() {
             // A new stream begins with a new answer, which takes back what the last one said.
-            self.link = None;
+            self.link.end();
         }
     }
 
@@ -131,8 +126,9 @@ impl Core {
         self.view.send_modify(|view| view.is_leaving = true);
     }
 
-    /// Closes the sockets and lets the worker finish; whether there is one.
+    /// Closes the sockets, for good, and lets the worker finish; whether there is one.
     pub(super) fn drain(&mut self, limit: Duration) -> bool {
+        self.is_drained = true;
         self.sockets.close_others(&BTreeSet::new());
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         self.order(Order::Drain(Drain { limit_ms }), Vec::new());
@@ -145,16 +141,14 @@ impl Core {
     fn link(&mut self, happened: control::Happened) {
         match happened {
             control::Happened::Opened(stream) => {
-                let (session, hello) = self.subscriber.connect();
                 // It was owed to the stream before.
                 self.owed = None;
-                self.link = Some(Link { session, stream });
-                self.answer(hello);
+                self.link.begin(stream);
             }
             control::Happened::Received(message) => self.receive(message),
             control::Happened::Trusts(trusted) => self.trusts(&trusted),
             control::Happened::Closed(why) => {
-                self.link = None;
+                self.link.end();
                 tracing::warn!("no configuration stream: {why}; trying again");
                 self.view.send_modify(|view| {
                     view.is_connected = false;
@@ -165,38 +159,15 @@ impl Core {
     }
 
     fn receive(&mut self, message: ServerMessage) {
-        let Some(session) = self.link.as_ref().map(|link| link.session) else {
+        let Some(taken) = self.link.hear(message) else {
             return;
         };
-        match self.subscriber.receive(session, message) {
-            Ok(Received::Stale) => {}
-            Ok(Received::Gathered(answer)) => self.answer(answer),
-            Ok(Received::Applied { answer, applied }) => {
-                for problem in &applied.problems {
-                    tracing::warn!("not understood: {problem}");
-                }
-                self.owed = Some((self.revision + 1, answer));
-                self.view.send_modify(|view| {
-                    view.is_connected = true;
-                    view.link_error = None;
-                });
-                self.adopt(&applied.configuration);
-            }
-            Err(error) => {
-                tracing::error!("{error}");
-                self.link = None;
-            }
-        }
-    }
-
-    fn answer(&mut self, answer: ClientMessage) {
-        let Some(link) = &self.link else { return };
-        if link.stream.outbox.try_send(answer).is_err() {
-            tracing::warn!(
-                "the control plane does not take its answers; the stream is opened anew"
-            );
-            self.link = None;
-        }
+        self.owed = Some((self.revision + 1, taken.answer));
+        self.view.send_modify(|view| {
+            view.is_connected = true;
+            view.link_error = None;
+        });
+        self.adopt(&taken.configuration);
     }
 }
 
@@ -225,8 +196,12 @@ impl Core {
         }
     }
 
+    /// Where there is to be a socket.
     fn ports(&self) -> BTreeSet<u16> {
-        ports(&self.subscriber.assembler().configuration().tables)
+        if self.is_drained {
+            return BTreeSet::new();
+        }
+        ports(&self.link.configuration().tables)
     }
 
     /// Opens missing sockets and hands them on; whether there were any.
@@ -258,19 +233,14 @@ impl Core {
         debug_assert_eq!(revision, self.revision, "one change is owed at a time");
         let mut errors = problems;
         errors.extend(self.socket_errors());
-        let answer = answer::with(answer, errors);
-        if let Some(client_message::Message::Nack(nack)) = &answer.message {
-            for error in &nack.errors {
-                tracing::warn!("{} {}: {}", error.r#type, error.name, error.message);
-            }
+        if self.link.settle(answer, errors) {
             self.view.send_modify(|view| view.nacks += 1);
         }
-        self.answer(answer);
     }
 
     /// Sockets that could not be had, by the Gateways that ask for them.
     fn socket_errors(&self) -> Vec<ResourceError> {
-        let gateways = &self.subscriber.assembler().configuration().tables.gateways;
+        let gateways = &self.link.configuration().tables.gateways;
         let failed = self.sockets.failed();
         let mut errors = Vec::new();
         for (name, gateway) in gateways {

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use weft_certs::Clock;
 use weft_spiffe::TrustDomain;
 use weft_wire::{
-    Configuration, Disassembler, Received, Scope, Session, Snapshot, Subscriber,
-    proto::config::{ClientMessage, ServerMessage, WorkerTrusts, client_message},
+    Configuration, Disassembler, Scope, Snapshot, Subscriber,
+    proto::config::{ClientMessage, ResourceError, ServerMessage, WorkerTrusts},
 };
 
 use self::reported::Reported;
@@ -28,10 +28,7 @@ use super::{
     shards::{Fed, Revision, Settled},
     terms::Shown,
 };
-use crate::{
-    answer,
-    control::{self, Trusted},
-};
+use crate::control::{self, Conversation, Trusted};
 
 /// Time in which a worker puts a configuration in force. The control plane is answered after it in any
 /// case, so that one worker that hangs does not keep the others from the next change.
@@ -80,8 +77,9 @@ pub(super) struct View {
 pub(super) struct Follower {
     node: Arc<str>,
     domain: TrustDomain,
-    subscriber: Subscriber,
-    link: Option<Link>,
+    link: Conversation,
+    /// What the control plane was told of pods, on this stream.
+    reported: Reported,
     /// The answer the control plane is owed.
     owed: Option<Owed>,
     /// The whole of what the node has, for the disk.
@@ -93,12 +91,6 @@ pub(super) struct Follower {
     workers: BTreeMap<Shard, Worker>,
     outlets: Outlets,
     clock: Clock,
-}
-
-struct Link {
-    session: Session,
-    stream: control::Stream,
-    reported: Reported,
 }
 
 /// An answer that waits for the workers.
@@ -127,8 +119,8 @@ impl Follower {
         Self {
             node: node.into(),
             domain,
-            subscriber,
-            link: None,
+            link: Conversation::new(subscriber),
+            reported: Reported::default(),
             owed: None,
             disassembler: Disassembler::new(Scope::Everything),
             snapshot: None,
@@ -141,7 +133,7 @@ impl Follower {
 
     /// Serves what was saved.
     pub(super) fn restore(&mut self) {
-        let configuration = self.subscriber.assembler().configuration().clone();
+        let configuration = self.link.configuration().clone();
         self.adopt(configuration);
     }
 
@@ -191,36 +183,31 @@ impl Follower {
             .flat_map(|it| &it.problems)
             .map(|it| (it.r#type.clone(), it.name.clone(), it.message.clone()))
             .collect();
-        let errors = errors.into_iter().map(|(kind, name, message)| {
-            weft_wire::proto::config::ResourceError {
+        let errors = errors
+            .into_iter()
+            .map(|(kind, name, message)| ResourceError {
                 r#type: kind,
                 name,
                 message,
-            }
-        });
-        let answer = answer::with(owed.answer, errors.collect());
-        if let Some(client_message::Message::Nack(nack)) = &answer.message {
-            for error in &nack.errors {
-                tracing::warn!("{} {}: {}", error.r#type, error.name, error.message);
-            }
+            });
+        if self.link.settle(owed.answer, errors.collect()) {
             self.outlets.view.send_modify(|view| view.nacks += 1);
         }
-        self.answer(answer);
     }
 
     /// Tells the control plane what became of the pods, as far as it does not know yet. Whether it has
     /// to be tried again.
     pub(super) fn report(&mut self, shown: &Shown) -> bool {
-        let Some(link) = &mut self.link else {
+        let Some(outbox) = self.link.outbox() else {
             return false;
         };
-        let Some((report, said)) = link.reported.next(shown) else {
+        let Some((report, said)) = self.reported.next(shown) else {
             return false;
         };
         // Answers to changes come first; who is told later is told more at once.
-        match link.stream.outbox.try_send(report) {
+        match outbox.try_send(report) {
             Ok(()) => {
-                link.reported = said;
+                self.reported = said;
                 false
             }
             Err(_full) => true,
@@ -233,22 +220,17 @@ impl Follower {
     fn link(&mut self, happened: control::Happened) {
         match happened {
             control::Happened::Opened(stream) => {
-                let (session, hello) = self.subscriber.connect();
                 // It was owed to the stream before.
                 self.owed = None;
-                self.link = Some(Link {
-                    session,
-                    stream,
-                    reported: Reported::default(),
-                });
-                self.answer(hello);
+                self.reported = Reported::default();
+                self.link.begin(stream);
             }
             control::Happened::Received(message) => self.receive(message),
             control::Happened::Trusts(trusted) => {
                 control::say(&self.outlets.trusted, Some(Arc::new(trusted)));
             }
             control::Happened::Closed(why) => {
-                self.link = None;
+                self.link.end();
                 tracing::warn!("no configuration stream: {why}; trying again");
                 self.outlets.view.send_modify(|view| {
                     view.is_connected = false;
@@ -259,40 +241,18 @@ impl Follower {
     }
 
     fn receive(&mut self, message: ServerMessage) {
-        let Some(session) = self.link.as_ref().map(|link| link.session) else {
+        let Some(taken) = self.link.hear(message) else {
             return;
         };
-        match self.subscriber.receive(session, message) {
-            Ok(Received::Stale) => {}
-            Ok(Received::Gathered(answer)) => self.answer(answer),
-            Ok(Received::Applied { answer, applied }) => {
-                for problem in &applied.problems {
-                    tracing::warn!("not understood: {problem}");
-                }
-                let until = self.clock.read().monotonic + PATIENCE;
-                self.owed = Some(Owed { answer, until });
-                self.outlets.view.send_modify(|view| {
-                    view.is_connected = true;
-                    view.link_error = None;
-                });
-                self.adopt(applied.configuration);
-                self.settle();
-            }
-            Err(error) => {
-                tracing::error!("{error}");
-                self.link = None;
-            }
-        }
-    }
-
-    fn answer(&mut self, answer: ClientMessage) {
-        let Some(link) = &self.link else { return };
-        if link.stream.outbox.try_send(answer).is_err() {
-            tracing::warn!(
-                "the control plane does not take its answers; the stream is opened anew"
-            );
-            self.link = None;
-        }
+        let until = self.clock.read().monotonic + PATIENCE;
+        let answer = taken.answer;
+        self.owed = Some(Owed { answer, until });
+        self.outlets.view.send_modify(|view| {
+            view.is_connected = true;
+            view.link_error = None;
+        });
+        self.adopt(taken.configuration);
+        self.settle();
     }
 }
 

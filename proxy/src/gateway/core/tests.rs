@@ -4,7 +4,7 @@ use weft_certs::SignError;
 use weft_wire::{
     Assembler, Identity,
     proto::{
-        config::{Ack, Hello as Asking, Role, WorkerTrusts},
+        config::{Ack, Hello as Asking, Role, WorkerTrusts, client_message},
         identity::{SignRequest, SignResponse},
     },
 };

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use weft_certs::Reading;
 use weft_intercept::capture;
 use weft_wire::{
-    Assembler, CaBundle, Identity, Publisher,
-    proto::config::{Capture, PodState, ResourceError, Role},
+    Assembler, CaBundle, Identity, Publisher, Session,
+    proto::config::{Capture, PodState, ResourceError, Role, client_message},
 };
 
 use super::*;
