@@ -50,7 +50,8 @@ pub(crate) enum Layer {
     Tcp,
 }
 
-/// Two applications and the cable between them.
+/// Two applications and the cable between them, for one pair of proxies: what Weft has captured stays
+/// captured when its processes are gone.
 pub(crate) struct Bed<'l> {
     lab: &'l Lab,
     // Dropped in this order: the process, then the namespaces.

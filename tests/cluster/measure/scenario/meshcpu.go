@@ -129,8 +129,8 @@ func (r *Run) idleCost(proxies []core.Pod) (time.Duration, error) {
 func together(pods []core.Pod) (time.Duration, error) {
 	used, err := processorTime(pods)
 	sum := time.Duration(0)
-	for _, time := range used {
-		sum += time
+	for _, spent := range used {
+		sum += spent
 	}
 	return sum, err
 }

@@ -35,13 +35,6 @@ const PEERS: &[Peer] = &[
 const IDLE_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
 
 pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
-    let bed = match Bed::open(lab) {
-        Ok(bed) => bed,
-        Err(error) => {
-            lab.note(format!("mesh: {error:#}"));
-            return Ok(Vec::new());
-        }
-    };
     let mut tables = Vec::new();
     for (name, layer) in [("mesh-http", Layer::Http), ("mesh-tcp", Layer::Tcp)] {
         let among: Vec<Peer> = PEERS
@@ -49,14 +42,20 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
             .copied()
             .filter(|&peer| supports(peer, layer))
             .collect();
-        tables.push(lab.interleave(name, &among, |peer| traffic(lab, &bed.start(peer, layer)?)));
+        tables.push(lab.interleave(name, &among, |peer| {
+            let bed = Bed::open(lab)?;
+            traffic(lab, &bed.start(peer, layer)?)
+        }));
     }
     for (name, layer) in [
         ("mesh-idle-http", Layer::Http),
         ("mesh-idle-tcp", Layer::Tcp),
     ] {
         // Memory differs little from run to run, and each takes half a minute.
-        tables.push(lab.repeat(name, 1, IDLE_PEERS, |peer| idle(&bed.start(peer, layer)?)));
+        tables.push(lab.repeat(name, 1, IDLE_PEERS, |peer| {
+            let bed = Bed::open(lab)?;
+            idle(&bed.start(peer, layer)?)
+        }));
     }
     Ok(tables)
 }
