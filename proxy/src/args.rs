@@ -32,6 +32,8 @@ pub(crate) enum Role {
     Gateway(Box<GatewayArgs>),
     /// Serve the pods of a node: capture them, follow the control plane, run their workers.
     Node(Box<NodeArgs>),
+    /// Run the same, and again whenever it dies, so that connections of pods outlive it.
+    Init(Box<NodeArgs>),
     /// Print what the proxy in this container shows of itself.
     Admin(AdminArgs),
     /// Serve connections for a parent process, which starts this by itself.

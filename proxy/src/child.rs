@@ -1,14 +1,15 @@
 //! The life of a worker process: started, heard, ended when it hangs, started again. Whatever it is for
 //! and whatever it says.
 
+mod process;
+
 use std::{
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{net::UnixStream, process::CommandExt},
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
     },
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -23,6 +24,8 @@ use tokio::{
 };
 use weft_certs::Clock;
 
+use self::process::Process;
+pub(crate) use self::process::{Lasting, Remnant};
 use crate::{
     backoff::Backoff,
     channel::{self, Intake, Outlet},
@@ -31,14 +34,12 @@ use crate::{
 /// A worker that gives no sign of life for this long is ended.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Delays between the end of a worker that has not lived and the start of the next.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// A worker that lived this long did not end because of how it started, and the next is started at
 /// once: whoever can kill a worker now and then must not be able to keep clients waiting, or the
 /// readiness probe failing.
-const A_LIFE: Duration = Duration::from_secs(1);
-/// Time to leave after the channel was closed, or the last word was said.
-const LEAVE: Duration = Duration::from_secs(1);
+pub(crate) const A_LIFE: Duration = Duration::from_secs(1);
 /// Orders that may wait for a worker. One that does not read so many is ended.
 const ORDERS: usize = 64;
 
@@ -89,6 +90,8 @@ pub(crate) struct Program {
     pub(crate) user: Option<u32>,
     /// The number of its last life; shared by all whose lives are to be told apart.
     pub(crate) lives: Arc<AtomicU64>,
+    /// How it outlives this process; if at all.
+    pub(crate) lasting: Option<Lasting>,
 }
 
 impl Program {
@@ -100,18 +103,8 @@ impl Program {
             clock,
             user: None,
             lives: Arc::default(),
+            lasting: None,
         }
-    }
-}
-
-/// A process that does not outlive its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself; what it said about that has been read.
-        let _killed = self.0.kill();
-        let _status = self.0.wait();
     }
 }
 
@@ -145,11 +138,24 @@ pub(crate) async fn supervise<T, E>(
     T: Talk,
     E: From<Happened<T::Report, T::To>>,
 {
+    supervise_from::<T, E>((program, None), events, last).await;
+}
+
+/// The same, beginning with a worker that runs already, if there is one.
+pub(crate) async fn supervise_from<T, E>(
+    (program, mut first): (Program, Option<Remnant>),
+    events: mpsc::Sender<E>,
+    last: watch::Receiver<bool>,
+) where
+    T: Talk,
+    E: From<Happened<T::Report, T::To>>,
+{
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-    while !*last.borrow() {
+    while first.is_some() || !*last.borrow() {
         let life = program.lives.fetch_add(1, Relaxed) + 1;
         let began = program.clock.read().monotonic;
-        let why = match run::<T, E>(&program, life, &events).await {
+        let process = Process::begin(&program, first.take());
+        let why = match run::<T, E>(process, life, &events).await {
             Ok(why) => why,
             Err(error) => format!("it could not be started: {error}"),
         };
@@ -170,13 +176,16 @@ pub(crate) async fn supervise<T, E>(
 }
 
 /// One life; how it ended.
-async fn run<T, E>(program: &Program, life: u64, events: &mpsc::Sender<E>) -> io::Result<String>
+async fn run<T, E>(
+    begun: io::Result<(Process, UnixStream)>,
+    life: u64,
+    events: &mpsc::Sender<E>,
+) -> io::Result<String>
 where
     T: Talk,
     E: From<Happened<T::Report, T::To>>,
 {
-    let (ours, theirs) = UnixStream::pair()?;
-    let mut process = Process(start(program, theirs)?);
+    let (mut process, ours) = begun?;
     let (outlet, intake) = channel::open::<T::From>(ours, 0)?;
     let (orders, waiting) = mpsc::channel(ORDERS);
     let started = Happened::Started { life, orders };
@@ -188,34 +197,11 @@ where
         why = deliver(outlet, waiting) => End::Lost(why),
         ended = listen::<T, E>(intake, life, events) => ended,
     };
-    Ok(match ended {
-        End::Left => match leave(&mut process.0).await? {
-            Some(status) => format!("it ended with {status}"),
-            None => "it closed its channel and stayed; it was killed".to_owned(),
-        },
+    match ended {
+        End::Left => process.leave().await,
         // Dropping the process kills it.
-        End::Lost(why) => format!("{why}; it was killed"),
-    })
-}
-
-/// Where the authorities of the platform are, if not in the usual places: OpenSSL's variables.
-const AUTHORITIES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-fn start(program: &Program, channel: UnixStream) -> io::Result<Child> {
-    let places = AUTHORITIES.iter();
-    let places = places.filter_map(|name| Some((name, std::env::var_os(name)?)));
-    // Nothing else of the environment is the worker's business.
-    let mut command = Command::new(&program.file);
-    command
-        .args(&program.arguments)
-        .env_clear()
-        .envs(places)
-        .stdin(Stdio::from(OwnedFd::from(channel)));
-    if let Some(user) = program.user {
-        // Which also gives up the groups beside.
-        command.uid(user).gid(user);
+        End::Lost(why) => Ok(format!("{why}; it was killed")),
     }
-    command.spawn()
 }
 
 async fn deliver<T: Message>(
@@ -252,27 +238,6 @@ where
         let said = Happened::Said { life, report };
         if events.send(said.into()).await.is_err() {
             return End::Lost("the parent ends".to_owned());
-        }
-    }
-}
-
-/// Waits a moment for a process to end, and kills it if it does not.
-async fn leave(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    const LOOK: Duration = Duration::from_millis(5);
-    let left = timeout(LEAVE, async {
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    });
-    match left.await {
-        Ok(status) => status.map(Some),
-        Err(_) => {
-            child.kill()?;
-            child.wait()?;
-            Ok(None)
         }
     }
 }

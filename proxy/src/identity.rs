@@ -33,11 +33,9 @@ use weft_telemetry::metrics::{Holder, IdentityLabels, IdentityMetrics, Registry}
 use weft_tunnel::{Server, Timing};
 use weft_wire::proto::config::WorkerTrusts;
 
-use self::{
-    asking::{Ask, Asking},
-    holding::Recount,
-};
+use self::{asking::Asking, holding::Recount};
 pub(crate) use self::{
+    asking::{Ask, Asked},
     holding::{plausible, say},
     messages::{Csr, Signed, Trust},
 };
@@ -80,6 +78,8 @@ struct Kept {
     pods: Arc<Pods>,
     ready: watch::Receiver<Option<Ready>>,
     soon: RenewSoon,
+    /// The parent knows one of the pods.
+    known: Arc<Notify>,
     _keeping: AbortOnDropHandle<()>,
 }
 
@@ -157,6 +157,11 @@ impl Identities {
         Ok(Own { kept, uid })
     }
 
+    /// There is another parent, which knows nothing of what was asked before.
+    pub(crate) fn begin_anew(&self) {
+        self.0.asking.forget();
+    }
+
     /// The parent has answered a question.
     pub(crate) fn answered(&self, signed: Signed) {
         self.0.asking.answered(signed);
@@ -202,7 +207,8 @@ impl Shared {
         });
         let telling = tell(id.clone(), renewer.status(), shown);
         let recount = Recount::of(self, renewer.status());
-        let keeping = Arc::clone(self).obtain_and_keep(renewer, says);
+        let known = Arc::<Notify>::default();
+        let keeping = Arc::clone(self).obtain_and_keep(renewer, says, Arc::clone(&known));
         let keeping = tokio::spawn(async move {
             tokio::join!(telling, recount.run(), keeping);
         });
@@ -210,6 +216,7 @@ impl Shared {
             pods,
             ready,
             soon,
+            known,
             _keeping: AbortOnDropHandle::new(keeping),
         }))
     }
@@ -218,12 +225,13 @@ impl Shared {
         self: Arc<Self>,
         mut renewer: Renewer<ForPods>,
         says: watch::Sender<Option<Ready>>,
+        known: Arc<Notify>,
     ) {
         let status = renewer.status();
         let identity = loop {
             tokio::select! {
                 identity = renewer.obtain() => break identity,
-                () = self.worth_asking_anew(&status) => {}
+                () = self.worth_asking_anew(&status, &known) => {}
             }
         };
         let server = match Server::new(&identity, self.clock.clone(), Timing::default()) {
@@ -250,10 +258,13 @@ impl Shared {
 
     /// Completes when who waits for the first certificate has waited for long, or was refused before and
     /// could now be answered.
-    async fn worth_asking_anew(&self, status: &watch::Receiver<RenewalStatus>) {
+    async fn worth_asking_anew(&self, status: &watch::Receiver<RenewalStatus>, known: &Notify) {
         let entrusted = async {
             loop {
-                self.entrusted.notified().await;
+                tokio::select! {
+                    () = self.entrusted.notified() => {}
+                    () = known.notified() => {}
+                }
                 if status.borrow().last_error.is_some() {
                     return;
                 }
@@ -307,6 +318,17 @@ impl Own {
     pub(crate) fn comes(&self) -> impl Future<Output = Option<Ready>> + Send + use<> {
         let mut ready = self.kept.ready.clone();
         async move { ready.wait_for(Option::is_some).await.ok()?.clone() }
+    }
+
+    /// The parent knows the pod, as far as it did not before: what it refused it could answer now.
+    pub(crate) fn is_known(&self) {
+        self.kept.known.notify_waiters();
+    }
+
+    /// The identity, if it has a certificate.
+    pub(crate) fn proven(&self) -> Option<SpiffeId> {
+        let ready = self.kept.ready.borrow();
+        ready.as_ref().map(|it| it.identity.id())
     }
 
     /// The pod is leaving: it is asked with only if there is no other.

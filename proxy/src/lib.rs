@@ -5,7 +5,7 @@
 //! and stop. [`standalone`] is the data path of one process, which `weft run` uses as it is, and
 //! [`loopback`] the mesh of such a process. [`gateway`] and [`worker`] are two processes: one keeps the
 //! sockets and talks to the control plane ([`control`]), the other is the data path. [`node`] and [`shard`] are those
-//! of the pods of a node.
+//! of the pods of a node, and [`init`] is the first process there, which outlives supervisors.
 
 pub mod admin;
 mod answer;
@@ -18,6 +18,7 @@ pub mod control;
 mod dump;
 pub mod gateway;
 mod identity;
+pub mod init;
 mod listen;
 pub mod loopback;
 pub mod node;

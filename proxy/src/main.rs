@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Parser;
-use weft_proxy::{admin::ask, gateway, node, shard, worker};
+use weft_proxy::{admin::ask, gateway, init, node, shard, worker};
 use weft_telemetry::{logging, metrics::BuildInfo};
 
 use crate::args::{Cli, Role};
@@ -31,7 +31,7 @@ const BUILD: BuildInfo = BuildInfo {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Logging is what it may be about, but by then it works.
             tracing::error!("{error}");
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (format, filter) = match &cli.role {
         Role::Admin(_) => ("text", "warn"),
         Role::Gateway(args) => args.log.terms(),
-        Role::Node(args) => args.log.terms(),
+        Role::Node(args) | Role::Init(args) => args.log.terms(),
         Role::Worker(args) => args.log.terms(),
         Role::Shard(args) => args.log.terms(),
     };
@@ -59,13 +59,18 @@ fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         }
         Role::Gateway(args) => gateway::run(args.settings(seed()))?,
         Role::Node(args) => node::run(args.settings(seed()))?,
+        Role::Init(args) => {
+            // After the name of the program, and the role.
+            let arguments = std::env::args_os().skip(2);
+            return Ok(init::run(args.init(arguments.collect()))?);
+        }
         Role::Worker(args) => worker::run(args.settings(BUILD, seed())?)?,
         Role::Shard(args) => {
             tracing::debug!(shard = args.name, "starting");
             shard::run(&args.settings(BUILD, seed())?)?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The start of the random numbers that split, balance and spread. The standard library's hash keys

@@ -16,6 +16,7 @@ mod agent;
 mod cni;
 mod core;
 mod crashes;
+mod estate;
 mod files;
 mod find;
 mod follower;

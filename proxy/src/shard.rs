@@ -1,22 +1,24 @@
 //! The worker of a node's pods: the process that accepts what pods dial and what is dialled to them.
 //!
-//! It is started by the supervisor with one end of a channel as standard input, and has nothing else: no
-//! privilege, no token, no way to make a socket. Listeners come over the channel and say, by which of
-//! them a connection came, whose connection it is; sockets to dial with are made by the supervisor, in
-//! the namespace of the same pod. When the channel ends, so does it.
+//! It is started by the supervisor with a lifeline as standard input, and has nothing else: no privilege,
+//! no token, no way to make a socket. A channel comes over the lifeline. Listeners come over the channel and
+//! say, by which of them a connection came, whose connection it is; sockets to dial with are made by the
+//! supervisor, in the namespace of the same pod. When the channel ends, connections go on, and another
+//! supervisor is waited for, which assigns the same pods again; when the lifeline ends, so does the worker.
 
 mod broker;
 mod counts;
 mod outbound;
+mod parent;
 mod passing;
 mod pod;
 mod serving;
+mod terms;
 mod tunnel;
 
 use std::{
     collections::BTreeMap,
-    io,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -28,24 +30,25 @@ use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use weft_certs::{CaRoots, Clock};
 use weft_telemetry::{
-    access_log::{self, AccessLog, AccessLogError},
-    metrics::{BuildInfo, LabelGroups, Registry},
+    access_log::AccessLog,
+    metrics::{LabelGroups, Registry},
 };
-use weft_wire::PublisherError;
 
+pub use self::terms::{Settings, ShardError};
 use self::{
     broker::Broker,
     counts::Counts,
     outbound::Outbound,
+    parent::{Lifeline, Parent},
     pod::{Common, Given, Pod},
     serving::Serving,
 };
 use crate::{
     admin,
-    channel::{self, ChannelError, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
+    channel::{self, FRAME_BYTES, Intake, Outlet, VERSION, WAITING_DESCRIPTORS},
     identity::{self, Identities},
     node::{
         Hold,
@@ -61,59 +64,13 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Reports that may wait to be written. A parent that does not read makes the worker wait.
 const REPORTS: usize = 64;
 
-/// How a worker of pods runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The access log.
-    pub access_log: access_log::Config,
-    /// What is running.
-    pub build: BuildInfo,
-    /// Start of the random numbers that balance traffic and spread renewals.
-    pub seed: u64,
-}
-
-/// Why a worker of pods ended other than by being told to.
-#[derive(Debug, thiserror::Error)]
-pub enum ShardError {
-    /// Standard input is no channel.
-    #[error("a worker of pods is started by its supervisor: {0}")]
-    NotAChild(io::Error),
-    /// The process cannot give up what it should not have.
-    #[error(transparent)]
-    Confine(#[from] ConfineError),
-    /// The system has no event queue.
-    #[error("the data path cannot start: {0}")]
-    Start(io::Error),
-    /// The access log cannot be written.
-    #[error(transparent)]
-    AccessLog(#[from] AccessLogError),
-    /// The supervisor said something that makes no sense.
-    #[error("the supervisor is not understood: {0}")]
-    Supervisor(String),
-}
-
-impl From<ChannelError> for ShardError {
-    fn from(error: ChannelError) -> Self {
-        Self::Supervisor(error.to_string())
-    }
-}
-
-impl From<PublisherError> for ShardError {
-    fn from(error: PublisherError) -> Self {
-        Self::Supervisor(error.to_string())
-    }
-}
-
 /// Serves until the supervisor says to end, or is gone.
 ///
 /// # Errors
 /// See [`ShardError`].
 pub fn run(settings: &Settings) -> Result<(), ShardError> {
     confine::give_up().map_err(ConfineError::from)?;
-    let channel = io::stdin().as_fd().try_clone_to_owned();
-    let channel = UnixStream::from(channel.map_err(ShardError::NotAChild)?);
-    // Anything but a socket has no peer.
-    channel.peer_addr().map_err(ShardError::NotAChild)?;
+    let lifeline = Lifeline::open().map_err(ShardError::NotAChild)?;
     // Reads files, and is therefore done before there is anybody to wait for it.
     let platform = CaRoots::system().inspect_err(|error| {
         // Worth a word only where a route needs them: what is refused is named then.
@@ -123,7 +80,7 @@ pub fn run(settings: &Settings) -> Result<(), ShardError> {
         .enable_all()
         .build()
         .map_err(ShardError::Start)?;
-    let served = runtime.block_on(serve(settings, channel, platform.ok().map(Arc::new)));
+    let served = runtime.block_on(serve(settings, lifeline, platform.ok().map(Arc::new)));
     // A scrape that is under way is of no use to anybody.
     runtime.shutdown_background();
     served
@@ -131,11 +88,10 @@ pub fn run(settings: &Settings) -> Result<(), ShardError> {
 
 async fn serve(
     settings: &Settings,
-    channel: UnixStream,
+    lifeline: UnixStream,
     platform: Option<Arc<CaRoots>>,
 ) -> Result<(), ShardError> {
-    let (mut outlet, mut intake) =
-        channel::open::<ToShard>(channel, WAITING_DESCRIPTORS).map_err(ShardError::NotAChild)?;
+    let lifeline = Lifeline::new(lifeline).map_err(ShardError::NotAChild)?;
     let registry = Registry::new(settings.build, LabelGroups::default());
     let access_log = AccessLog::start(&settings.access_log, registry.process())?;
     let outbound = Outbound::start(outbound::Config {
@@ -147,51 +103,46 @@ async fn serve(
     let outbound = outbound.map_err(ShardError::Start)?;
     // All threads run, all files are open, and nobody has been heard yet.
     confine::confine(Work::Pods)?;
-    let (reports, mut waiting) = mpsc::channel::<Report>(REPORTS);
-    let writing = tokio::spawn(async move {
-        while let Some(report) = waiting.recv().await {
-            let report = Some(report);
-            if let Err(error) = outlet.send(&FromShard { report }, &[]).await {
-                tracing::error!(%error, "the supervisor cannot be told");
-                return;
-            }
-        }
-    });
+    let parent = Parent::default();
     let common = Common {
-        broker: Broker::new(reports.clone()),
-        identities: Identities::new(reports.clone(), Clock::system(), settings.seed, &registry),
+        broker: Broker::new(parent.clone()),
+        identities: Identities::new(parent.clone(), Clock::system(), settings.seed, &registry),
         counts: Arc::new(Counts::new(&registry)),
         outbound: outbound.clone(),
         open: Arc::default(),
     };
-    let living = tokio::spawn(live(reports.clone(), Arc::clone(&common.open)));
-    let telling = tokio::spawn(identity::say(common.identities.held(), reports.clone()));
+    let living = tokio::spawn(live(parent.clone(), Arc::clone(&common.open)));
     let worker = Worker {
         common,
-        reports,
+        parent,
         serving: Serving::new(outbound, registry.config()),
         registry,
         pods: BTreeMap::new(),
+        left: Vec::new(),
         leaving: TaskTracker::new(),
     };
-    let ended = worker.run(&mut intake).await;
+    let ended = worker.run(&lifeline).await;
     living.abort();
-    telling.abort();
-    if ended.is_ok() {
-        // What was said last is written before the process ends.
-        let _written = timeout(HEARTBEAT, writing).await;
-    }
     ended
 }
 
 /// Says every second that all is well, which it is when this task has its turn.
-async fn live(reports: mpsc::Sender<Report>, open: Arc<AtomicU64>) {
+async fn live(parent: Parent, open: Arc<AtomicU64>) {
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let heartbeat = Report::Heartbeat(open.load(Relaxed));
-        if reports.send(heartbeat).await.is_err() {
+        // Nobody misses it where there is no supervisor.
+        let _said = parent.say(Report::Heartbeat(open.load(Relaxed))).await;
+    }
+}
+
+/// Writes down what is said to one supervisor.
+async fn write(mut outlet: Outlet, mut waiting: mpsc::Receiver<Report>) {
+    while let Some(report) = waiting.recv().await {
+        let report = Some(report);
+        if let Err(error) = outlet.send(&FromShard { report }, &[]).await {
+            tracing::debug!(%error, "the supervisor cannot be told");
             return;
         }
     }
@@ -199,33 +150,85 @@ async fn live(reports: mpsc::Sender<Report>, open: Arc<AtomicU64>) {
 
 struct Worker {
     common: Common,
-    reports: mpsc::Sender<Report>,
+    parent: Parent,
     serving: Serving,
     registry: Registry,
     pods: BTreeMap<Hold, Pod>,
+    /// Those that an earlier supervisor has assigned and the present one has not.
+    left: Vec<Pod>,
     /// The pods that are being given up. Closed when all are, for good.
     leaving: TaskTracker,
 }
 
 impl Worker {
-    async fn run(mut self, intake: &mut Intake<ToShard>) -> Result<(), ShardError> {
-        self.say(Report::Hello(VERSION.to_owned())).await;
-        let has_nothing = self.serving.connect();
-        self.say(Report::Answer(has_nothing)).await;
+    /// Obeys one supervisor after the other, until one says to end or there will be none.
+    async fn run(mut self, lifeline: &Lifeline) -> Result<(), ShardError> {
+        loop {
+            let leaving = self.leaving.clone();
+            let channel = tokio::select! {
+                next = lifeline.next() => next.map_err(ShardError::NotAChild)?,
+                // Only after it was told to end.
+                () = leaving.wait() => return Ok(()),
+            };
+            let Some(channel) = channel else {
+                tracing::warn!("there is no supervisor any more; the worker ends with it");
+                return Ok(());
+            };
+            if self.attend(channel).await? {
+                return Ok(());
+            }
+            tracing::warn!(
+                "the supervisor is gone; connections go on, and another one is waited for"
+            );
+        }
+    }
+
+    /// Obeys one supervisor; whether it has said to end, which then is done.
+    async fn attend(&mut self, channel: UnixStream) -> Result<bool, ShardError> {
+        let (outlet, mut intake) = channel::open::<ToShard>(channel, WAITING_DESCRIPTORS)
+            .map_err(ShardError::NotAChild)?;
+        let (reports, waiting) = mpsc::channel(REPORTS);
+        let writing = AbortOnDropHandle::new(tokio::spawn(write(outlet, waiting)));
+        let has = self.serving.connect();
+        for report in [Report::Hello(VERSION.to_owned()), Report::Answer(has)] {
+            // Who does not hear it is gone, which is noticed below.
+            let _said = reports.send(report).await;
+        }
+        let telling = self.begin_anew(reports);
         loop {
             let leaving = self.leaving.clone();
             tokio::select! {
                 order = intake.next() => match order? {
-                    Some(ToShard { order }) => self.obey(order, intake).await?,
+                    Some(ToShard { order }) => self.obey(order, &mut intake).await?,
                     None => {
-                        tracing::warn!("the supervisor is gone; the worker ends with it");
-                        return Ok(());
+                        self.parent.is_now(None);
+                        return Ok(false);
                     }
                 },
                 // Only after it was told to end.
-                () = leaving.wait() => return Ok(()),
+                () = leaving.wait() => {
+                    self.parent.is_now(None);
+                    drop(telling);
+                    // What was said last is written before the process ends.
+                    let _written = timeout(HEARTBEAT, writing).await;
+                    return Ok(true);
+                }
             }
         }
+    }
+
+    /// Says to another supervisor what it has to know; it is said as long as the answer is kept.
+    fn begin_anew(&mut self, reports: mpsc::Sender<Report>) -> AbortOnDropHandle<()> {
+        self.left
+            .extend(std::mem::take(&mut self.pods).into_values());
+        self.common.broker.begin_anew();
+        self.common.identities.begin_anew();
+        let mut held = self.common.identities.held();
+        if !self.left.is_empty() {
+            held.mark_changed();
+        }
+        self.parent.is_now(Some(reports.clone()));
+        AbortOnDropHandle::new(tokio::spawn(identity::say(held, reports)))
     }
 
     async fn obey(
@@ -246,7 +249,7 @@ impl Worker {
             Some(Order::Sockets(sockets)) => self.take(&sockets, intake).await?,
             Some(Order::Change(change)) => {
                 let answer = self.serving.change(change)?;
-                for pod in self.pods.values() {
+                for pod in self.pods.values().chain(&self.left) {
                     pod.learn(self.serving.workloads());
                 }
                 self.say(Report::Answer(answer)).await;
@@ -256,6 +259,11 @@ impl Worker {
             Some(Order::Drain(drain)) => self.drain(Duration::from_millis(drain.limit_ms)),
             Some(Order::Scrape(id)) => self.scrape(id),
             Some(Order::Log(filter)) => admin::change_log(&filter),
+            Some(Order::Forget(_)) => {
+                for pod in std::mem::take(&mut self.left) {
+                    self.give_up(None, Some(pod), Duration::ZERO);
+                }
+            }
             None => {
                 let unknown = "an order of a kind this version does not know".to_owned();
                 return Err(ShardError::Supervisor(unknown));
@@ -265,8 +273,8 @@ impl Worker {
     }
 
     async fn say(&self, report: Report) {
-        // The writer ends with the channel, which `run` notices by itself.
-        let _said = self.reports.send(report).await;
+        // The writer ends with the channel, which `attend` notices by itself.
+        let _said = self.parent.say(report).await;
     }
 
     async fn assign(
@@ -279,49 +287,74 @@ impl Worker {
         let taken = if self.leaving.is_closed() {
             Err("the worker ends".to_owned())
         } else {
-            let given = Given::read(held, &assign, descriptors);
-            given.and_then(|given| Pod::serve(given, &self.common))
-        };
-        let report = match taken {
-            Ok(pod) => {
-                self.pods.insert(held.into(), pod);
-                Report::Taken(held)
+            match Given::read(held, &assign, descriptors) {
+                Ok(given) => self.serve(given).await,
+                Err(why) => Err(why),
             }
-            Err(why) => Report::Refused(Refused {
-                hold: Some(held),
-                why,
-            }),
         };
-        self.say(report).await;
+        match taken {
+            Ok(pod) => {
+                let proven = pod.proven();
+                self.pods.insert(held.into(), pod);
+                self.say(Report::Taken(held)).await;
+                if let Some(identity) = proven {
+                    self.say(Report::Identified(identity.to_string())).await;
+                }
+            }
+            Err(why) => {
+                let hold = Some(held);
+                self.say(Report::Refused(Refused { hold, why })).await;
+            }
+        }
         Ok(())
+    }
+
+    /// Goes on with a pod that is served already, or begins.
+    async fn serve(&mut self, given: Given) -> Result<Pod, String> {
+        match self.left.iter().position(|pod| given.is(pod)) {
+            Some(place) => {
+                let pod = self.left.swap_remove(place);
+                pod.go_on(&given, &self.common).await;
+                Ok(pod)
+            }
+            None => Pod::serve(given, &self.common),
+        }
     }
 
     fn revoke(&mut self, revoke: &Revoke) -> Result<(), ShardError> {
         let held = named(revoke.hold)?;
         let limit = Duration::from_millis(revoke.drain_ms);
         let pod = self.pods.remove(&held.into());
-        self.give_up(held, pod, limit);
+        self.give_up(Some(held), pod, limit);
         Ok(())
     }
 
     /// Gives every pod up, and ends when that is over.
     fn drain(&mut self, limit: Duration) {
         for (hold, pod) in std::mem::take(&mut self.pods) {
-            self.give_up(hold.into(), Some(pod), limit);
+            self.give_up(Some(hold.into()), Some(pod), limit);
+        }
+        for pod in std::mem::take(&mut self.left) {
+            self.give_up(None, Some(pod), limit);
         }
         self.common.outbound.drain();
         self.leaving.close();
     }
 
-    fn give_up(&self, held: Held, pod: Option<Pod>, limit: Duration) {
-        let (reports, broker) = (self.reports.clone(), self.common.broker.clone());
+    /// `held` is what the present supervisor calls it, if it does.
+    fn give_up(&self, held: Option<Held>, pod: Option<Pod>, limit: Duration) {
+        // The supervisor that follows has other names, and must not hear of this one.
+        let (told, broker) = (self.parent.present(), self.common.broker.clone());
         self.leaving.spawn(async move {
             if let Some(pod) = pod {
+                let sockets = pod.sockets();
                 pod.drain(limit).await;
+                broker.forget(&sockets);
             }
-            broker.forget(held);
-            // The supervisor learns of the end of this process, too.
-            let _said = reports.send(Report::Released(held)).await;
+            if let Some((told, held)) = told.zip(held) {
+                // The supervisor learns of the end of this process, too.
+                let _said = told.send(Report::Released(held)).await;
+            }
         });
     }
 
@@ -339,10 +372,15 @@ impl Worker {
 
     /// Reads the counters beside the one thread that carries connections.
     fn scrape(&self, id: u64) {
-        let (registry, reports) = (self.registry.clone(), self.reports.clone());
+        let Some(asks) = self.parent.present() else {
+            return;
+        };
+        let registry = self.registry.clone();
         let runtime = tokio::runtime::Handle::current().metrics();
         // It has one thread, which this runs on.
-        registry.process().busy(runtime.worker_total_busy_duration(0));
+        registry
+            .process()
+            .busy(runtime.worker_total_busy_duration(0));
         tokio::task::spawn_blocking(move || {
             let mut text = registry.encode();
             if text.len() + 64 > FRAME_BYTES {
@@ -350,7 +388,7 @@ impl Worker {
                 text = String::new();
             }
             // A worker that ends answers nobody.
-            let _said = reports.blocking_send(Report::Scraped(Scraped { id, text }));
+            let _said = asks.blocking_send(Report::Scraped(Scraped { id, text }));
         });
     }
 }

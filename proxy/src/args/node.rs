@@ -1,9 +1,9 @@
 //! The arguments of `weft-proxy node`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use weft_proxy::node;
+use weft_proxy::{init, node};
 
 use super::{ControlArgs, LogArgs, seconds};
 
@@ -55,6 +55,9 @@ pub(crate) struct NodeArgs {
         value_name = "MODE"
     )]
     access_log: String,
+    /// Standard input leads to what an earlier supervisor has left (`weft-proxy init` starts it so).
+    #[arg(long, hide = true)]
+    kept: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -88,6 +91,14 @@ pub(crate) struct HostArgs {
 }
 
 impl NodeArgs {
+    /// The same arguments, for the supervisor that `init` starts.
+    pub(crate) fn init(&self, arguments: Vec<OsString>) -> init::Settings {
+        init::Settings {
+            arguments,
+            host_process: self.host.host_process,
+        }
+    }
+
     /// What was asked for.
     pub(crate) fn settings(self, seed: u64) -> node::AgentSettings {
         let arguments = self.shard();
@@ -106,6 +117,7 @@ impl NodeArgs {
                 user: Some(self.worker_user),
             },
             drain_limit: self.drain_limit,
+            is_kept: self.kept,
         }
     }
 

@@ -83,6 +83,11 @@ impl Asking {
         }
     }
 
+    /// Nobody answers what was asked so far.
+    pub(super) fn forget(&self) {
+        self.lock().waiting.clear();
+    }
+
     /// Asks for a certificate of `identity`, which the pod with that UID has.
     ///
     /// # Errors

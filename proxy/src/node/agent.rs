@@ -25,6 +25,7 @@ use weft_wire::{
 };
 
 use super::{
+    estate::{self, Estate},
     follower::{self, Event, Follower, Outlets},
     shards::{Fed, ShardSettings, Shards, Supply},
     supervisor::supervise,
@@ -68,6 +69,8 @@ pub struct AgentSettings {
     pub shards: ShardSettings,
     /// Time for what is under way when the process ends.
     pub drain_limit: Duration,
+    /// Whether standard input leads to what an earlier supervisor has left.
+    pub is_kept: bool,
 }
 
 /// Why the process of a node does not run.
@@ -109,15 +112,24 @@ pub fn run(settings: AgentSettings) -> Result<(), AgentError> {
     let clock = Clock::system();
     let member = Member::new(&settings.control, Proof::CertificateAndToken, clock.clone())?;
     control::make_state_dir(&settings.state_dir)?;
-    let ran = runtime.block_on(serve(settings, member, clock, signals));
+    let estate = if settings.is_kept {
+        estate::begin()?
+    } else {
+        Estate::default()
+    };
+    let ran = if estate.is_to_end {
+        runtime.block_on(drain(settings, estate, clock, signals))
+    } else {
+        runtime.block_on(serve(settings, estate, (member, clock), signals))
+    };
     runtime.shutdown_background();
     ran
 }
 
 async fn serve(
     settings: AgentSettings,
-    member: Member,
-    clock: Clock,
+    mut estate: Estate,
+    (member, clock): (Member, Clock),
     mut signals: Signals,
 ) -> Result<(), AgentError> {
     let (events, mut happening) = mpsc::channel(EVENTS);
@@ -127,7 +139,8 @@ async fn serve(
     let saver = tokio::spawn(control::keep(settings.state_dir.clone(), ends.saved));
     let (fed, feeding) = mpsc::channel(EVENTS);
     let (said, hearing) = mpsc::channel(SAID);
-    let shards = Shards::new(settings.shards.clone(), clock.clone(), said).supplied(Supply {
+    let shards = estate.shards(Shards::new(settings.shards.clone(), clock.clone(), said));
+    let shards = shards.supplied(Supply {
         configuration: ends.configuration,
         trusted: ends.trusted,
         signer: member.signer(),
@@ -150,7 +163,7 @@ async fn serve(
         roster: ends.roster,
         said: hearing,
         ending,
-        succession: succeed(&settings.state_dir, &mut tasks).await?,
+        succession: succeed(&settings.state_dir, estate, &mut tasks).await?,
     };
     let mut supervising =
         tokio::spawn(supervise(settings.supervisor, clock, shards, inputs, shows));
@@ -197,15 +210,43 @@ async fn finish<S>(
 }
 
 /// Takes over from the supervisor before, and is there for the one that follows.
-async fn succeed(state_dir: &Path, tasks: &mut JoinSet<()>) -> io::Result<Succession> {
+async fn succeed(
+    state_dir: &Path,
+    mut estate: Estate,
+    tasks: &mut JoinSet<()>,
+) -> io::Result<Succession> {
     let path = state_dir.join(TAKEOVER);
-    let inherited = Arc::new(takeover::inherit(&path).await);
+    let inherited = match estate.listeners() {
+        Some(inherited) => inherited,
+        None => takeover::inherit(&path).await,
+    };
+    let inherited = Arc::new(inherited.kept(estate.store()));
     let (listener, (heirs, following)) = takeover::listen(&path)?;
-    tasks.spawn(takeover::serve(listener, heirs));
+    let retire = move || estate.retire();
+    tasks.spawn(takeover::serve(listener, heirs, retire));
     Ok(Succession {
         inherited,
         heirs: Some(following),
     })
+}
+
+/// Ends the workers that an earlier supervisor has left, in peace, and nothing else.
+async fn drain(
+    settings: AgentSettings,
+    mut estate: Estate,
+    clock: Clock,
+    mut signals: Signals,
+) -> Result<(), AgentError> {
+    tracing::info!("the workers of the supervisor before finish what is under way");
+    let (said, mut hearing) = mpsc::channel(SAID);
+    let shards = estate.shards(Shards::new(settings.shards, clock, said));
+    tokio::select! {
+        () = shards.drain(settings.drain_limit) => {}
+        // Nobody has a use for what they say.
+        () = async { while hearing.recv().await.is_some() {} } => {}
+        () = signals.next() => tracing::warn!("asked to end; the workers are killed"),
+    }
+    Ok(())
 }
 
 /// What workers have taken, among what else happens.

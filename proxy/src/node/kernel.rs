@@ -27,13 +27,11 @@ pub(super) fn run(
 ) -> Result<Outcome<Arc<Vec<Listener>>>, String> {
     match job {
         Job::Listen(netns) => {
-            let listeners = match inherited.take(netns.id()) {
-                Some(listeners) => listeners,
-                None => sockets::listen(netns).map_err(|error| error.to_string())?,
-            };
+            let listeners = inherited.listen(netns);
+            let listeners = listeners.map_err(|error| error.to_string())?;
             let found = capture::inspect(netns, settings).map_err(|error| error.to_string())?;
             let was_captured = !found.faults.contains(&Fault::NoTable);
-            Ok(Outcome::Listening(Arc::new(listeners), was_captured))
+            Ok(Outcome::Listening(listeners, was_captured))
         }
         Job::Capture(netns) => {
             let shut = listen_again(listeners)?;

@@ -14,7 +14,7 @@ use crate::identity::{Csr, Signed, Trust};
 /// What the supervisor says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ToShard {
-    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 11")]
+    #[prost(oneof = "Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(crate) order: Option<Order>,
 }
 
@@ -48,12 +48,19 @@ pub(crate) enum Order {
     /// Take plaintext in a pod whatever else is said of it, or do so no longer.
     #[prost(message, tag = "9")]
     Lenient(Lenient),
+    /// Serve no longer what an earlier supervisor has assigned and this one has not.
+    #[prost(message, tag = "10")]
+    Forget(Forget),
     /// Log by this filter.
     #[prost(string, tag = "11")]
     Log(String),
 }
 
-/// A pod to be served.
+/// See [`Order::Forget`].
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Forget {}
+
+/// A pod to be served. One that the worker serves already, by the same listeners, it goes on serving.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Assign {
     #[prost(message, optional, tag = "1")]
@@ -141,7 +148,7 @@ pub(crate) struct Drain {
 /// What a worker says.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FromShard {
-    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Report", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(crate) report: Option<Report>,
 }
 
@@ -179,6 +186,9 @@ pub(crate) enum Report {
     /// Whom it trusts and by whom its certificates are, whenever that changes.
     #[prost(message, tag = "10")]
     Trusts(WorkerTrusts),
+    /// There is a certificate of this identity already. It follows [`Report::Taken`].
+    #[prost(string, tag = "11")]
+    Identified(String),
 }
 
 /// The worker's metrics.

@@ -1,6 +1,6 @@
 //! The workers of a node: a process per shard, without privilege, which is started, given what it serves
 //! by and then pods, and started again when it ends. The listeners stay here, so that nobody is refused
-//! meanwhile.
+//! meanwhile. A worker that an earlier supervisor has left serves on, and is given the same again.
 
 mod feed;
 mod keep;
@@ -35,7 +35,10 @@ use super::{
     roster::Shard,
     terms::{Assigned, Workers},
 };
-use crate::child::{self, Program};
+use crate::{
+    child::{self, Program, Remnant},
+    init::store::Store,
+};
 
 /// Tasks that may wait for who keeps a worker, which only waits for nobody else.
 const TASKS: usize = 1024;
@@ -58,6 +61,8 @@ pub struct Shards {
     means: Means,
     watched: Watched,
     keepers: BTreeMap<Shard, AbortOnDropHandle<()>>,
+    /// What an earlier supervisor has left and nobody has asked for yet.
+    left: BTreeMap<Shard, Remnant>,
 }
 
 /// The workers as others see them. Cheap to clone.
@@ -95,12 +100,27 @@ impl Shards {
                 program,
                 said,
                 supply: None,
+                store: None,
                 signing: Arc::new(Semaphore::new(supply::IN_FLIGHT)),
                 clock,
             },
             watched: Watched::default(),
             keepers: BTreeMap::new(),
+            left: BTreeMap::new(),
         }
+    }
+
+    /// After a supervisor that has died, and so that another one may follow: with the workers that are
+    /// among what it has left.
+    #[must_use]
+    pub(super) fn after(mut self, store: Store, left: Vec<(String, Remnant)>) -> Self {
+        for (name, remnant) in left {
+            if let Some(double) = self.left.insert(Shard::new(&name), remnant) {
+                double.end(&store);
+            }
+        }
+        self.means.store = Some(store);
+        self
     }
 
     /// With configurations and certificates for them.
@@ -117,7 +137,10 @@ impl Shards {
     }
 
     /// Lets every worker finish what is under way, and ends it; what is left after `limit` is cut.
-    pub async fn drain(self, limit: Duration) {
+    pub async fn drain(mut self, limit: Duration) {
+        for shard in self.left.keys().cloned().collect::<Vec<_>>() {
+            self.start(&shard);
+        }
         let mut ending = JoinSet::new();
         for (shard, keeper) in self.keepers {
             let task = Task::Drain(limit);
@@ -156,7 +179,8 @@ impl Workers for Shards {
         let (tasks, waiting) = mpsc::channel(TASKS);
         let ends = self.watched.ends_of(shard);
         let keeper = Keeper::new(shard.clone(), self.means.clone(), Arc::clone(&ends));
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(waiting)));
+        let left = self.left.remove(shard);
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(left, waiting)));
         let kept = Kept { tasks, ends };
         self.watched.lock().insert(shard.clone(), kept);
         self.keepers.insert(shard.clone(), keeper);
@@ -177,6 +201,18 @@ impl Workers for Shards {
 
     fn lenient(&mut self, shard: &Shard, life: u64, hold: Hold, is_lenient: bool) {
         self.give(shard, Task::Lenient(life, hold, is_lenient));
+    }
+
+    fn forget(&mut self) {
+        for shard in self.keepers.keys().cloned().collect::<Vec<_>>() {
+            self.give(&shard, Task::Forget);
+        }
+        if let Some(store) = &self.means.store {
+            for (shard, remnant) in std::mem::take(&mut self.left) {
+                tracing::info!(%shard, "a worker of an earlier supervisor has no pods and is ended");
+                remnant.end(store);
+            }
+        }
     }
 }
 

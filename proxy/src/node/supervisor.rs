@@ -19,7 +19,7 @@ use super::{
     core::{Action, Core, Event, Notice, OfWorker, Ticket},
     crashes::Crashes,
     files, find,
-    inherited::{Heir, Inherited, next_heir},
+    inherited::{self, Heir, Inherited, next_heir},
     kernel,
     probes::{self, Probed},
     roster::{Member, Roster},
@@ -30,9 +30,6 @@ use super::{
 const EVENTS: usize = 256;
 /// Time between two attempts at what concerns the node as a whole.
 const RETRY: Duration = Duration::from_secs(5);
-/// Time after which what an earlier supervisor has handed over and no pod has needed is closed: longer
-/// than it takes to look for every pod a few times.
-const FORGET: Duration = Duration::from_secs(120);
 /// Time for pods that are leaving the mesh when the process ends, and of that what is under way there has
 /// to end by itself.
 const FINISHING: Duration = Duration::from_secs(10);
@@ -114,8 +111,9 @@ impl<W: Workers> Supervisor<W> {
         mut happened: mpsc::Receiver<Happened>,
         mut inputs: Inputs,
     ) -> W {
-        let forgetting = tokio::time::sleep(FORGET);
+        let forgetting = inherited::time_to_forget(inputs.roster.clone());
         tokio::pin!(forgetting);
+        let mut is_forgotten = false;
         let mut heirs = inputs.succession.heirs.take();
         let mut retry = tokio::time::interval(RETRY);
         self.enlist(inputs.roster.borrow_and_update().clone());
@@ -128,8 +126,10 @@ impl<W: Workers> Supervisor<W> {
                     self.bequeath(heir);
                     return self.rest(asked, happened, inputs, heirs).await;
                 }
-                () = &mut forgetting, if !forgetting.is_elapsed() => {
+                () = &mut forgetting, if !is_forgotten => {
+                    is_forgotten = true;
                     self.inherited.forget();
+                    self.workers.forget();
                     continue;
                 }
                 Some(asked) = asked.recv() => self.ask(asked),
@@ -250,6 +250,8 @@ impl<W: Workers> Supervisor<W> {
             self.crashes.ended(shard, now);
         }
         let actions = self.table.handle(event, now);
+        // Before anybody hears that they are not needed.
+        self.inherited.release();
         self.probe();
         for action in actions {
             self.perform(action);

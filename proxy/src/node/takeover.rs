@@ -105,7 +105,12 @@ pub(super) fn listen(path: &Path) -> io::Result<(UnixListener, HeirsWanted)> {
 pub(super) type HeirsWanted = (mpsc::Sender<Heir>, mpsc::Receiver<Heir>);
 
 /// Hands the listeners to whoever asks, until nobody has any.
-pub(super) async fn serve(listener: UnixListener, heirs: mpsc::Sender<Heir>) {
+/// From then on the one here is `retired`.
+pub(super) async fn serve(
+    listener: UnixListener,
+    heirs: mpsc::Sender<Heir>,
+    retired: impl Fn() + Send,
+) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -122,6 +127,7 @@ pub(super) async fn serve(listener: UnixListener, heirs: mpsc::Sender<Heir>) {
         let Ok(listeners) = listeners.await else {
             return;
         };
+        retired();
         match timeout(PATIENCE, hand_over(stream, &listeners)).await {
             Ok(Ok(())) => tracing::info!("handed the listeners to the supervisor that follows"),
             Ok(Err(error)) => tracing::error!(%error, "the listeners are not handed over"),

@@ -10,14 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpSocket,
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{net::TcpSocket, sync::oneshot, time::timeout};
 use weft_forward::{Awaited, Sockets as Source};
 use weft_intercept::capture::Family;
 
+use super::parent::Parent;
 use crate::node::{
     Hold,
     messages::{Held, Report, Sockets, Want, family, number},
@@ -33,18 +30,59 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The sockets of every pod. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Broker {
-    reports: mpsc::Sender<Report>,
+    parent: Parent,
+    /// The pods that the present supervisor knows, by its names for them. Look-ups only; no await is
+    /// inside.
+    pods: Arc<Mutex<HashMap<Hold, OfPod>>>,
+}
+
+/// The sockets of one pod. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct OfPod {
+    parent: Parent,
     /// Look-ups only; no await is inside.
-    stocks: Arc<Mutex<HashMap<(Hold, Family), Stock>>>,
+    stocks: Arc<Mutex<Stocks>>,
+}
+
+#[derive(Default)]
+struct Stocks {
+    /// What the present supervisor calls the pod; nothing before it does.
+    held: Option<Held>,
+    v4: Stock,
+    v6: Stock,
 }
 
 #[derive(Default)]
 struct Stock {
     ready: Vec<OwnedFd>,
     waiting: VecDeque<oneshot::Sender<OwnedFd>>,
+    /// Whether some have been wanted at all.
+    is_used: bool,
     /// Whether some have been asked for. There is one question at a time; who waits for more sockets
     /// than it brings waits for the next.
     is_asked: bool,
+}
+
+impl Stocks {
+    fn of(&mut self, family: Family) -> &mut Stock {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+
+    /// A question for more, if it is time for it, which then is being asked.
+    fn wants(&mut self, family: Family) -> Option<Want> {
+        let held = self.held?;
+        let stock = self.of(family);
+        let is_to_ask = stock.is_used && !stock.is_asked && stock.ready.len() < FEW;
+        stock.is_asked |= is_to_ask;
+        is_to_ask.then_some(Want {
+            hold: Some(held),
+            family: number(family),
+            count: BATCH,
+        })
+    }
 }
 
 impl Stock {
@@ -59,85 +97,67 @@ impl Stock {
         }
         self.ready.push(socket);
     }
-
-    /// Whether it is time to ask, which then is being done.
-    fn is_to_ask(&mut self) -> bool {
-        let is_to_ask = !self.is_asked && (self.ready.len() < FEW);
-        self.is_asked |= is_to_ask;
-        is_to_ask
-    }
-}
-
-/// The sockets of one pod.
-#[derive(Clone)]
-pub(super) struct OfPod {
-    broker: Broker,
-    held: Held,
 }
 
 impl Broker {
-    pub(super) fn new(reports: mpsc::Sender<Report>) -> Self {
+    pub(super) fn new(parent: Parent) -> Self {
         Self {
-            reports,
-            stocks: Arc::default(),
+            parent,
+            pods: Arc::default(),
         }
     }
 
+    /// Those of a pod that is new.
     pub(super) fn of(&self, held: Held) -> OfPod {
-        OfPod {
-            broker: self.clone(),
-            held,
+        let pod = OfPod {
+            parent: self.parent.clone(),
+            stocks: Arc::default(),
+        };
+        pod.lock().held = Some(held);
+        self.lock().insert(held.into(), pod.clone());
+        pod
+    }
+
+    /// There is another supervisor, which knows no pod yet.
+    pub(super) fn begin_anew(&self) {
+        for (_, pod) in self.lock().drain() {
+            let mut stocks = pod.lock();
+            stocks.held = None;
+            for family in Family::ALL {
+                stocks.of(family).is_asked = false;
+            }
         }
     }
 
-    /// What was asked for has come.
+    /// The present supervisor knows a pod that was there before. What an earlier one was asked for, it is
+    /// asked for now.
+    pub(super) async fn go_on(&self, pod: &OfPod, held: Held) {
+        pod.lock().held = Some(held);
+        self.lock().insert(held.into(), pod.clone());
+        for family in Family::ALL {
+            let want = pod.lock().wants(family);
+            pod.ask(want).await;
+        }
+    }
+
+    /// What was asked for has come. For a pod that has gone meanwhile it is closed.
     pub(super) async fn take(&self, held: Held, said: &Sockets, sockets: Vec<OwnedFd>) {
-        if let Some(family) = family(said.family)
-            && self.store(held, family, &said.error, sockets)
-        {
-            self.ask(held, family).await;
+        let pod = self.lock().get(&held.into()).cloned();
+        if let (Some(pod), Some(family)) = (pod, family(said.family)) {
+            let want = pod.store(family, &said.error, sockets);
+            pod.ask(want).await;
         }
     }
 
-    /// Gives sockets to who waits and keeps the rest; whether more have to be asked for.
-    fn store(&self, held: Held, family: Family, error: &str, sockets: Vec<OwnedFd>) -> bool {
-        let mut stocks = self.lock();
-        // A pod that has gone meanwhile has no stock, and its sockets are closed here.
-        let Some(stock) = stocks.get_mut(&(held.into(), family)) else {
-            return false;
-        };
-        stock.is_asked = false;
-        for socket in sockets {
-            stock.give(socket);
-        }
-        if error.is_empty() {
-            return stock.is_to_ask();
-        }
-        tracing::warn!("no sockets for connections of a pod: {error}");
-        // They are told at once, and not when their patience ends. Whoever comes next asks again.
-        stock.waiting.clear();
-        false
-    }
-
-    async fn ask(&self, held: Held, family: Family) {
-        let want = Want {
-            hold: Some(held),
-            family: number(family),
-            count: BATCH,
-        };
-        // With the supervisor this process ends.
-        let _asked = self.reports.send(Report::Want(want)).await;
-    }
-
-    /// The pod has gone.
-    pub(super) fn forget(&self, held: Held) {
-        let hold: Hold = held.into();
-        self.lock().retain(|(of, _), _| *of != hold);
+    /// The pod has gone. Another one may have its name by now, from another supervisor.
+    pub(super) fn forget(&self, gone: &OfPod) {
+        self.lock()
+            .retain(|_, pod| !Arc::ptr_eq(&pod.stocks, &gone.stocks));
     }
 
     /// Nothing that holds the lock can panic halfway through a change.
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Hold, Family), Stock>> {
-        self.stocks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hold, OfPod>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,10 +167,8 @@ impl OfPod {
     /// # Errors
     /// `TimedOut` when the supervisor makes none in time, `NotConnected` when it cannot.
     pub(super) async fn socket(&self, family: Family) -> io::Result<TcpSocket> {
-        let (socket, is_to_ask) = self.find(family);
-        if is_to_ask {
-            self.broker.ask(self.held, family).await;
-        }
+        let (socket, want) = self.find(family);
+        self.ask(want).await;
         let socket = match socket {
             Ok(socket) => socket,
             Err(comes) => timeout(PATIENCE, comes)
@@ -161,16 +179,46 @@ impl OfPod {
         Ok(TcpSocket::from_std_stream(socket.into()))
     }
 
-    /// One that is there, or that will come; and whether more have to be asked for.
-    fn find(&self, family: Family) -> (Result<OwnedFd, oneshot::Receiver<OwnedFd>>, bool) {
-        let mut stocks = self.broker.lock();
-        let stock = stocks.entry((self.held.into(), family)).or_default();
+    /// One that is there, or that will come; and what has to be asked for.
+    fn find(&self, family: Family) -> (Result<OwnedFd, oneshot::Receiver<OwnedFd>>, Option<Want>) {
+        let mut stocks = self.lock();
+        let stock = stocks.of(family);
+        stock.is_used = true;
         let found = stock.ready.pop().ok_or_else(|| {
             let (here, comes) = oneshot::channel();
             stock.waiting.push_back(here);
             comes
         });
-        (found, stock.is_to_ask())
+        (found, stocks.wants(family))
+    }
+
+    /// Gives sockets to who waits and keeps the rest; what else has to be asked for.
+    fn store(&self, family: Family, error: &str, sockets: Vec<OwnedFd>) -> Option<Want> {
+        let mut stocks = self.lock();
+        let stock = stocks.of(family);
+        stock.is_asked = false;
+        for socket in sockets {
+            stock.give(socket);
+        }
+        if error.is_empty() {
+            return stocks.wants(family);
+        }
+        tracing::warn!("no sockets for connections of a pod: {error}");
+        // They are told at once, and not when their patience ends. Whoever comes next asks again.
+        stock.waiting.clear();
+        None
+    }
+
+    async fn ask(&self, want: Option<Want>) {
+        if let Some(want) = want {
+            // If there is no supervisor, the one that follows is asked.
+            let _asked = self.parent.say(Report::Want(want)).await;
+        }
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, Stocks> {
+        self.stocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One pod that is served: its listeners, and the connections that came by them.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, TcpListener as StdListener},
     os::fd::OwnedFd,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::fstat;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -20,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use weft_forward::Caller;
 use weft_intercept::{capture::Family, sockets::Purpose};
 use weft_ir::Workloads;
+use weft_spiffe::SpiffeId;
 
 use super::{
     broker::{Broker, OfPod},
@@ -68,7 +71,11 @@ pub(super) struct Given {
     is_strict: bool,
     is_lenient: bool,
     listeners: Vec<(Purpose, Family, TcpListener)>,
+    sockets: BTreeSet<SocketId>,
 }
+
+/// What tells sockets apart, whoever has a duplicate: their number in the file system of sockets.
+type SocketId = u64;
 
 /// What all connections of a pod have in common.
 pub(super) struct Place {
@@ -129,6 +136,8 @@ impl Place {
 /// A pod that is served.
 pub(super) struct Pod {
     place: Arc<Place>,
+    /// Where it accepts.
+    listeners: BTreeSet<SocketId>,
     tasks: TaskTracker,
     /// Accept nothing more.
     leaving: CancellationToken,
@@ -150,6 +159,9 @@ impl Given {
         let ips = assign.ips.iter().map(|ip| ip.parse::<IpAddr>());
         let ips: Result<Vec<_>, _> = ips.collect();
         let ips = ips.map_err(|error| format!("an address of the pod: {error}"))?;
+        let id = |it: &OwnedFd| Ok(fstat(it)?.st_ino);
+        let sockets: io::Result<BTreeSet<SocketId>> = descriptors.iter().map(id).collect();
+        let sockets = sockets.map_err(|error| format!("a listener: {error}"))?;
         let mut listeners = Vec::new();
         for (inlet, descriptor) in assign.listeners.iter().zip(descriptors) {
             let unknown = || "a listener of a kind this version does not know".to_owned();
@@ -167,7 +179,13 @@ impl Given {
             is_strict: assign.is_strict.unwrap_or(true),
             is_lenient: assign.is_lenient,
             listeners,
+            sockets,
         })
+    }
+
+    /// Whether it is this pod, which an earlier supervisor has assigned: it accepts on the same sockets.
+    pub(super) fn is(&self, pod: &Pod) -> bool {
+        self.sockets == pod.listeners && *self.uid == *pod.place.uid
     }
 }
 
@@ -206,6 +224,7 @@ impl Pod {
         });
         let pod = Self {
             place: Arc::clone(&place),
+            listeners: given.sockets,
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -227,6 +246,28 @@ impl Pod {
             pod.tasks.spawn(async move { inlet.serve(listener).await });
         }
         Ok(pod)
+    }
+
+    /// Goes on, for another supervisor than before.
+    pub(super) async fn go_on(&self, given: &Given, common: &Common) {
+        self.place.policy.send_replace(Policy {
+            is_strict: given.is_strict,
+            is_lenient: given.is_lenient,
+        });
+        common.broker.go_on(&self.place.sockets, given.held).await;
+        if let Some(own) = &self.place.own {
+            own.is_known();
+        }
+    }
+
+    /// Those it dials with.
+    pub(super) fn sockets(&self) -> OfPod {
+        self.place.sockets.clone()
+    }
+
+    /// Who it is, once it can prove that.
+    pub(super) fn proven(&self) -> Option<SpiffeId> {
+        self.place.own.as_ref()?.proven()
     }
 
     /// Takes over what the configuration says of the pod, if it says anything, for connections to come.

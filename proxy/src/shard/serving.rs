@@ -65,7 +65,7 @@ impl Serving {
         let now_ns = self.clock.now_ns();
         self.arrived_ns.get_or_insert(now_ns);
         match self.subscriber.receive(session, change)? {
-            // There is one stream in the life of a worker.
+            // There is one stream for each channel, and it is the present one's.
             Received::Stale => Err(PublisherError::Unknown),
             Received::Gathered(answer) => Ok(answer),
             Received::Applied { answer, applied } => {

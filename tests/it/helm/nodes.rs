@@ -20,6 +20,10 @@ const CAPABILITIES: &[(&str, &str)] = &[
     ),
     ("SETUID", "to start workers as somebody without rights"),
     ("SETGID", "the same for their group"),
+    (
+        "KILL",
+        "to end workers that hang, which are somebody else by then",
+    ),
 ];
 
 /// The DaemonSet of a mesh.
@@ -94,6 +98,8 @@ fn the_namespace_admits_the_proxies_of_nodes_only_where_there_are_some() {
 fn the_proxy_of_a_node_understands_its_arguments() {
     let pod = &node_proxies()["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
-    assert_eq!(container["args"], serde_json::json!(["node"]));
-    check_understood_in("weft-proxy", &["node".to_owned()], environment(container));
+    assert_eq!(container["args"], serde_json::json!(["init"]));
+    for role in ["init", "node"] {
+        check_understood_in("weft-proxy", &[role.to_owned()], environment(container));
+    }
 }

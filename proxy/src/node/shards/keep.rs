@@ -10,6 +10,7 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use weft_certs::Clock;
+use weft_spiffe::SpiffeId;
 
 use super::{
     feed::Feed,
@@ -19,12 +20,13 @@ use super::{
 };
 use crate::{
     channel::VERSION,
-    child::{self, Happened, Program, Talk},
+    child::{self, Happened, Lasting, Program, Remnant, Talk},
     control::{self, Trusted},
     identity::{self, Csr},
+    init::store::Store,
     node::{
         core::{Hold, OfWorker},
-        messages::{Drain, FromShard, Lenient, Order, Report, Revoke, ToShard},
+        messages::{Drain, Forget, FromShard, Lenient, Order, Report, Revoke, ToShard},
         roster::Shard,
         terms::Assigned,
     },
@@ -44,6 +46,8 @@ pub(super) enum Task {
     Scrape(oneshot::Sender<String>),
     /// Log by this filter.
     Log(String),
+    /// Give up what no supervisor of this worker has a use for any more.
+    Forget,
     /// Finish what is under way and end for good.
     Drain(Duration),
 }
@@ -69,6 +73,8 @@ pub(super) struct Means {
     pub(super) program: Program,
     pub(super) said: mpsc::Sender<(Shard, u64, OfWorker)>,
     pub(super) supply: Option<Supply>,
+    /// Where workers are kept for the supervisor that follows.
+    pub(super) store: Option<Store>,
     /// For the certificates of all workers.
     pub(super) signing: Arc<Semaphore>,
     pub(super) clock: Clock,
@@ -82,29 +88,34 @@ pub(super) struct Keeper {
     present: Option<Present>,
     /// Workers that ended unasked.
     ends: Arc<AtomicU64>,
-    is_ending: bool,
+    /// How long it may finish what is under way, once it is to end.
+    drain: Option<Duration>,
 }
 
 impl Keeper {
     pub(super) fn new(shard: Shard, mut means: Means, ends: Arc<AtomicU64>) -> Self {
         means.program.arguments.push(format!("--name={shard}"));
+        means.program.lasting = Some(Lasting {
+            name: shard.to_string(),
+            store: means.store.clone(),
+        });
         Self {
             feed: Feed::new(&shard),
             shard,
             means,
             present: None,
             ends,
-            is_ending: false,
+            drain: None,
         }
     }
 
-    /// Keeps a worker until nobody gives it tasks any more, or it was told to end and has. Dropping it
-    /// kills the worker.
-    pub(super) async fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
+    /// Keeps a worker until nobody gives it tasks any more, or it was told to end and has. Begins with
+    /// the one that `left` is of. Dropping it kills the worker.
+    pub(super) async fn run(mut self, left: Option<Remnant>, mut tasks: mpsc::Receiver<Task>) {
         let (events, mut happening) = mpsc::channel::<OfShard>(EVENTS);
         let (last, is_last) = watch::channel(false);
-        let supervising =
-            child::supervise::<Talking, OfShard>(self.means.program.clone(), events, is_last);
+        let first = (self.means.program.clone(), left);
+        let supervising = child::supervise_from::<Talking, OfShard>(first, events, is_last);
         tokio::pin!(supervising);
         let mut supply = self.means.supply.clone();
         self.refill(supply.as_mut()).await;
@@ -115,10 +126,8 @@ impl Keeper {
                 task = tasks.recv() => match task {
                     Some(Task::Drain(limit)) => {
                         last.send_replace(true);
-                        self.is_ending = true;
-                        let limit_ms = milliseconds(limit);
-                        let drain = Order::Drain(Drain { limit_ms });
-                        self.with(|present| present.order(drain, Vec::new()));
+                        self.drain = Some(limit);
+                        self.with(|present| present.order(drain(limit), Vec::new()));
                     }
                     Some(task) => self.task(task),
                     None => return,
@@ -156,6 +165,9 @@ impl Keeper {
         match happened {
             Happened::Started { life, orders } => {
                 self.present = Some(Present::new(life, orders, self.feed.begin()));
+                if let Some(limit) = self.drain {
+                    self.with(|present| present.order(drain(limit), Vec::new()));
+                }
             }
             Happened::Said { life, report } => {
                 if self.present.as_ref().is_some_and(|it| it.life == life) {
@@ -163,7 +175,7 @@ impl Keeper {
                 }
             }
             Happened::Ended { life, why } => {
-                if !self.is_ending {
+                if self.drain.is_none() {
                     tracing::error!(shard = %self.shard, "worker {life} is gone: {why}");
                     self.ends.fetch_add(1, Relaxed);
                 }
@@ -189,6 +201,11 @@ impl Keeper {
                 if let Some(held) = refused.hold {
                     let refused = OfWorker::Refused(held.into(), refused.why);
                     self.say(life, refused).await;
+                }
+            }
+            Report::Identified(identity) => {
+                if let Ok(identity) = SpiffeId::parse(&identity) {
+                    self.say(life, OfWorker::Identified(identity)).await;
                 }
             }
             Report::Want(want) => self.with(|present| present.want(want)),
@@ -282,6 +299,9 @@ impl Keeper {
                 let lenient = Order::Lenient(Lenient { hold, is_lenient });
                 self.with(|present| present.order(lenient, Vec::new()));
             }
+            Task::Forget => {
+                self.with(|present| present.order(Order::Forget(Forget {}), Vec::new()))
+            }
             Task::Scrape(asked) => self.with(|present| present.scrape(asked)),
             Task::Log(filter) => {
                 self.with(|present| present.order(Order::Log(filter), Vec::new()));
@@ -344,6 +364,11 @@ async fn changed(supply: &mut Option<Supply>) -> bool {
 
 fn trust(trusted: &Trusted) -> Order {
     Order::Trust(trusted.into())
+}
+
+fn drain(limit: Duration) -> Order {
+    let limit_ms = milliseconds(limit);
+    Order::Drain(Drain { limit_ms })
 }
 
 fn milliseconds(duration: Duration) -> u64 {
