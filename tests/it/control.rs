@@ -8,6 +8,7 @@ mod deploys;
 mod faults;
 mod many;
 mod nodes;
+mod refusals;
 mod replicas;
 mod rotation;
 mod secrets;

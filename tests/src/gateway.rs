@@ -60,7 +60,8 @@ struct State {
     statuses: Statuses,
 }
 
-type Statuses = Arc<BTreeMap<ObjectRef, Arc<Status>>>;
+/// What is said of objects.
+pub(crate) type Statuses = Arc<BTreeMap<ObjectRef, Arc<Status>>>;
 
 impl Weft {
     /// Starts a data path with two workers on a loopback address of its own.
@@ -87,7 +88,7 @@ impl Weft {
     /// As [`Weft::start`].
     #[must_use]
     pub fn start_on(world: &World, workers: usize, address: IpAddr) -> Self {
-        Self::assemble(world, (workers, address), None)
+        Self::assemble(world, (workers, address), (AccessLog::off(), None))
     }
 
     /// Starts a data path that is told something else of the mesh than is true.
@@ -99,13 +100,23 @@ impl Weft {
         world: &World,
         between: impl Fn(&mut Members) + Send + Sync + 'static,
     ) -> Self {
-        Self::assemble(world, (2, own_address()), Some(Box::new(between)))
+        let between: Box<Between> = Box::new(between);
+        Self::assemble(world, (2, own_address()), (AccessLog::off(), Some(between)))
+    }
+
+    /// Starts a data path that logs its requests.
+    ///
+    /// # Panics
+    /// As [`Weft::start`].
+    #[must_use]
+    pub fn start_with_log(world: &World, access_log: AccessLog) -> Self {
+        Self::assemble(world, (2, own_address()), (access_log, None))
     }
 
     fn assemble(
         world: &World,
         (workers, address): (usize, IpAddr),
-        between: Option<Box<Between>>,
+        (access_log, between): (AccessLog, Option<Box<Between>>),
     ) -> Self {
         let registry = Registry::new(
             BuildInfo {
@@ -117,7 +128,7 @@ impl Weft {
         let config = Config {
             workers,
             registry: registry.clone(),
-            access_log: AccessLog::off(),
+            access_log,
             seed: 7,
         };
         let state = State {
@@ -278,13 +289,7 @@ impl Weft {
     /// Never; a status has a form in JSON.
     #[must_use]
     pub fn route_status(&self, route: &str) -> Option<Value> {
-        let state = self.lock();
-        let mut statuses = state.statuses.iter();
-        let (_, status) = statuses.find(|(object, _)| object.to_string() == route)?;
-        match &**status {
-            Status::Route(route) => Some(serde_json::to_value(route).expected("JSON")),
-            _ => None,
-        }
+        route_status(&self.lock().statuses, route)
     }
 
     /// Drains for at most `limit`; returns what was cut.
@@ -311,6 +316,17 @@ impl Weft {
         samples
             .map(|line| value(line).expect("a sample ends in a number"))
             .sum()
+    }
+}
+
+/// What is said of a route, by its reference (`HTTPRoute namespace/name`).
+pub(crate) fn route_status(statuses: &Statuses, route: &str) -> Option<Value> {
+    let (_, status) = statuses
+        .iter()
+        .find(|(object, _)| object.to_string() == route)?;
+    match &**status {
+        Status::Route(route) => Some(serde_json::to_value(route).expect("JSON")),
+        _ => None,
     }
 }
 

@@ -13,10 +13,12 @@
 pub mod client;
 mod judge;
 pub mod manifests;
+pub mod node;
 pub mod pods;
 pub mod row;
 pub mod runner;
 pub mod standalone;
+pub mod suite;
 
 use std::{io, net::SocketAddr};
 

@@ -7,6 +7,9 @@ use thiserror::Error;
 use weft_certs::IdentityError;
 use weft_telemetry::Reason;
 
+/// Somebody else answers, whose certificate is good.
+const MISMATCH: &str = "peer_identity_mismatch";
+
 /// How a connection between two nodes ended, with all its streams.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -256,6 +259,7 @@ impl OpenError {
             Self::NotConnected(failure) => match &**failure {
                 ConnectFailure::Refused(_) => Reason::UpstreamConnectRefused,
                 ConnectFailure::DialTimeout(_) => Reason::UpstreamConnectTimeout,
+                failure if failure.reason() == MISMATCH => Reason::PeerIdentityMismatch,
                 ConnectFailure::TlsTimeout(_)
                 | ConnectFailure::Tls { .. }
                 | ConnectFailure::Http2 { .. } => Reason::UpstreamTls,
@@ -279,7 +283,7 @@ impl OpenError {
     #[must_use]
     pub fn wants_resolving(&self) -> bool {
         let reason = self.reason();
-        matches!(self, Self::NotServed) || reason == "peer_identity_mismatch"
+        matches!(self, Self::NotServed) || reason == MISMATCH
     }
 
     /// Whether its connection takes no more streams.

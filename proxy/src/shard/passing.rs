@@ -78,6 +78,15 @@ impl Failure {
             Self::Broken(_) => Reason::UpstreamReset,
         }
     }
+
+    /// The same for logs, by the finest name there is: which rule a certificate breaks, for instance.
+    pub(super) fn detail(&self) -> &'static str {
+        match self {
+            Self::Tunnel(error) => error.reason(),
+            Self::Unopened(_, Unopened::Tunnel(error)) => error.reason(),
+            other => other.reason().as_str(),
+        }
+    }
 }
 
 /// Carries a connection to its end, or resets it. It is reset, too, when this is dropped.

@@ -388,7 +388,8 @@ impl Inlet {
         self.tasks.spawn(async move {
             let carried = passing::carry(&place, (purpose, family), stream, leaving);
             if let Some(Err(error)) = cut.run_until_cancelled(carried).await {
-                tracing::debug!(pod = place.pod, ?purpose, "{error}");
+                let reason = error.detail();
+                tracing::debug!(pod = place.pod, ?purpose, reason, "{error}");
             }
             drop(counted);
         });

@@ -3,55 +3,20 @@
 
 mod deaf;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs};
 
 use weft_tests::{
     binary::workspace,
     mesh::{
         row::load,
-        runner::{Membership, failures},
         standalone::Standalone,
+        suite::{self, FILES, path},
     },
     wait::Expected,
 };
 
-/// Files of rows, each with a test of its own below.
-const FILES: [&str; 13] = [
-    "backends",
-    "conflicts",
-    "consumer",
-    "families",
-    "frontend",
-    "parents",
-    "precedence",
-    "precedence-grpc",
-    "redirect",
-    "retry",
-    "rewrite",
-    "unmatched",
-    "weights",
-];
-
-fn path(file: &str) -> PathBuf {
-    workspace().join(format!("tests/mesh/{file}.yaml"))
-}
-
 async fn check(file: &str) {
-    let mut found = Vec::new();
-    for membership in [Membership::Plain, Membership::Members] {
-        let mesh = Standalone::start();
-        let failed = failures(&mesh, &path("base"), &path(file), membership).await;
-        found.extend(
-            failed
-                .iter()
-                .map(|failure| format!("{membership:?}: {failure}")),
-        );
-    }
-    assert!(
-        found.is_empty(),
-        "tests/mesh/{file}.yaml, rows that do not hold:\n{}",
-        found.join("\n")
-    );
+    suite::check(file, async || Standalone::start()).await;
 }
 
 /// Routing rules 7.

@@ -15,11 +15,12 @@ use tokio::{
     time::timeout,
 };
 use weft_proxy::node::Fed;
+use weft_tests::netns::{PATIENCE, can_make_namespaces};
 use weft_tunnel::{OpenError, Stream, StreamError};
 
 use super::{
-    mesh::{Client, Mesh},
-    pods::{Node, PATIENCE, can_make_namespaces},
+    authority::{Client, MeshAuthority},
+    pair::Pair,
     running::{Running, roster},
     workers::{ask, echo},
 };
@@ -29,36 +30,34 @@ const DOMAIN: &str = "cluster.local";
 /// One pod that is served, and another one from which it is called.
 struct World {
     client: Client,
-    mesh: Arc<Mesh>,
+    mesh: Arc<MeshAuthority>,
     running: Running,
-    node: Node,
+    pair: Pair,
 }
 
 impl World {
     fn new() -> Self {
-        Self::of(Mesh::new(DOMAIN))
+        Self::of(MeshAuthority::new(DOMAIN))
     }
 
-    fn of(mesh: Arc<Mesh>) -> Self {
-        let node = Node::new();
-        node.runs(100, &node.web);
-        node.runs(101, &node.cart);
-        let (supply, _fed) = mesh.supply(&[&node.cart]);
-        let members = [(&node.cart, "shop", true)];
-        let mut running = Running::supplied(&node, roster(&members), supply);
+    fn of(mesh: Arc<MeshAuthority>) -> Self {
+        let pair = Pair::running();
+        let (supply, _fed) = mesh.supply(&[&pair.cart]);
+        let members = [(&pair.cart, "shop", true)];
+        let mut running = Running::supplied(&pair.node, roster(&members), supply);
         running.captures(1);
         Self {
-            client: Client::new(&node.web),
+            client: Client::new(&pair.web),
             mesh,
             running,
-            node,
+            pair,
         }
     }
 
     /// Opens a stream as the account of the pod that calls.
     fn open(&self, to: SocketAddr) -> Result<Stream, OpenError> {
-        let identity = self.mesh.member(&self.node.web.identity, &[]);
-        self.client.open(&identity, to, &self.node.cart.identity)
+        let identity = self.mesh.member(&self.pair.web.identity, &[]);
+        self.client.open(&identity, to, &self.pair.cart.identity)
     }
 
     /// Says something through a stream, ends its direction, and hears the answer.
@@ -106,7 +105,7 @@ fn streams_reach_the_application_from_who_opened_them() {
         return;
     }
     let world = World::new();
-    let (web, cart) = (&world.node.web, &world.node.cart);
+    let (web, cart) = (&world.pair.web, &world.pair.cart);
     for (from, to) in web.ips().into_iter().zip(cart.ips()) {
         let to = SocketAddr::new(to, 80);
         let mut called = echo(cart.listen_at(to));
@@ -135,11 +134,11 @@ fn a_server_may_speak_first() {
         return;
     }
     let world = World::new();
-    let _served = app(world.node.cart.listen(25), |mut stream| {
+    let _served = app(world.pair.cart.listen(25), |mut stream| {
         let _said = stream.write_all(b"220 ready");
         stream
     });
-    let mut stream = world.open(world.node.cart.at(25)).expect("it is served");
+    let mut stream = world.open(world.pair.cart.at(25)).expect("it is served");
     let mut heard = [0; 9];
     let heard = world.client.runtime.block_on(async {
         stream.read_exact(&mut heard).await.expect("it speaks");
@@ -154,7 +153,7 @@ fn what_leads_nowhere_is_refused() {
         return;
     }
     let world = World::new();
-    let (web, cart) = (&world.node.web, &world.node.cart);
+    let (web, cart) = (&world.pair.web, &world.pair.cart);
     let identity = world.mesh.member(&web.identity, &[]);
     let at = cart.at(15008);
     for (row, to, reason) in [
@@ -176,9 +175,12 @@ fn nobody_is_served_whom_the_mesh_does_not_know() {
         return;
     }
     let world = World::new();
-    let (web, cart) = (&world.node.web, &world.node.cart);
+    let (web, cart) = (&world.pair.web, &world.pair.cart);
     let mut called = echo(cart.listen(80));
-    let (elsewhere, same_name) = (Mesh::new("elsewhere.example"), Mesh::new(DOMAIN));
+    let (elsewhere, same_name) = (
+        MeshAuthority::new("elsewhere.example"),
+        MeshAuthority::new(DOMAIN),
+    );
     let foreign = "spiffe://elsewhere.example/ns/shop/sa/web".parse();
     let foreign = elsewhere.member(&foreign.expect("an identity"), &[&world.mesh]);
     let forged = same_name.member(&web.identity, &[&same_name]);
@@ -206,7 +208,7 @@ fn what_breaks_on_one_side_breaks_on_the_other() {
         return;
     }
     let world = World::new();
-    let cart = &world.node.cart;
+    let cart = &world.pair.cart;
     let _served = app(cart.listen(80), |mut stream| {
         let _heard = stream.read(&mut [0; 5]);
         reset(stream);
@@ -238,10 +240,10 @@ fn callers_wait_for_a_pod_that_is_becoming_somebody() {
     if !can_make_namespaces() {
         return;
     }
-    let mesh = Mesh::new(DOMAIN);
+    let mesh = MeshAuthority::new(DOMAIN);
     mesh.is_away.store(true, SeqCst);
     let world = World::of(mesh);
-    let cart = &world.node.cart;
+    let cart = &world.pair.cart;
     let _called = echo(cart.listen(80));
     let mesh = Arc::clone(&world.mesh);
     thread::scope(|scope| {
@@ -257,9 +259,9 @@ fn streams_go_on_while_their_pod_leaves_and_no_longer_than_they_may() {
         return;
     }
     let mut world = World::new();
-    let _called = echo(world.node.cart.listen(80));
-    let goes_on = world.open(world.node.cart.at(80)).expect("it is served");
-    let mut lingers = world.open(world.node.cart.at(80)).expect("it is served");
+    let _called = echo(world.pair.cart.listen(80));
+    let goes_on = world.open(world.pair.cart.at(80)).expect("it is served");
+    let mut lingers = world.open(world.pair.cart.at(80)).expect("it is served");
     world
         .running
         .roster
@@ -290,35 +292,33 @@ fn members_reach_each_other_as_if_there_were_no_mesh() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.runs(100, &node.web);
-    node.runs(101, &node.cart);
-    let mesh = Mesh::new(DOMAIN);
-    let (supply, mut fed) = mesh.supply(&[&node.web, &node.cart]);
+    let pair = Pair::running();
+    let mesh = MeshAuthority::new(DOMAIN);
+    let (supply, mut fed) = mesh.supply(&[&pair.web, &pair.cart]);
     // Plaintext is refused, so that whatever arrives has come through a tunnel.
-    let members = [(&node.web, "shop", true), (&node.cart, "shop", true)];
-    let mut running = Running::supplied(&node, roster(&members), supply);
+    let members = [(&pair.web, "shop", true), (&pair.cart, "shop", true)];
+    let mut running = Running::supplied(&pair.node, roster(&members), supply);
     running.captures(2);
     is_fed(&mut fed);
-    for (from, to) in node.web.ips().into_iter().zip(node.cart.ips()) {
+    for (from, to) in pair.web.ips().into_iter().zip(pair.cart.ips()) {
         let to = SocketAddr::new(to, 80);
-        let mut called = echo(node.cart.listen_at(to));
+        let mut called = echo(pair.cart.listen_at(to));
         for _ in 0..3 {
-            let stream = node.web.dial(to).expect("it is carried");
+            let stream = pair.web.dial(to).expect("it is carried");
             ask(stream).expect("the end of each direction is one");
             let called = called.blocking_recv().expect("the application was called");
             assert_eq!(called.ip(), from, "the application sees who called");
         }
     }
-    let _served = app(node.cart.listen(25), |mut stream| {
+    let _served = app(pair.cart.listen(25), |mut stream| {
         let _said = stream.write_all(b"220 ready");
         let _ended = stream.shutdown(Shutdown::Write);
     });
     let mut heard = String::new();
-    let mut stream = node.web.dial(node.cart.at(25)).expect("it is carried");
+    let mut stream = pair.web.dial(pair.cart.at(25)).expect("it is carried");
     stream.read_to_string(&mut heard).expect("it ends in order");
     assert_eq!(heard, "220 ready", "a server may speak first");
-    let closed = node.web.dial(node.cart.at(81)).and_then(ask);
+    let closed = pair.web.dial(pair.cart.at(81)).and_then(ask);
     let kind = closed.expect_err("nobody listens").kind();
     let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
     assert!(kinds.contains(&kind), "a connection is reset: {kind}");

@@ -15,18 +15,12 @@ use weft_ir::{
     RouteSet, Rule, StringMatch, Target, Timeouts, UpstreamProtocol,
 };
 
+use weft_tests::netns::{Pod, can_make_namespaces};
+
 use super::{
-    pods::{Node, Pod, can_make_namespaces},
+    pair::Pair,
     world::{Served, World, port, vip},
 };
-
-/// Two pods that run.
-fn node() -> Node {
-    let node = Node::new();
-    node.runs(100, &node.web);
-    node.runs(101, &node.cart);
-    node
-}
 
 /// An application that answers each request with its name, one on each connection or more, and says
 /// who has called.
@@ -137,20 +131,20 @@ fn routes_of_a_service_act_in_the_worker_of_its_clients() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let called = application(node.cart.listen(8081), "one");
-    let _called = application(node.cart.listen(8082), "two");
-    let (client, server) = (&node.web, &node.cart);
+    let pair = Pair::running();
+    let called = application(pair.cart.listen(8081), "one");
+    let _called = application(pair.cart.listen(8082), "two");
+    let (client, server) = (&pair.web, &pair.cart);
     let rules = vec![
         rule(0, "one", &[("v1", 1)]),
         rule(1, "two", &[("v2", 1)]),
         rule(2, "any", &[("v1", 3), ("v2", 1)]),
     ];
     let world = World::of(&[client, server])
-        .service(("web", 1), &[node.cart.at(8082)], routes(rules))
-        .service(("v1", 2), &[node.cart.at(8081)], None)
-        .service(("v2", 3), &[node.cart.at(8082)], None);
-    let _served = Served::start(&node, &[(client, "client"), (server, "shop")], world);
+        .service(("web", 1), &[pair.cart.at(8082)], routes(rules))
+        .service(("v1", 2), &[pair.cart.at(8081)], None)
+        .service(("v2", 3), &[pair.cart.at(8082)], None);
+    let _served = Served::start(&pair.node, &[(client, "client"), (server, "shop")], world);
     for name in ["one", "two", "one"] {
         let field = format!("version: {name}\r\n");
         let answer = ask(client, vip(1), &field).expect("it is answered");
@@ -171,18 +165,18 @@ fn members_are_reached_through_the_tunnel_and_others_as_they_are() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let called = application(node.cart.listen(8081), "cart");
-    let _itself = application(node.web.listen(8083), "itself");
-    let (client, server) = (&node.web, &node.cart);
+    let pair = Pair::running();
+    let called = application(pair.cart.listen(8081), "cart");
+    let _itself = application(pair.web.listen(8083), "itself");
+    let (client, server) = (&pair.web, &pair.cart);
     let world = World::of(&[client, server])
-        .service(("cart", 1), &[node.cart.at(8081)], None)
-        .service(("itself", 2), &[node.web.at(8083)], None);
-    let _served = Served::start(&node, &[(client, "client"), (server, "shop")], world);
+        .service(("cart", 1), &[pair.cart.at(8081)], None)
+        .service(("itself", 2), &[pair.web.at(8083)], None);
+    let _served = Served::start(&pair.node, &[(client, "client"), (server, "shop")], world);
     // Its own worker takes nothing in plaintext.
     for (row, to, name) in [
         ("a Service without routes", vip(1), "cart"),
-        ("a pod by its address", node.cart.at(8081), "cart"),
+        ("a pod by its address", pair.cart.at(8081), "cart"),
         ("the client's own Service", vip(2), "itself"),
     ] {
         let answer = ask(client, to, "").unwrap_or_else(|error| panic!("{row}: {error}"));
@@ -191,8 +185,8 @@ fn members_are_reached_through_the_tunnel_and_others_as_they_are() {
     let from = called.recv().expect("the application was called");
     assert_eq!(from.ip(), client.ip, "it sees who called");
     for (row, to) in [
-        ("nobody listens there", node.cart.at(81)),
-        ("a port of the mesh", node.cart.at(15008)),
+        ("nobody listens there", pair.cart.at(81)),
+        ("a port of the mesh", pair.cart.at(15008)),
     ] {
         let error = ask(client, to, "").expect_err(row);
         assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{row}: {error}");
@@ -204,22 +198,22 @@ fn who_is_not_of_the_mesh_is_dialled_in_plaintext() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let called = application(node.cart.listen(8081), "outside");
-    let client = &node.web;
-    let world = World::of(&[client]).service(("outside", 1), &[node.cart.at(8081)], None);
-    let served = Served::start(&node, &[(client, "client")], world);
-    for to in [vip(1), node.cart.at(8081)] {
+    let pair = Pair::running();
+    let called = application(pair.cart.listen(8081), "outside");
+    let client = &pair.web;
+    let world = World::of(&[client]).service(("outside", 1), &[pair.cart.at(8081)], None);
+    let served = Served::start(&pair.node, &[(client, "client")], world);
+    for to in [vip(1), pair.cart.at(8081)] {
         let answer = ask(client, to, "").expect("it is answered");
         assert_eq!(answer, (200, "outside".to_owned()), "{to}");
         let from = called.recv().expect("the application was called");
         assert_eq!(from.ip(), client.ip, "from the pod itself");
     }
     // Nobody answers on 15008 there: what is said to be a member is reached as one or not at all.
-    let both = World::of(&[client, &node.cart]);
-    served.say(both.service(("outside", 1), &[node.cart.at(8081)], None));
+    let both = World::of(&[client, &pair.cart]);
+    served.say(both.service(("outside", 1), &[pair.cart.at(8081)], None));
     let mut patience = 500;
-    while ask(client, node.cart.at(8081), "").is_ok() && patience > 0 {
+    while ask(client, pair.cart.at(8081), "").is_ok() && patience > 0 {
         patience -= 1;
         thread::park_timeout(Duration::from_millis(20));
     }

@@ -16,11 +16,11 @@ use weft_proxy::{
     control::Trusted,
     node::{Fed, Revision, Signer, Supply},
 };
+use weft_tests::netns::{Node, Pod};
 use weft_wire::Configuration;
 
 use super::{
-    mesh::Mesh,
-    pods::{Node, Pod},
+    authority::MeshAuthority,
     running::{Running, roster},
 };
 
@@ -133,7 +133,7 @@ impl Served {
         let supply = Supply {
             configuration: configured,
             trusted,
-            signer: Mesh::new("cluster.local") as Arc<dyn Signer>,
+            signer: MeshAuthority::new("cluster.local") as Arc<dyn Signer>,
             fed,
         };
         let members: Vec<_> = pods.iter().map(|(pod, of)| (*pod, *of, true)).collect();

@@ -16,20 +16,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
-use weft_intercept::Netns;
+use weft_tests::netns::{PATIENCE, becomes, can_make_namespaces, within};
 
 use super::{
-    pods::{Node, PATIENCE, becomes, can_make_namespaces, within},
+    pair::Pair,
     running::{Running, roster},
 };
-
-/// Two pods that run.
-fn node() -> Node {
-    let node = Node::new();
-    node.runs(100, &node.web);
-    node.runs(101, &node.cart);
-    node
-}
 
 /// An application that reads to the end and then answers with the same, and says who called.
 pub(super) fn echo(listener: TcpListener) -> mpsc::Receiver<SocketAddr> {
@@ -92,16 +84,16 @@ fn connections_are_carried_with_their_source_and_their_ends() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let mut called = echo(node.cart.listen(80));
-    let members = [(&node.web, "carry", false), (&node.cart, "receive", false)];
-    let mut running = Running::start(&node, roster(&members));
+    let pair = Pair::running();
+    let mut called = echo(pair.cart.listen(80));
+    let members = [(&pair.web, "carry", false), (&pair.cart, "receive", false)];
+    let mut running = Running::start(&pair.node, roster(&members));
     running.captures(2);
     for _ in 0..3 {
-        let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
+        let stream = pair.web.dial(pair.cart.at(80)).expect("it is carried");
         ask(stream).expect("everything arrives, and the end of each direction");
         let from = called.blocking_recv().expect("the application was called");
-        assert_eq!(from.ip(), node.web.ip, "the application sees who called");
+        assert_eq!(from.ip(), pair.web.ip, "the application sees who called");
     }
     let workers = [workers("carry"), workers("receive")].concat();
     for pid in &workers {
@@ -124,12 +116,12 @@ fn more_connections_at_once_than_sockets_are_kept_are_carried() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let _called = echo(node.cart.listen(80));
-    let members = [(&node.web, "burst", false), (&node.cart, "burst", false)];
-    let mut running = Running::start(&node, roster(&members));
+    let pair = Pair::running();
+    let _called = echo(pair.cart.listen(80));
+    let members = [(&pair.web, "burst", false), (&pair.cart, "burst", false)];
+    let mut running = Running::start(&pair.node, roster(&members));
     running.captures(2);
-    let dial = |_| node.web.dial(node.cart.at(80)).expect("it is carried");
+    let dial = |_| pair.web.dial(pair.cart.at(80)).expect("it is carried");
     let streams: Vec<TcpStream> = (0..200).map(dial).collect();
     for stream in streams {
         ask(stream).expect("each has a socket in time");
@@ -141,22 +133,22 @@ fn what_may_not_be_carried_is_reset() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let _called = echo(node.cart.listen(80));
-    let members = [(&node.web, "strict", true), (&node.cart, "strict", true)];
-    let mut running = Running::start(&node, roster(&members));
+    let pair = Pair::running();
+    let _called = echo(pair.cart.listen(80));
+    let members = [(&pair.web, "strict", true), (&pair.cart, "strict", true)];
+    let mut running = Running::start(&pair.node, roster(&members));
     running.captures(2);
-    let ask_plainly = || node.web.dial(node.cart.at(80)).and_then(ask);
+    let ask_plainly = || pair.web.dial(pair.cart.at(80)).and_then(ask);
     ask_plainly().expect("it ran before, and peers may not know yet that it is a member");
     let is_refused = || ask_plainly().is_err();
     assert!(becomes(is_refused), "plaintext to a strict pod is refused");
     for (row, to) in [
-        ("plaintext to a strict pod", node.cart.at(80)),
-        ("a port where nobody listens", node.cart.at(81)),
-        ("a port of the mesh in another pod", node.cart.at(15001)),
-        ("a port of the mesh in the pod itself", node.web.at(15006)),
+        ("plaintext to a strict pod", pair.cart.at(80)),
+        ("a port where nobody listens", pair.cart.at(81)),
+        ("a port of the mesh in another pod", pair.cart.at(15001)),
+        ("a port of the mesh in the pod itself", pair.web.at(15006)),
     ] {
-        let error = node.web.dial(to).and_then(ask).expect_err(row);
+        let error = pair.web.dial(to).and_then(ask).expect_err(row);
         let kinds = [
             io::ErrorKind::ConnectionReset,
             io::ErrorKind::ConnectionRefused,
@@ -171,10 +163,10 @@ fn nobody_is_refused_while_workers_are_killed() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let _called = echo(node.cart.listen(80));
-    let members = [(&node.web, "kill", false), (&node.cart, "kill", false)];
-    let mut running = Running::start(&node, roster(&members));
+    let pair = Pair::running();
+    let _called = echo(pair.cart.listen(80));
+    let members = [(&pair.web, "kill", false), (&pair.cart, "kill", false)];
+    let mut running = Running::start(&pair.node, roster(&members));
     running.captures(2);
     let (ends, begun, unconnected) = (
         Arc::new(AtomicBool::new(false)),
@@ -182,8 +174,8 @@ fn nobody_is_refused_while_workers_are_killed() {
         Arc::new(AtomicUsize::new(0)),
     );
     let client = {
-        let to = node.cart.at(80);
-        let netns = Netns::open(&super::pods::path_of(&node.web.netns)).expect("it is there");
+        let to = pair.cart.at(80);
+        let netns = Arc::clone(&pair.web.netns);
         let (ends, begun, unconnected) = (ends.clone(), begun.clone(), unconnected.clone());
         thread::spawn(move || {
             within(&netns, || {
@@ -218,7 +210,7 @@ fn nobody_is_refused_while_workers_are_killed() {
     ends.store(true, SeqCst);
     client.join().expect("the client ends");
     assert_eq!(unconnected.load(SeqCst), 0, "connections were refused");
-    let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
+    let stream = pair.web.dial(pair.cart.at(80)).expect("it is carried");
     ask(stream).expect("the worker that follows serves as the first did");
 }
 
@@ -227,16 +219,16 @@ fn connections_go_on_while_their_pod_leaves() {
     if !can_make_namespaces() {
         return;
     }
-    let node = node();
-    let _called = echo(node.cart.listen(80));
-    let members = [(&node.web, "leave", false), (&node.cart, "stay", false)];
-    let mut running = Running::start(&node, roster(&members));
+    let pair = Pair::running();
+    let _called = echo(pair.cart.listen(80));
+    let members = [(&pair.web, "leave", false), (&pair.cart, "stay", false)];
+    let mut running = Running::start(&pair.node, roster(&members));
     running.captures(2);
-    let stream = node.web.dial(node.cart.at(80)).expect("it is carried");
-    let stays = [(&node.cart, "stay", false)];
+    let stream = pair.web.dial(pair.cart.at(80)).expect("it is carried");
+    let stays = [(&pair.cart, "stay", false)];
     running.roster.send_replace(Some(Arc::new(roster(&stays))));
     running.captures(1);
     ask(stream).expect("what was captured before is carried to its end");
-    let stream = node.web.dial(node.cart.at(80)).expect("nobody is between");
+    let stream = pair.web.dial(pair.cart.at(80)).expect("nobody is between");
     ask(stream).expect("it goes to the other pod as if there was no mesh");
 }

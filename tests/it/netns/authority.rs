@@ -1,5 +1,4 @@
-//! A mesh for pods of a test: an authority that signs for them, and somebody who calls them through
-//! tunnels.
+//! The authority of a mesh whose pods a test serves, and somebody who calls these through tunnels.
 
 use std::{
     collections::BTreeMap,
@@ -24,27 +23,34 @@ use weft_certs::{
 use weft_intercept::Netns;
 use weft_proxy::node::{Fed, Revision, Signer, Signing, Supply};
 use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_tests::netns::{PATIENCE, Pod};
 use weft_tunnel::{Connect, Dial, OpenError, Pool, Source, Stream, Target, Timing, wire};
 use weft_wire::{
     Configuration,
     proto::identity::{SignRequest, SignResponse},
 };
 
-use super::pods::{PATIENCE, Pod, path_of};
-
 /// Signs for whoever asks, unless it is away, and remembers who did.
-pub(super) struct Mesh {
+pub(super) struct MeshAuthority {
     authority: Authority,
+    /// Roots besides its own, in DER, for which members are told to take certificates.
+    also: Vec<Vec<u8>>,
     pub(super) is_away: AtomicBool,
     pub(super) asked: Mutex<Vec<SignRequest>>,
 }
 
-impl Mesh {
+impl MeshAuthority {
     pub(super) fn new(domain: &str) -> Arc<Self> {
+        Self::trusting(domain, Vec::new())
+    }
+
+    /// One that tells its members of other roots of the same domain.
+    pub(super) fn trusting(domain: &str, also: Vec<Vec<u8>>) -> Arc<Self> {
         let domain = TrustDomain::parse(domain).expect("a trust domain");
         let authority = Authority::generate(&domain, now()).expect("randomness");
         Arc::new(Self {
             authority,
+            also,
             is_away: AtomicBool::new(false),
             asked: Mutex::default(),
         })
@@ -103,7 +109,7 @@ impl Mesh {
     }
 }
 
-impl Signer for Mesh {
+impl Signer for MeshAuthority {
     fn sign(&self, asked: SignRequest) -> Signing<'_> {
         Box::pin(async move {
             if self.is_away.load(SeqCst) {
@@ -113,9 +119,11 @@ impl Signer for Mesh {
             let id = id.map_err(|error| SignError::Denied(error.to_string()))?;
             let chain = self.issue(&asked.csr_der, &id)?;
             self.asked.lock().expect("nobody panicked").push(asked);
+            let own = self.authority.root_der().to_vec();
+            let roots = std::iter::once(&own).chain(&self.also);
             Ok(SignResponse {
                 chain: chain.into_iter().map(Into::into).collect(),
-                roots: vec![self.authority.root_der().to_vec().into()],
+                roots: roots.map(|root| root.clone().into()).collect(),
                 bundle_version: 1,
                 not_after: 0,
             })
@@ -136,11 +144,10 @@ struct Namespace(Arc<Netns>);
 
 impl Client {
     pub(super) fn new(pod: &Pod) -> Self {
-        let netns = Netns::open(&path_of(&pod.netns)).expect("it is there");
         Self {
             runtime: Runtime::new().expect("a runtime"),
             pool: Pool::new(Clock::system(), Timing::default()),
-            from: Namespace(Arc::new(netns)),
+            from: Namespace(Arc::clone(&pod.netns)),
             address: pod.ip,
         }
     }

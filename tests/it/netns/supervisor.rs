@@ -6,7 +6,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     net::TcpListener,
-    os::unix::net::UnixStream,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -15,8 +14,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 use weft_certs::Clock;
 use weft_intercept::{
+    Netns,
     capture::{self, Fault, Settings as Rules},
-    handoff::{self, Operation, Reply, Request, VERSION},
+    handoff::{Operation, Reply},
     sockets::{Listener, Purpose, original_destination},
 };
 use weft_proxy::node::{
@@ -24,7 +24,9 @@ use weft_proxy::node::{
     Succession, Workers, supervise,
 };
 
-use super::pods::{Node, PATIENCE, Pod, becomes, can_make_namespaces, path_of};
+use weft_tests::netns::{Node, PATIENCE, Pod, becomes, can_make_namespaces};
+
+use super::pair::Pair;
 
 /// Takes every pod at once, and lets go of it at once.
 #[derive(Clone)]
@@ -188,24 +190,6 @@ fn roster(members: &[&Pod]) -> Roster {
     }
 }
 
-fn ask(node: &Node, op: Operation, pod: &Pod) -> Reply {
-    let request = Request {
-        v: VERSION,
-        op,
-        netns: Some(path_of(&pod.netns)),
-        container: "abc".to_owned(),
-        ifname: "eth0".to_owned(),
-        pod: "web".to_owned(),
-        namespace: "shop".to_owned(),
-        uid: pod.uid.clone(),
-        ips: vec![pod.ip],
-    };
-    let stream = UnixStream::connect(node.path("run/cni.sock")).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    handoff::write(&request, &stream).expect("it reads");
-    handoff::read(&stream).expect("it answers")
-}
-
 /// What the pod dials arrives at the worker's listener, with where it wanted to go.
 fn is_captured(running: &Running, from: &Pod, to: &Pod) {
     let listener = running.listener(from, Purpose::Outbound);
@@ -236,33 +220,33 @@ fn a_running_pod_joins_and_leaves_without_a_restart() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.runs(100, &node.web);
-    let application = node.cart.listen(80);
-    let mut running = Running::start(&node, roster(&[&node.web]));
-    running.captures(&node.web);
+    let pair = Pair::new();
+    pair.node.runs(100, &pair.web);
+    let application = pair.cart.listen(80);
+    let mut running = Running::start(&pair.node, roster(&[&pair.web]));
+    running.captures(&pair.web);
     running.shows("the plugin can hold pods back", |shown| shown.is_ready);
-    is_captured(&running, &node.web, &node.cart);
+    is_captured(&running, &pair.web, &pair.cart);
     running.roster.send_replace(Some(Arc::new(roster(&[]))));
     running.shows("it has left", |shown| shown.captured.is_empty());
-    let tunnels = running.listener(&node.web, Purpose::Tunnel);
-    let _late = node.cart.dial(node.web.at(15008));
+    let tunnels = running.listener(&pair.web, Purpose::Tunnel);
+    let _late = pair.cart.dial(pair.web.at(15008));
     tunnels
         .accept()
         .expect("a peer hears of it later than we do");
     running.shows("nothing is left to do", |shown| shown.leaving.is_empty());
-    assert!(is_bare(&node.web), "its rules were taken away before");
+    assert!(is_bare(&pair.web), "its rules were taken away before");
     // As it was said to be gone if it were there: otherwise nothing is wrong with it.
-    let probes = BTreeSet::from([node.web.at(8080)]);
+    let probes = BTreeSet::from([pair.web.at(8080)]);
     let has_gone = || {
-        let wrong = capture::node::apply(&node.own, &probes);
+        let wrong = capture::node::apply(&pair.node.own, &probes);
         wrong.expect("it can be asked") == Some(Fault::NoTable)
     };
     assert!(
         becomes(has_gone),
         "without probes the node itself has no rules"
     );
-    let _client = node.web.dial(node.cart.at(80)).expect("nobody is between");
+    let _client = pair.web.dial(pair.cart.at(80)).expect("nobody is between");
     application
         .accept()
         .expect("it arrives at the application itself");
@@ -273,20 +257,20 @@ fn a_pod_starts_when_the_plugin_is_told_that_it_is_captured() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    let mut running = Running::start(&node, roster(&[&node.web]));
+    let pair = Pair::new();
+    let mut running = Running::start(&pair.node, roster(&[&pair.web]));
     running.shows("the plugin can hold pods back", |shown| shown.is_ready);
-    assert_eq!(ask(&node, Operation::Add, &node.web), Reply::Ok {});
-    is_captured(&running, &node.web, &node.cart);
-    assert_eq!(ask(&node, Operation::Check, &node.web), Reply::Ok {});
-    capture::remove(&node.web.netns).expect("somebody meddles");
-    assert_eq!(ask(&node, Operation::Check, &node.web), Reply::Ok {});
+    assert_eq!(pair.node.ask(Operation::Add, &pair.web), Reply::Ok {});
+    is_captured(&running, &pair.web, &pair.cart);
+    assert_eq!(pair.node.ask(Operation::Check, &pair.web), Reply::Ok {});
+    capture::remove(&pair.web.netns).expect("somebody meddles");
+    assert_eq!(pair.node.ask(Operation::Check, &pair.web), Reply::Ok {});
     running.shows("damage is counted", |shown| {
         shown.repairs.contains_key("no_table")
     });
-    is_captured(&running, &node.web, &node.cart);
-    assert_eq!(ask(&node, Operation::Del, &node.web), Reply::Ok {});
-    let refused = node.cart.dial(node.web.at(15008));
+    is_captured(&running, &pair.web, &pair.cart);
+    assert_eq!(pair.node.ask(Operation::Del, &pair.web), Reply::Ok {});
+    let refused = pair.cart.dial(pair.web.at(15008));
     refused.expect_err("nobody listens in the pod any more");
 }
 
@@ -295,14 +279,14 @@ fn a_supervisor_finds_what_the_one_before_it_has_captured() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.runs(100, &node.web);
+    let pair = Pair::new();
+    pair.node.runs(100, &pair.web);
     for life in ["the first", "the second"] {
-        let mut running = Running::start(&node, roster(&[&node.web]));
-        running.captures(&node.web);
-        is_captured(&running, &node.web, &node.cart);
+        let mut running = Running::start(&pair.node, roster(&[&pair.web]));
+        running.captures(&pair.web);
+        is_captured(&running, &pair.web, &pair.cart);
         drop(running);
-        let report = capture::inspect(&node.web.netns, &Rules::default());
+        let report = capture::inspect(&pair.web.netns, &Rules::default());
         let faults = report.expect("it can be asked").faults;
         assert_eq!(faults, [], "{life}: the rules outlive it");
     }
@@ -313,14 +297,14 @@ fn a_supervisor_that_ends_leaves_nothing_in_a_pod_that_has_left() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.runs(100, &node.web);
-    let mut running = Running::start(&node, roster(&[&node.web]));
-    running.captures(&node.web);
+    let pair = Pair::new();
+    pair.node.runs(100, &pair.web);
+    let mut running = Running::start(&pair.node, roster(&[&pair.web]));
+    running.captures(&pair.web);
     running.roster.send_replace(Some(Arc::new(roster(&[]))));
     running.shows("it is leaving", |shown| !shown.leaving.is_empty());
     drop(running);
-    assert!(is_bare(&node.web), "nobody else would take its rules away");
+    assert!(is_bare(&pair.web), "nobody else would take its rules away");
 }
 
 #[test]
@@ -328,18 +312,20 @@ fn a_process_in_the_wrong_namespace_is_not_believed() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
+    let pair = Pair::new();
     let impostor = Pod {
-        netns: weft_intercept::Netns::scratch().expect("a namespace"),
-        uid: node.web.uid.clone(),
-        identity: node.web.identity.clone(),
-        ..node.web
+        netns: Arc::new(Netns::scratch().expect("a namespace")),
+        namespace: pair.web.namespace.clone(),
+        name: pair.web.name.clone(),
+        uid: pair.web.uid.clone(),
+        identity: pair.web.identity.clone(),
+        ..pair.web
     };
-    node.runs(100, &impostor);
-    node.runs(101, &node.web);
-    let mut running = Running::start(&node, roster(&[&node.web]));
-    running.captures(&node.web);
-    is_captured(&running, &node.web, &node.cart);
+    pair.node.runs(100, &impostor);
+    pair.node.runs(101, &pair.web);
+    let mut running = Running::start(&pair.node, roster(&[&pair.web]));
+    running.captures(&pair.web);
+    is_captured(&running, &pair.web, &pair.cart);
     let report = capture::inspect(&impostor.netns, &Rules::default());
     let faults = report.expect("it can be asked").faults;
     assert!(faults.contains(&Fault::NoTable), "{faults:?}");
@@ -350,15 +336,15 @@ fn the_supervisor_that_follows_has_the_same_listeners() {
     if !can_make_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.runs(100, &node.web);
+    let pair = Pair::new();
+    pair.node.runs(100, &pair.web);
     let (follow, heirs) = mpsc::channel(1);
     let first = Succession {
         heirs: Some(heirs),
         ..Succession::default()
     };
-    let mut old = Running::start_after(&node, roster(&[&node.web]), first);
-    old.captures(&node.web);
+    let mut old = Running::start_after(&pair.node, roster(&[&pair.web]), first);
+    old.captures(&pair.web);
     let (heir, listeners) = oneshot::channel();
     follow.blocking_send(heir).expect("it listens for its heir");
     let listeners = listeners.blocking_recv().expect("it has some");
@@ -371,16 +357,16 @@ fn the_supervisor_that_follows_has_the_same_listeners() {
     };
     drop(listeners);
     // Nobody accepts it before the one supervisor has ended and the other has begun.
-    let _waiting = node
+    let _waiting = pair
         .cart
-        .dial(node.web.at(15008))
+        .dial(pair.web.at(15008))
         .expect("the listener is there");
-    let mut new = Running::start_after(&node, roster(&[&node.web]), succession);
-    new.captures(&node.web);
-    let checked = ask(&node, Operation::Check, &node.web);
+    let mut new = Running::start_after(&pair.node, roster(&[&pair.web]), succession);
+    new.captures(&pair.web);
+    let checked = pair.node.ask(Operation::Check, &pair.web);
     assert_eq!(checked, Reply::Ok {}, "the plugin asks the new one");
     drop(old);
-    let tunnels = new.listener(&node.web, Purpose::Tunnel);
+    let tunnels = new.listener(&pair.web, Purpose::Tunnel);
     tunnels.accept().expect("it waited in the socket");
-    is_captured(&new, &node.web, &node.cart);
+    is_captured(&new, &pair.web, &pair.cart);
 }

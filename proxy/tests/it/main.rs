@@ -1,3 +1,0 @@
-//! The processes of a node, as one test binary.
-
-mod netns;
