@@ -21,6 +21,7 @@ mod mesh;
 mod mesh_rules;
 mod paths;
 mod retry;
+mod seen;
 mod streaming;
 mod tls;
 mod tour;
