@@ -57,6 +57,8 @@ pub(crate) struct Listeners {
     open: BTreeMap<Bind, u64>,
     /// The last wish, if all of it came true.
     fulfilled: Option<Arc<BTreeSet<Bind>>>,
+    /// Whether nothing is to be opened any more.
+    is_closed: bool,
 }
 
 impl Listeners {
@@ -76,14 +78,16 @@ impl Listeners {
             supply,
             open: BTreeMap::new(),
             fulfilled: None,
+            is_closed: false,
         })
     }
 
     /// Opens and closes sockets until exactly `wanted` are open; says which could not be opened.
-    /// Connections of a closed socket finish their requests. The same wish again costs nothing.
+    /// Connections of a closed socket finish their requests. The same wish again costs nothing, and
+    /// after the end nothing is opened.
     pub(crate) fn set(&mut self, wanted: &Arc<BTreeSet<Bind>>) -> Vec<BindError> {
         let is_fulfilled = |last: &Arc<_>| Arc::ptr_eq(last, wanted);
-        if self.fulfilled.as_ref().is_some_and(is_fulfilled) {
+        if self.is_closed || self.fulfilled.as_ref().is_some_and(is_fulfilled) {
             return Vec::new();
         }
         let failed = self.change(wanted);
@@ -162,9 +166,9 @@ impl Listeners {
         }
     }
 
-    /// Closes every socket. Connections go on.
+    /// Closes every socket, for good. Connections go on.
     pub(crate) fn close(&mut self) {
-        self.fulfilled = None;
+        self.is_closed = true;
         for number in std::mem::take(&mut self.open).into_values() {
             self.queue.close(number);
         }

@@ -273,7 +273,8 @@ impl Worker {
         });
     }
 
-    /// Lets everything under way finish, while the parent may still ask for metrics.
+    /// Lets everything under way finish. What comes on connections that are still open goes where the
+    /// configuration of that moment says: until they end, endpoints come and go.
     async fn drain(mut self, limit: Duration) -> Result<(), WorkerError> {
         let data_path = Arc::clone(self.serving.data_path());
         let drained = data_path.drain(limit);
@@ -284,6 +285,10 @@ impl Worker {
                 order = self.intake.next() => {
                     let Some(ToWorker { order }) = order? else { return Ok(()) };
                     match order {
+                        Some(Order::Config(change)) => {
+                            let answer = self.serving.change(change)?;
+                            self.say(Report::Answer(answer)).await;
+                        }
                         Some(Order::Scrape(scrape)) => self.scrape(scrape.number),
                         Some(Order::Signed(signed)) => self.identities.answered(signed),
                         Some(Order::Trust(trust)) => self.identities.trust(trust),

@@ -1,15 +1,23 @@
 //! The end of a proxy: clients leave first, then it does, and nobody loses a request.
 
 use http::Request;
+use hyper::client::conn::http1::SendRequest;
+use tokio::sync::watch;
 use weft_tests::{
-    backend::Backend,
-    body::empty,
-    client::{ask1, http1, tcp},
+    backend::{Backend, Speaks, echo},
+    body::{Body, empty},
+    client::{Whole, ask1, http1, tcp},
     control_plane::ControlPlane,
     proxy::{Proxy, free_port},
+    wait::{PATIENCE, eventually},
 };
 
 use super::{Load, failures, on, world};
+
+async fn get(connection: &mut SendRequest<Body>) -> Whole {
+    let request = Request::get("/").header("host", "shop.example");
+    ask1(connection, request.body(empty()).expect("a request")).await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_is_asked_to_end_fails_nobody() {
@@ -20,11 +28,7 @@ async fn a_proxy_that_is_asked_to_end_fails_nobody() {
     control_plane.publish_and_wait(&world(port, &backend)).await;
     let load = Load::start(on(port), 4);
     let mut kept = http1(tcp(on(port)).await).await;
-    let request = || {
-        let request = Request::get("/").header("host", "shop.example");
-        request.body(empty()).expect("a request")
-    };
-    assert_eq!(ask1(&mut kept, request()).await.status, 200);
+    assert_eq!(get(&mut kept).await.status, 200);
     load.more(50).await;
     proxy.terminate();
     proxy.page_says("/readyz", 503, "the proxy is ending").await;
@@ -37,7 +41,7 @@ async fn a_proxy_that_is_asked_to_end_fails_nobody() {
     );
     let mut answers = 1;
     loop {
-        let answer = ask1(&mut kept, request()).await;
+        let answer = get(&mut kept).await;
         assert_eq!(answer.status, 200, "after {answers} answers");
         answers += 1;
         if answer
@@ -63,4 +67,50 @@ async fn a_proxy_that_never_served_ends_at_once() {
     proxy.terminate();
     let status = proxy.ended().await;
     assert_eq!(status.code(), Some(0), "it ends in order");
+}
+
+/// A back-end whose answers wait for the word.
+async fn slow(word: watch::Receiver<bool>) -> Backend {
+    Backend::serve(Speaks::Http1, move |request| {
+        let mut word = word.clone();
+        async move {
+            let said = word.wait_for(|said| *said).await;
+            drop(said.expect("the test says it"));
+            echo("slow", request).await
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn until_its_end_a_proxy_follows_endpoints() {
+    let (word, is_said) = watch::channel(false);
+    let (slow, first) = (slow(is_said).await, Backend::named("first").await);
+    let control_plane = ControlPlane::start().await;
+    let mut proxy = Proxy::start(&control_plane);
+    let (port, late) = (free_port(), free_port());
+    control_plane.publish_and_wait(&world(port, &first)).await;
+    let mut kept = http1(tcp(on(port)).await).await;
+    assert_eq!(get(&mut kept).await.text(), "first");
+    control_plane.publish_and_wait(&world(port, &slow)).await;
+    let mut waiting = http1(tcp(on(port)).await).await;
+    let under_way = tokio::spawn(async move { get(&mut waiting).await.status });
+    eventually(PATIENCE, "a request is under way", || slow.requests() == 1).await;
+
+    proxy.terminate();
+    let is_closed = || std::net::TcpStream::connect(on(port)).is_err();
+    eventually(PATIENCE, "the proxy listens no more", is_closed).await;
+    let second = Backend::named("second").await;
+    control_plane.publish_and_wait(&world(port, &second)).await;
+    assert_eq!(get(&mut kept).await.text(), "second", "what is there now");
+    assert!(is_closed(), "a change opens nothing again");
+    control_plane.publish_and_wait(&world(late, &second)).await;
+    assert!(
+        std::net::TcpStream::connect(on(late)).is_err(),
+        "nothing new is opened"
+    );
+
+    word.send_replace(true);
+    assert_eq!(under_way.await.expect("an answer"), 200, "nothing is cut");
+    assert_eq!(proxy.ended().await.code(), Some(0), "it ends in order");
 }
