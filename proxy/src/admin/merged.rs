@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_are_told_apart_and_say_nothing_of_others() {
+    fn workers_are_told_apart() {
         let open = "# TYPE open gauge; # HELP open Connections.; open 1";
         check(
             "two workers",
@@ -168,6 +168,10 @@ mod tests {
             "# HELP ends End.; # TYPE ends gauge; ends{identity=\"a\"} 1; \
              ends{shard=\"pay\",identity=\"b\"} 2; # TYPE weft_pod_captured gauge; weft_pod_captured 1",
         );
+    }
+
+    #[test]
+    fn what_a_worker_may_not_say_is_left_out() {
         for (row, said) in [
             (
                 "in the name of another",
