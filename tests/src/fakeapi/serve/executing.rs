@@ -33,7 +33,8 @@ pub(super) fn execute(request: Request<Incoming>, shared: &Arc<Shared>) -> Respo
     let words = query
         .split('&')
         .filter_map(|it| it.strip_prefix("command="));
-    let words: Vec<_> = words.map(|word| word.replace("%2F", "/")).collect();
+    let plain = |word: &str| word.replace("%2F", "/").replace("%3D", "=");
+    let words: Vec<_> = words.map(plain).collect();
     let key = format!("{} {}", request.uri().path(), words.join(" "));
     let said = state.said.get(&key).cloned();
     drop(state);
