@@ -72,23 +72,25 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// The answers, ready to send.
 struct Text {
     small: Vec<u8>,
+    /// The small one for who asks to be closed: closing unannounced counts as an error.
+    last: Vec<u8>,
     bulk_head: Vec<u8>,
     filler: Vec<u8>,
 }
 
 impl Text {
     fn new() -> Self {
-        let head = |length: u64| {
+        let head = |length: u64, end: &str| {
             format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n"
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n{end}\r\n"
             )
             .into_bytes()
         };
-        let mut small = head(BODY_BYTES as u64);
-        small.extend([b'x'; BODY_BYTES]);
+        let small = |end| [head(BODY_BYTES as u64, end), vec![b'x'; BODY_BYTES]].concat();
         Self {
-            small,
-            bulk_head: head(BULK_BYTES),
+            small: small(""),
+            last: small("connection: close\r\n"),
+            bulk_head: head(BULK_BYTES, ""),
             filler: vec![b'x'; FILLER_BYTES],
         }
     }
@@ -194,6 +196,8 @@ impl Client {
             rest = after;
             let (start, body_bytes) = if asks_for_bulk(head) {
                 (&text.bulk_head, BULK_BYTES)
+            } else if asks_to_close(head) {
+                (&text.last, 0)
             } else {
                 (&text.small, 0)
             };
