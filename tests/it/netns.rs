@@ -2,6 +2,7 @@
 //! the mesh they make.
 
 mod authority;
+mod deaths;
 mod mesh_rules;
 mod node;
 mod outbound;
