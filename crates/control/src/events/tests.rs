@@ -54,12 +54,14 @@ type Row = (
     &'static [&'static str],
 );
 
-fn rows() -> Vec<Row> {
+/// What stands at a pod that is captured.
+const IS: [&str; 2] = ["true", ""];
+
+fn of_captures() -> Vec<Row> {
     let (done, failed) = (word(Capture::Done, ""), word(Capture::Failed, "no nft"));
-    let is = ["true", ""];
     vec![
         ("it joins", ["", ""], None, done.clone(), &["Captured"]),
-        ("another leader hears it", is, None, done.clone(), &[]),
+        ("another leader hears it", IS, None, done.clone(), &[]),
         (
             "again before it stands there",
             ["", ""],
@@ -96,37 +98,43 @@ fn rows() -> Vec<Row> {
             done.clone(),
             &["Captured"],
         ),
+        ("it leaves", IS, None, word(Capture::Ended, ""), &[]),
+    ]
+}
+
+fn of_repairs() -> Vec<Row> {
+    let done = word(Capture::Done, "");
+    vec![
         (
             "rules were flushed",
-            is,
+            IS,
             Some(done.clone()),
             repaired(1),
             &["CaptureRepaired"],
         ),
-        ("and nothing since", is, Some(repaired(1)), repaired(1), &[]),
+        ("and nothing since", IS, Some(repaired(1)), repaired(1), &[]),
         (
             "and once more",
-            is,
+            IS,
             Some(repaired(30)),
             repaired(1),
             &["CaptureRepaired"],
         ),
-        ("long ago", is, None, repaired(7200), &[]),
+        ("long ago", IS, None, repaired(7200), &[]),
         (
             "its worker does not stay",
-            is,
+            IS,
             Some(done),
             crashing(),
             &["WorkerCrashLoop"],
         ),
-        ("and still does not", is, Some(crashing()), crashing(), &[]),
-        ("it leaves", is, None, word(Capture::Ended, ""), &[]),
+        ("and still does not", IS, Some(crashing()), crashing(), &[]),
     ]
 }
 
 #[test]
 fn what_happens_to_a_pod_is_told_once() {
-    for (name, stands, before, word, expected) in rows() {
+    for (name, stands, before, word, expected) in of_captures().into_iter().chain(of_repairs()) {
         let news = news(&pod(stands), before.as_ref(), &word, now());
         let reasons: Vec<_> = news.iter().map(|it| it.reason).collect();
         assert_eq!(reasons, expected, "{name}");

@@ -310,7 +310,8 @@ impl Standing {
             return false;
         };
         let gateways: Vec<Name> = other.ledger.gateways().cloned().collect();
-        self.missed.add(members::leaving(&other.ledger, &report), now);
+        self.missed
+            .add(members::leaving(&other.ledger, &report), now);
         self.losing(&gateways, now, |standing| {
             let Some(other) = standing.others.get_mut(replica) else {
                 return;

@@ -37,11 +37,7 @@ impl World {
 
     /// The pod, as it was seen and as its annotations should be; `None` if they are as they should be,
     /// and of a pod that is not on that node.
-    pub(crate) fn captured(
-        &self,
-        pod: &PodOfNode,
-        word: &Word,
-    ) -> Option<(AnyObject, AnyObject)> {
+    pub(crate) fn captured(&self, pod: &PodOfNode, word: &Word) -> Option<(AnyObject, AnyObject)> {
         let seen = self.pod_of(pod)?;
         let wanted = annotated(seen, word)?;
         Some((Arc::clone(seen).into(), wanted.into()))
