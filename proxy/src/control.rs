@@ -57,7 +57,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The SPIFFE ID of the proxy, for people; [`Member::new`] says whether it is one.
+    /// The SPIFFE ID of the proxy, for people; whether it is one shows when a member is made of it.
     #[must_use]
     pub fn identity(&self) -> String {
         let Self {
