@@ -8,6 +8,7 @@
 
 mod broker;
 mod counts;
+mod inlet;
 mod outbound;
 mod parent;
 mod passing;
