@@ -22,7 +22,7 @@ pub(crate) use self::{
     conversation::Conversation,
     link::{Happened, Stream},
     member::{Member, Proof},
-    saved::{keep, load, resume},
+    saved::{keep, resume},
     signing::{Owner, Signings, denied, nobody},
     trust::follow,
 };

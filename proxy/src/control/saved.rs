@@ -45,7 +45,7 @@ pub(crate) enum LoadError {
 }
 
 /// What was saved; `None` when nothing was yet.
-pub(crate) fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
+fn load(directory: &Path) -> Result<Option<Snapshot>, LoadError> {
     let path = directory.join(NAME);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,

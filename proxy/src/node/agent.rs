@@ -20,7 +20,7 @@ use tokio::{
 use weft_certs::{Clock, RenewalStatus};
 use weft_spiffe::TrustDomain;
 use weft_wire::{
-    Assembler, Identity, Subscriber,
+    Identity,
     proto::config::{Role, WorkerTrusts},
 };
 
@@ -304,30 +304,13 @@ fn start(
         namespace: String::new(),
         instance: settings.instance.clone(),
     };
-    let loaded = control::load(&settings.state_dir).unwrap_or_else(|error| {
-        tracing::error!("{error}; waiting for the control plane");
-        None
-    });
+    let host = &settings.control.host;
+    let (subscriber, is_saved) = control::resume(&settings.state_dir, identity, host);
     let who = (settings.node.as_str(), domain);
-    let Some(snapshot) = loaded else {
-        tracing::info!(
-            "no saved configuration: waiting for the control plane at {}",
-            settings.control.host
-        );
-        let subscriber = Subscriber::new(identity, Assembler::default());
-        return Follower::new(who, subscriber, outlets, clock);
-    };
-    let (assembler, applied) = Assembler::load(&snapshot);
-    for problem in applied.problems {
-        tracing::warn!("saved and not understood: {problem}");
-    }
-    tracing::info!(
-        resources = snapshot.len(),
-        "serving the saved configuration"
-    );
-    let subscriber = Subscriber::new(identity, assembler);
     let mut follower = Follower::new(who, subscriber, outlets, clock);
-    follower.restore();
+    if is_saved {
+        follower.restore();
+    }
     follower
 }
 
