@@ -119,15 +119,27 @@ fn captured(
         pod: pod.shown(),
         reason,
     };
-    match supervisor::ask(&config.socket, request) {
+    let is_meshed = pod.is_meshed(config);
+    let limit = match operation {
+        Operation::Add if is_meshed.as_ref().is_ok_and(|it| !it) => supervisor::LIMIT,
+        Operation::Add => supervisor::STARTS,
+        Operation::Check | Operation::Del => supervisor::LIMIT,
+    };
+    match supervisor::ask(&config.socket, request, limit) {
         Ok(Reply::Ok {}) => Ok(()),
         Ok(Reply::Retry(reason)) => Err(retry(reason)),
         Ok(Reply::Error(reason)) => Err(Fault::Refused {
             pod: pod.shown(),
             reason,
         }),
-        Err(_) if !pod.is_meshed(config) => Ok(()),
-        Err(reason) => Err(retry(reason)),
+        Err(reason) => match is_meshed {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(retry(reason)),
+            Err(unknown) => {
+                pod.log(&unknown);
+                Err(retry(reason))
+            }
+        },
     }
 }
 
@@ -150,7 +162,7 @@ fn delete(environment: &Environment, input: &str) -> String {
             uid: pod.uid,
             ips: Vec::new(),
         };
-        let _ = supervisor::ask(&config.socket, request);
+        let _ = supervisor::ask(&config.socket, request, supervisor::LIMIT);
     }
     String::new()
 }

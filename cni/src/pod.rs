@@ -62,22 +62,22 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether the pod must not start without the mesh, as far as this node knows. When it does not
-    /// know, it must not: a pod that waits is seen, one that speaks in the clear is not.
-    pub(crate) fn is_meshed(&self, config: &Config) -> bool {
-        match meshed(&config.namespaces) {
-            Ok(known) => known.namespaces.contains(&self.namespace),
-            Err(why) => {
-                let pod = self.shown();
-                // Standard error goes to the log of the runtime; who does not read it loses nothing else.
-                let _unread = writeln!(
-                    io::stderr(),
-                    "weft-cni: pod {pod} waits for the supervisor of the node, because nobody else \
-                     knows which namespaces are of the mesh: {why}"
-                );
-                true
-            }
-        }
+    /// Whether the pod must not start without the mesh, as far as this node knows, or why it does not. When
+    /// it does not know, it must not: a pod that waits is seen, one that speaks in the clear is not.
+    pub(crate) fn is_meshed(&self, config: &Config) -> Result<bool, String> {
+        let known = meshed(&config.namespaces)?;
+        Ok(known.namespaces.contains(&self.namespace))
+    }
+
+    /// Says in the log of the runtime, which is where standard error goes, why it is not known.
+    pub(crate) fn log(&self, unknown: &str) {
+        let pod = self.shown();
+        // Who does not read it loses nothing else.
+        let _unread = writeln!(
+            io::stderr(),
+            "weft-cni: pod {pod} waits for the supervisor of the node, because nobody else knows which \
+             namespaces are of the mesh: {unknown}"
+        );
     }
 }
 

@@ -11,15 +11,18 @@ use std::{
 
 use weft_intercept::handoff::{self, Reply, Request};
 
-/// How long a question may take: the supervisor answers in milliseconds, and runtimes have limits of
-/// their own for a whole pod.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long a question may take whose answer the node can find: the supervisor has it in milliseconds, and
+/// runtimes have limits of their own for a whole pod.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
+/// The same for a pod of the mesh that starts, which waits for the control plane, too; and after that for
+/// its capture.
+pub(crate) const STARTS: Duration = handoff::UNKNOWN.saturating_add(Duration::from_secs(10));
 
-/// Asks, and gives the reason when there is no answer.
+/// Asks, and gives the reason when there is no answer within `limit`.
 ///
 /// The question is asked on a thread, so that the limit holds for all of it: connecting to a socket
 /// whose queue is full, and an answer that comes byte by byte.
-pub(crate) fn ask(socket: &Path, request: Request) -> Result<Reply, String> {
+pub(crate) fn ask(socket: &Path, request: Request, limit: Duration) -> Result<Reply, String> {
     let (answer, answered) = sync_channel(1);
     let path = socket.to_owned();
     let asked = thread::Builder::new().spawn(move || {
@@ -36,9 +39,9 @@ pub(crate) fn ask(socket: &Path, request: Request) -> Result<Reply, String> {
         format!("the node agent does not answer on {socket}: {reason}; is it running on this node?")
     };
     asked.map_err(|error| because(error.to_string()))?;
-    match answered.recv_timeout(LIMIT) {
+    match answered.recv_timeout(limit) {
         Ok(reply) => reply.map_err(|error| because(error.to_string())),
-        Err(RecvTimeoutError::Timeout) => Err(because(format!("{} s are over", LIMIT.as_secs()))),
+        Err(RecvTimeoutError::Timeout) => Err(because(format!("{} s are over", limit.as_secs()))),
         Err(RecvTimeoutError::Disconnected) => Err(because("the question was lost".to_owned())),
     }
 }

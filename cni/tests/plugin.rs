@@ -220,18 +220,34 @@ fn why_nobody_knows_the_namespaces_is_logged() {
 
 #[test]
 fn an_answer_has_five_seconds_in_all() {
-    let call = Call::new("ADD").meshed(&["shop"]);
     // A byte now and then is no answer. The plugin closes the connection when its time is over.
     let drip = |mut stream: UnixStream| {
         while stream.write_all(b" ").is_ok() {
             thread::sleep(Duration::from_millis(200));
         }
     };
+    let call = Call::new("CHECK").meshed(&["shop"]);
     let supervisor = call.scripted(drip);
     let output = call.run();
     assert_eq!(code(&output, "1.0.0"), 11);
     assert!(String::from_utf8_lossy(&output.stdout).contains("5 s are over"));
     supervisor.join().expect("it noticed");
+    let other = Call::new("ADD").meshed(&["pay"]);
+    let supervisor = other.scripted(drip);
+    assert_eq!(succeeded(&other.run()).trim_end(), PREVIOUS, "no member");
+    supervisor.join().expect("it noticed");
+}
+
+#[test]
+fn a_pod_of_the_mesh_that_starts_waits_as_long_as_the_supervisor_does() {
+    let call = Call::new("ADD").meshed(&["shop"]);
+    let supervisor = call.scripted(|mut stream| {
+        // Longer than any other answer may take, and than a kubelet takes to come back.
+        thread::sleep(Duration::from_secs(6));
+        stream.write_all(b"{\"ok\":{}}\n").expect("it waits still");
+    });
+    assert_eq!(succeeded(&call.run()).trim_end(), PREVIOUS);
+    supervisor.join().expect("it was asked");
 }
 
 #[test]

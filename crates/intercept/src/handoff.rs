@@ -10,6 +10,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::IpAddr,
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -18,6 +19,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub const VERSION: u32 = 1;
 /// The longest message, with the end of its line.
 pub const MESSAGE_BYTES: u64 = 64 * 1024;
+/// How long a pod that starts waits at most for somebody who knows whether it is of the mesh, which is the
+/// control plane. One that was told to try again is tried again by its kubelet after ten to fifteen seconds
+/// (`backOffPeriod`), so waiting is how it starts as soon as that is back. A kubelet gives the whole of a
+/// sandbox twice its `runtimeRequestTimeout`, which is four minutes unless it is set.
+pub const UNKNOWN: Duration = Duration::from_mins(3);
 
 /// What the runtime does with a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

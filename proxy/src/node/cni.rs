@@ -22,9 +22,11 @@ use weft_intercept::{
 
 use super::core::{Question, Sighting};
 
-/// Questions at a time; more wait in the socket.
-const CONNECTIONS: usize = 64;
-/// For a question to come, and for its answer to be taken. The plugin gives up after as long.
+/// Questions at a time; more wait in the socket. While the control plane is away every pod that starts
+/// waits here, and there has to be room for those that end: more than a node has pods.
+const CONNECTIONS: usize = 1024;
+/// For a question to come, and for its answer to be taken. A pod for which there is no answer after as long
+/// is named.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time before accepting again, when the system is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -93,6 +95,7 @@ async fn converse(
     let request = timeout(PATIENCE, read(&mut stream))
         .await
         .map_err(is_slow)??;
+    let pod = format!("{}/{}", request.namespace, request.pod);
     let reply = match question(request, root) {
         Ok(question) => {
             let (answer, answered) = oneshot::channel();
@@ -100,10 +103,9 @@ async fn converse(
             if asking.send(asked).await.is_err() {
                 return Ok(());
             }
-            // Answered by the table in time, or dropped by a supervisor that ends.
-            match answered.await {
-                Ok(reply) => reply,
-                Err(_) => Reply::Retry("the node agent is being replaced".to_owned()),
+            tokio::select! {
+                reply = reply(answered, &pod) => reply,
+                () = gives_up(&mut stream) => return Ok(()),
             }
         }
         Err(reply) => reply,
@@ -113,6 +115,29 @@ async fn converse(
     timeout(PATIENCE, stream.write_all(&line))
         .await
         .map_err(is_slow)?
+}
+
+/// The answer, which may take as long as nobody knows whose the pod is.
+async fn reply(mut answered: oneshot::Receiver<Reply>, pod: &str) -> Reply {
+    let answered = match timeout(PATIENCE, &mut answered).await {
+        Ok(answered) => answered,
+        Err(_elapsed) => {
+            tracing::warn!(
+                pod,
+                "it waits to start or to end; is the control plane away, or the worker of its namespace?"
+            );
+            answered.await
+        }
+    };
+    // Answered by the table in time, or dropped by a supervisor that ends.
+    answered.unwrap_or_else(|_| Reply::Retry("the node agent is being replaced".to_owned()))
+}
+
+/// Waits until the plugin is gone, of which nothing more is heard after its question. Its runtime has
+/// ended it, and lets the pod go.
+async fn gives_up(stream: &mut UnixStream) {
+    // A word too many, the end and an error are all the end of it.
+    let _ended = stream.read(&mut [0]).await;
 }
 
 /// One line, which is all that a connection carries.

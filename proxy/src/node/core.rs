@@ -36,18 +36,20 @@ use std::{
 use weft_intercept::{
     NetnsId,
     capture::{self, Fault},
-    handoff::Reply,
+    handoff::{Reply, UNKNOWN},
 };
 use weft_spiffe::SpiffeId;
 
 use self::{ask::Pending, sandbox::Entry};
 use super::roster::{Member, Roster, Shard};
 
-/// Time between two verifications of a pod, and between two looks for pods that run already.
-pub(super) const EVERY: Duration = Duration::from_secs(30);
+/// Time between two verifications of a pod, and between two looks for pods that run already. What is damaged
+/// is repaired within 30 s, the verification and the repair included.
+pub(super) const EVERY: Duration = Duration::from_secs(25);
 /// Time after which a step that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-/// Time in which a question of the plugin is answered, which waits for a second more.
+/// Time in which a question of the plugin is answered whose answer this node can find. The plugin waits for
+/// a second more.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Time in which a pod that is served is captured even if its worker has no certificate for it yet. What
 /// such a pod dials waits longer than this, so nothing is gained by a pod that does not start.

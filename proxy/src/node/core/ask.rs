@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use weft_intercept::{NetnsId, handoff::Reply};
 
 use super::{
-    Action, Core, PATIENCE, Question, Sandbox, Sighting, Ticket,
+    Action, Core, PATIENCE, Question, Sandbox, Sighting, Ticket, UNKNOWN,
     grace::Grace,
     sandbox::{Entry, Goal},
 };
@@ -55,7 +55,11 @@ impl<N: Clone, L: Clone> Core<N, L> {
                 None => return self.reply(ticket, Reply::Ok {}),
             },
         };
-        let until = self.now + PATIENCE;
+        let patience = match about {
+            About::Unknown(_) => UNKNOWN,
+            About::Start(_) | About::Check(..) | About::End(_) => PATIENCE,
+        };
+        let until = self.now + patience;
         self.questions.insert(ticket, Pending { until, about });
         self.reconsider();
     }
@@ -72,15 +76,21 @@ impl<N: Clone, L: Clone> Core<N, L> {
             else {
                 continue;
             };
-            let about = match self.judge(&sighting) {
+            let pending = match self.judge(&sighting) {
                 Verdict::Foreign => {
                     self.reply(ticket, Reply::Ok {});
                     continue;
                 }
-                Verdict::NotYet => About::Unknown(sighting),
-                Verdict::Member(member) => About::Start(self.admit(&member, *sighting)),
+                Verdict::NotYet => Pending {
+                    until,
+                    about: About::Unknown(sighting),
+                },
+                Verdict::Member(member) => Pending {
+                    until: self.now + PATIENCE,
+                    about: About::Start(self.admit(&member, *sighting)),
+                },
             };
-            self.questions.insert(ticket, Pending { until, about });
+            self.questions.insert(ticket, pending);
         }
     }
 
@@ -186,6 +196,14 @@ impl<N: Clone, L: Clone> Core<N, L> {
             is_open
         });
         self.actions.append(&mut replies);
+    }
+
+    /// Answers everything: another supervisor is asked from now on.
+    pub(super) fn dismiss(&mut self) {
+        for ticket in std::mem::take(&mut self.questions).into_keys() {
+            let reason = "the node agent is being replaced";
+            self.reply(ticket, Reply::Retry(reason.to_owned()));
+        }
     }
 
     fn reply(&mut self, ticket: Ticket, reply: Reply) {

@@ -25,6 +25,7 @@ impl<N: Clone, L: Clone> Core<N, L> {
     /// leaving the mesh it does not know of: these are still let go of here.
     pub(in crate::node) fn retire(&mut self) -> Vec<Action<N, L>> {
         self.is_retired = true;
+        self.dismiss();
         for (sandbox, entry) in &mut self.sandboxes {
             // Nobody would end it.
             entry.grace = Grace::Over;

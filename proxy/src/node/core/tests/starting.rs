@@ -1,0 +1,69 @@
+//! Pods that start while nobody knows whether they are of the mesh: the control plane is away, or has not
+//! told this node yet (data plane, section 3: who is not known waits, and does not start in the clear).
+
+use super::*;
+use crate::node::core::PATIENCE;
+
+/// A supervisor that knows by its disk that the namespace `shop` is of the mesh, and a pod that starts there.
+fn asked() -> Told {
+    let mut told = Told::new();
+    told.tell(Event::Roster(roster(&[])));
+    told.tell(Event::Scanned(Vec::new()));
+    let did = told.ask(1, add("a", 7, "c"));
+    assert_eq!(replies(&did), [], "nobody knows the pod");
+    told
+}
+
+#[test]
+fn a_pod_waits_for_the_control_plane_and_starts_when_it_speaks() {
+    let mut told = asked();
+    let did = told.after(UNKNOWN.as_secs() - 1);
+    assert_eq!(replies(&did), [], "its kubelet would come back late");
+    let listening = told.tell(Event::Roster(roster(&["a"])));
+    assert!(matches!(job(&listening).1, Job::Listen(7)), "{listening:?}");
+    told.hear(1, OfWorker::Ready);
+    told.hear(1, OfWorker::Identified(identity()));
+    let did = told.done(&listening, Outcome::Listening(7, false));
+    let did = told.hear(1, OfWorker::Taken(assigned(&did)));
+    let did = told.done(&did, Outcome::InForce(Verdict::default()));
+    assert_eq!(replies(&did), [(1, Reply::Ok {})]);
+}
+
+#[test]
+fn a_pod_that_is_known_at_last_has_the_time_of_any_other() {
+    let mut told = asked();
+    told.after(UNKNOWN.as_secs() - 1);
+    told.tell(Event::Roster(roster(&["a"])));
+    assert_eq!(replies(&told.after(PATIENCE.as_secs() - 1)), []);
+    assert!(is_retry(&told.after(1)), "its worker does not take it");
+}
+
+#[test]
+fn a_pod_that_is_known_to_be_none_of_the_mesh_starts_at_once() {
+    let mut told = asked();
+    let mut outside = (*roster(&[])).clone();
+    outside.pods.insert("a".to_owned(), Standing::Outside);
+    let did = told.tell(Event::Roster(Arc::new(outside)));
+    assert_eq!(replies(&did), [(1, Reply::Ok {})]);
+}
+
+#[test]
+fn the_end_of_a_pod_ends_its_waiting() {
+    let mut told = asked();
+    let did = told.ask(2, del("a", "c"));
+    let [(1, Reply::Retry(_)), (2, Reply::Ok {})] = &replies(&did)[..] else {
+        panic!("both have an answer: {did:?}");
+    };
+    let did = told.tell(Event::Roster(roster(&["a"])));
+    let is_job = |action: &Action<u64, u64>| matches!(action, Action::Run(..));
+    assert!(!did.iter().any(is_job), "nothing is captured: {did:?}");
+    assert_eq!(replies(&told.after(UNKNOWN.as_secs())), []);
+}
+
+#[test]
+fn whoever_waits_is_sent_to_the_supervisor_that_follows() {
+    let mut told = asked();
+    let did = told.core.retire();
+    assert!(is_retry(&did), "{did:?}");
+    assert_eq!(replies(&told.tell(Event::Roster(roster(&["a"])))), []);
+}
