@@ -7,7 +7,10 @@ mod servers;
 mod stranger;
 mod streams;
 
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream as StdStream},
+};
 
 use tokio::{net::TcpStream, runtime::Runtime};
 use weft_intercept::handoff::{Operation, Reply};
@@ -118,15 +121,19 @@ impl World {
         faults.into_iter().map(named).collect()
     }
 
-    /// A connection of a client on this runtime.
+    /// A connection of a client on this runtime, to somebody who hears it out.
     fn dial(&self, from: &Pod, to: SocketAddr) -> TcpStream {
-        self.adopt(from.dial(to).expect("somebody listens"))
+        let dialled = self.adopt(from.dial(to));
+        dialled.expect("somebody listens")
     }
 
-    fn adopt(&self, stream: StdStream) -> TcpStream {
+    /// What dialling came to. Who is refused at once may be so before the call of `connect` returns, which
+    /// then says it: SYN, SYN/ACK and RST are one reset to the client.
+    fn adopt(&self, dialled: io::Result<StdStream>) -> io::Result<TcpStream> {
+        let stream = dialled?;
         let _inside = self.runtime.enter();
-        stream.set_nonblocking(true).expect("a socket can be set");
-        TcpStream::from_std(stream).expect("there is a runtime")
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream)
     }
 }
 

@@ -63,7 +63,7 @@ impl World {
             let stream = self.dial(&self.pair.web, self.pair.cart.at(TUNNEL));
             faults.extend(match does {
                 Does::Tls(stranger) => self.play(&row, HANDSHAKES, stranger.calls(stream)),
-                Does::Says(bytes) => self.play(&row, HANDSHAKES, says(stream, bytes)),
+                Does::Says(bytes) => self.play(&row, HANDSHAKES, says(Ok(stream), bytes)),
             });
         }
         hold(group, &faults);

@@ -1,6 +1,6 @@
 //! Servers in the place of a member: who dials it gets a reset, and nobody gets what was said.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -96,8 +96,9 @@ const SERVERS: &[Made<Answers>] = &[
 ];
 
 /// What an application sees that dials through its worker: it says something, and listens.
-async fn sees(mut stream: TcpStream) -> String {
+async fn sees(dialled: io::Result<TcpStream>) -> String {
     let exchange = async {
+        let mut stream = dialled?;
         stream.write_all(b"a secret").await?;
         stream.read(&mut [0; 64]).await
     };
@@ -133,7 +134,10 @@ fn who_answers_in_the_place_of_a_member() {
         };
         let answering = listener.map(|it| world.runtime.spawn(answers.answer(it)));
         // Whoever is refused is so before it says a word.
-        let calling = async { sees(world.dial(&world.pair.web, cart.at(80))).await };
+        let calling = async {
+            let dialled = world.pair.web.dial(cart.at(80));
+            sees(world.adopt(dialled)).await
+        };
         faults.extend(world.play(&row, CONNECTIONS, calling));
         if let Some(answering) = answering {
             answering.abort();

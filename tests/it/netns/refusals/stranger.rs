@@ -97,9 +97,10 @@ impl Stranger {
 }
 
 /// What a client sees that sends bytes which are no TLS, and nothing more.
-pub(super) async fn says(mut stream: TcpStream, bytes: &[u8]) -> String {
+pub(super) async fn says(dialled: io::Result<TcpStream>, bytes: &[u8]) -> String {
     let mut heard = Vec::new();
     let exchange = async {
+        let mut stream = dialled?;
         stream.write_all(bytes).await?;
         stream.shutdown().await?;
         stream.read_to_end(&mut heard).await

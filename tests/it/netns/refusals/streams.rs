@@ -150,6 +150,8 @@ const PLAINTEXT: &[(&str, Said)] = &[
     ),
 ];
 
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: cart\r\n\r\n";
+
 #[test]
 fn what_is_said_in_plaintext() {
     if !can_make_namespaces() {
@@ -161,15 +163,14 @@ fn what_is_said_in_plaintext() {
     for (row, (from, to)) in attacked("plaintext", PLAINTEXT) {
         let to = to(&world);
         let dial = || match from {
-            From::Member => world.dial(&world.pair.web, to),
+            From::Member => world.pair.web.dial(to),
             From::Elsewhere => {
                 let dial = || TcpStream::connect_timeout(&to, PATIENCE);
-                let dialled = within(&world.pair.node.own, dial);
-                world.adopt(dialled.expect("somebody listens"))
+                within(&world.pair.node.own, dial)
             }
         };
         // Some are refused before they say a word.
-        let calling = async { says(dial(), b"GET / HTTP/1.1\r\nhost: cart\r\n\r\n").await };
+        let calling = async { says(world.adopt(dial()), GET).await };
         faults.extend(world.play(&row, CONNECTIONS, calling));
     }
     hold("plaintext", &faults);
