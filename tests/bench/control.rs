@@ -55,7 +55,7 @@ fn configuration(file: &Path) -> Result<Configuration> {
     for document in documents {
         store.apply(AnyObject::parse(document).context("an object")?);
     }
-    let enrolment = Enrolment::Captured(TrustDomain::default());
+    let enrolment = Enrolment::captured(TrustDomain::default());
     let mut endpoints = EndpointTable::new(enrolment.clone());
     endpoints.update(&store);
     let scope = Scope {

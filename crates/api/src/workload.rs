@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::meta::{IntOrString, ObjectMeta};
-use crate::object::kind_struct;
+use crate::object::{Object, kind_struct};
 use crate::schema::{open_enum, schema};
 use crate::service::Transport;
 
@@ -143,6 +143,9 @@ pub const DRAIN_SECONDS: &str = "weft.dev/drain-seconds";
 pub const CAPTURED: &str = "weft.dev/captured";
 /// Annotation of Pods that Weft writes: why it is not captured, for people.
 pub const CAPTURED_REASON: &str = "weft.dev/captured-reason";
+/// Annotation of Pods that Weft writes: the addresses with which the network of the Pod was taken over,
+/// separated by commas. Its node knows them before its kubelet tells them.
+pub const CAPTURED_ADDRESSES: &str = "weft.dev/captured-addresses";
 
 impl Pod {
     /// Whether it has ended for good: its address may be another's, and no container runs again.
@@ -152,6 +155,18 @@ impl Pod {
             self.status.phase,
             Some(PodPhase::Succeeded | PodPhase::Failed)
         )
+    }
+
+    /// Its addresses as its kubelet tells them; before it does, as its node has found them when it took
+    /// over its network.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let told: Vec<_> = self.status.addresses().collect();
+        if !told.is_empty() {
+            return told;
+        }
+        let found = self.annotation(CAPTURED_ADDRESSES).unwrap_or_default();
+        found.split(',').filter_map(|it| it.parse().ok()).collect()
     }
 
     /// Whether it shares the network of its node.

@@ -8,6 +8,7 @@ mod captured;
 mod certificates;
 mod deployments;
 mod leaving;
+mod starting;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use weft_translate::{
 };
 use weft_wire::Configuration;
 
-use self::{certificates::Certificates, leaving::Leaving};
+use self::{certificates::Certificates, leaving::Leaving, starting::Beginners};
 use crate::{
     deploy::{Parameters, deployed_name, limit},
     deployer::Failures,
@@ -92,6 +93,7 @@ pub(crate) struct World {
     endpoints: EndpointTable,
     certificates: Certificates,
     leaving: Leaving,
+    beginners: Beginners,
     /// What the deployer could not deploy.
     undeployed: Failures,
     /// Parameters of the Gateways that can be deployed, as far as parameters go.
@@ -112,7 +114,7 @@ impl World {
     pub(crate) fn new(deploys: bool, mesh: Option<TrustDomain>) -> Self {
         let has_mesh = mesh.is_some();
         // Before its node says that it is captured, nothing answers for a pod.
-        let enrolment = mesh.map_or(Enrolment::Nobody, Enrolment::Captured);
+        let enrolment = mesh.map_or(Enrolment::Nobody, Enrolment::captured);
         let mut scope = Scope {
             has_mesh,
             enrolment: enrolment.clone(),
@@ -127,6 +129,7 @@ impl World {
             endpoints: EndpointTable::new(enrolment),
             certificates: Certificates::default(),
             leaving: Leaving::default(),
+            beginners: Beginners::default(),
             undeployed: Failures::default(),
             parameters: BTreeMap::new(),
             scope,
@@ -146,11 +149,15 @@ impl World {
             match event {
                 Event::Apply(AnyObject::Pod(pod)) if captured::is_known(&self.store, &pod) => {}
                 Event::Apply(object) => {
+                    if let AnyObject::Pod(pod) = &object {
+                        self.beginners.see(pod);
+                    }
                     seen.push(object.reference());
                     self.store.apply(object);
                 }
                 Event::Delete(reference) => {
                     self.store.delete(&reference);
+                    self.beginners.forget(&reference);
                     gone.push(reference);
                 }
             }
@@ -204,6 +211,9 @@ impl World {
         self.scope.unusable_certificates = self.certificates.unusable();
         self.scope.unusable_authorities.config_maps = self.certificates.unusable_authorities();
         self.judge_parameters();
+        self.scope
+            .enrolment
+            .start(self.beginners.settle(&self.store));
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
         let mut is_new = self.translated.is_none();
@@ -214,6 +224,7 @@ impl World {
         if is_translated {
             let old = std::mem::take(&mut self.output.statuses);
             self.output = self.translator.translate(&self.store, &self.scope);
+            self.endpoints.enrol(&self.scope.enrolment);
             self.endpoints.update(&self.store);
             touched.extend(changed(&old, &self.output.statuses));
             self.translated = Some((self.store.revision(), self.scope.clone()));

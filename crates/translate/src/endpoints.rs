@@ -73,6 +73,12 @@ impl EndpointTable {
         }
     }
 
+    /// Takes over who is a member from the next update on. The rule stays: only pods come and go that are
+    /// starting.
+    pub fn enrol(&mut self, enrolment: &Enrolment) {
+        self.enrolment.clone_from(enrolment);
+    }
+
     /// The table as of the last update. Every TCP port of every Service has an entry, if only an
     /// empty one. Whoever shares it keeps it as it is: the next change makes another one.
     pub fn table(&self) -> &Arc<Endpoints> {

@@ -44,7 +44,7 @@ use weft_store::Store;
 
 pub use crate::{
     endpoints::{EndpointTable, endpoints},
-    enrolment::Enrolment,
+    enrolment::{Enrolment, Starting},
     notes::{Code, Note, Severity},
     output::Output,
     referents::referents,

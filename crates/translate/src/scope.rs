@@ -157,14 +157,14 @@ impl Scope {
     }
 
     /// Whether routes attach in the same way under both. Facts that concern only Gateways do not
-    /// matter here, since Gateways are judged anew in any case, nor do authorities, of which a change
-    /// is found where changes of objects are.
+    /// matter here, since Gateways are judged anew in any case, nor do authorities and pods that start, of
+    /// which a change is found where changes of objects are.
     pub(crate) fn attaches_like(&self, other: &Self) -> bool {
         self.gateway_controller == other.gateway_controller
             && self.mesh_controller == other.mesh_controller
             && self.classes == other.classes
             && self.has_mesh == other.has_mesh
-            && self.enrolment == other.enrolment
+            && self.enrolment.is_like(&other.enrolment)
     }
 }
 

@@ -24,6 +24,7 @@ pub use self::membership::is_member;
 use crate::{
     Input, Output,
     context::name_of,
+    enrolment::Starting,
     field::Quoted,
     notes::{self, Findings},
     snapshot::Snapshot,
@@ -36,6 +37,7 @@ pub(crate) struct Pods {
     namespaces: Snapshot<Namespace>,
     /// What namespaces say for all of their pods.
     stated: BTreeMap<ObjectKey, OfNamespace>,
+    starting: Starting,
 }
 
 /// What a namespace says for all of its pods.
@@ -64,6 +66,9 @@ impl Pods {
             before.extend(change.old.map(|old| (change.key.clone(), old)));
             keys.insert(change.key);
         }
+        let starting = input.scope.enrolment.starting();
+        keys.extend(self.starting.differing(&starting).cloned());
+        self.starting = starting;
         for key in keys {
             let now = store.pods().at(&key);
             let old = before.get(&key).or(now);
@@ -124,7 +129,7 @@ impl Pods {
             uid: uid.into(),
             node: node.into(),
             service_account: pod.spec.service_account_name().into(),
-            addresses: pod.status.addresses().collect(),
+            addresses: pod.addresses(),
             is_member: is_member(Some(pod), namespace),
             is_permissive: stated.is_permissive,
             probe_ports: probe_ports.into_iter().collect(),

@@ -25,6 +25,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 mod told;
+mod views;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -35,7 +36,7 @@ use std::{
 
 use weft_intercept::{
     NetnsId,
-    capture::{self, Fault},
+    capture::Fault,
     handoff::{Reply, UNKNOWN},
 };
 use weft_spiffe::SpiffeId;
@@ -61,9 +62,10 @@ const LINGER: Duration = Duration::from_millis(300);
 const DRAINS: Duration = Duration::from_millis(100);
 /// Time a worker has to let go of a pod that is gone.
 const LET_GO: Duration = Duration::from_secs(5);
-/// Looks in a row that do not find a pod's process, after which the pod is gone. A pod that is starting
-/// has none yet.
+/// Looks in a row that do not find a pod's process, and the time they span, after which the pod is gone. A pod
+/// that is starting has none yet, and many that start have the node looked at often.
 const MISSES: u32 = 3;
+const MISSING: Duration = EVERY.saturating_mul(2);
 
 /// Number of a sandbox, which is one network namespace of one pod; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -347,29 +349,6 @@ impl<N: Clone, L: Clone> Core<N, L> {
         let all = scan.into_iter().chain(questions).chain(sandboxes);
         // What was due has been done; what of it could not be waits for something else to happen.
         all.filter(|at| *at > self.now).min()
-    }
-
-    /// Every member of the node, and whether it is captured.
-    pub(super) fn captured(&self) -> Vec<(Arc<Member>, bool)> {
-        let Some(roster) = &self.roster else {
-            return Vec::new();
-        };
-        let is_captured = |member: &Member| {
-            let of = |entry: &&Entry<N, L>| entry.member.uid == member.uid;
-            self.sandboxes.values().filter(of).any(Entry::is_captured)
-        };
-        let members = roster.members();
-        members
-            .map(|member| (Arc::clone(member), is_captured(member)))
-            .collect()
-    }
-
-    /// What of a pod's connections is to be captured.
-    pub(super) fn captured_of(&self, sandbox: Sandbox) -> capture::Settings {
-        let entry = self.sandboxes.get(&sandbox);
-        entry
-            .map(|it| it.member.capture.clone())
-            .unwrap_or_default()
     }
 
     fn enlist(&mut self, roster: Arc<Roster>) {

@@ -257,16 +257,19 @@ impl<W: Workers> Supervisor<W> {
             self.perform(action);
         }
         let captured = self.table.captured();
+        let addresses = self.table.addresses();
         let leaving = self.table.leaving();
         let leaving: BTreeMap<_, _> = leaving.map(|(uid, it)| (uid.to_owned(), it)).collect();
         let is_ready = self.roster.is_some() && self.unsaved.is_none();
         let crashing = self.crashes.looping(now);
         self.shown.send_if_modified(|shown| {
             let is_new = shown.captured != captured
+                || shown.addresses != addresses
                 || shown.leaving != leaving
                 || shown.crashing != crashing
                 || shown.is_ready != is_ready;
             shown.captured = captured;
+            shown.addresses = addresses;
             shown.leaving = leaving;
             shown.crashing = crashing;
             shown.is_ready = is_ready;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -102,6 +103,8 @@ pub struct Inputs {
 pub struct Shown {
     /// The members of this node, and which of them are captured.
     pub captured: Vec<(Arc<Member>, bool)>,
+    /// The addresses with which pods were captured that have started since, by UID.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
     /// Pods that are members no longer, and from which what captured them is still to be removed, by UID;
     /// and whether that takes long, because connections that were captured go on.
     pub leaving: BTreeMap<String, bool>,

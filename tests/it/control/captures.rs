@@ -12,7 +12,7 @@ use weft_wire::proto::config::{
 
 use super::client::{Proxy, resources};
 use super::nodes::{self, NODE_POD, NODE_TOKEN, certified, open, uid_of};
-use super::{NAMESPACE, World};
+use super::{CONTROL, NAMESPACE, World};
 
 /// Pods that one node captures at once, as after a restart of its proxy.
 const PODS: u8 = 50;
@@ -133,6 +133,63 @@ async fn fifty_pods_that_are_captured_at_once_are_peers_within_a_second() {
         usize::from(PODS) + 1,
         "what is said again is not written again"
     );
+}
+
+/// Waits until the proxy has a peer at this address.
+async fn peer_at(proxy: &mut Proxy, address: &str) {
+    let address = address.parse().expect("an address");
+    let is_there = |proxy: &Proxy| {
+        let configuration = proxy.subscriber.assembler().configuration();
+        let peers = configuration.peers.get("node-1");
+        peers.is_some_and(|peers| peers.contains_key(&address))
+    };
+    while !is_there(proxy) {
+        proxy.next().await;
+    }
+}
+
+#[tokio::test]
+async fn a_pod_is_a_peer_before_its_kubelet_tells_its_address() {
+    let world = world(0).await;
+    let mut starting = pod(0);
+    starting["status"] = json!({ "phase": "Pending" });
+    world.api.apply(starting);
+    let mut proxy = stream(&world, 1).await;
+    let state = PodState {
+        uid: uid_of(&world, &name(0)),
+        captured: Capture::Done.into(),
+        addresses: vec!["10.2.0.7".to_owned(), "fd00::7".to_owned()],
+        ..PodState::default()
+    };
+    let message = Some(Message::Pods(PodReport { pods: vec![state] }));
+    proxy.answer(ClientMessage { message }).await;
+    peer_at(&mut proxy, "fd00::7").await;
+    peer_at(&mut proxy, "10.2.0.7").await;
+    let known = world.api.object(Kind::Pod, NAMESPACE, &name(0));
+    let known = known.expect("the pod")["status"]["podIP"].clone();
+    assert_eq!(known, Value::Null, "nobody can have dialled it yet");
+}
+
+#[tokio::test]
+async fn a_pod_that_starts_is_a_peer_before_its_capture_is_written() {
+    let world = world(0).await;
+    world.api.apply(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "namespace": CONTROL, "name": "weft-node-1", "labels": {
+            "app.kubernetes.io/name": "weft-node", "app.kubernetes.io/part-of": "weft",
+        } },
+        "spec": { "nodeName": "node-1", "hostNetwork": true }, "status": { "phase": "Running" },
+    }));
+    let mut starting = pod(0);
+    starting["status"] = json!({ "phase": "Pending" });
+    world.api.apply(starting);
+    // It ran before anybody had heard of it.
+    world.api.apply(pod(1));
+    let mut proxy = stream(&world, 2).await;
+    world.api.apply(pod(0));
+    peer_at(&mut proxy, "10.2.0.0").await;
+    assert_eq!(peers(&proxy), 1, "the other one is still to be captured");
+    assert_eq!(annotated(&world, 0), "", "nothing was said of either");
 }
 
 #[tokio::test]

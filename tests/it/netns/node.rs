@@ -90,14 +90,14 @@ async fn a_node_serves_its_pods_and_goes_on_without_a_control_plane() {
         control_plane.has_signed(world.pod.identity.as_str(), &world.pod.uid),
         "and with its certificate"
     );
+    let addresses = world.pod.ips().map(|it| it.to_string());
     let is_told = || {
-        control_plane
-            .pod(&world.pod.uid)
-            .is_some_and(|it| it.captured() == Capture::Done)
+        let said = control_plane.pod(&world.pod.uid);
+        said.is_some_and(|it| it.captured() == Capture::Done && it.addresses == addresses)
     };
     eventually(
         PATIENCE,
-        "the control plane hears that it is captured",
+        "the control plane hears that it is captured, and where it is",
         is_told,
     )
     .await;

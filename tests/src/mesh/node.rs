@@ -76,7 +76,7 @@ impl NodeMesh {
         let node = Arc::new(Node::new());
         let control_plane = ControlPlane::start_of_node().await;
         let agent = Agent::start(&node, &control_plane, "u-1");
-        let enrolment = Enrolment::Captured(TrustDomain::default());
+        let enrolment = Enrolment::captured(TrustDomain::default());
         let scope = Scope {
             enrolment: enrolment.clone(),
             ..Scope::standalone()

@@ -3,7 +3,10 @@
 //! The word of a proxy lasts as long as its stream, or that of its replica to this one. What is written
 //! into the annotations of pods outlasts both.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::IpAddr,
+};
 
 use weft_ir::Name;
 use weft_wire::proto::{
@@ -17,6 +20,8 @@ const PODS_MAX: usize = 4_096;
 const UID_BYTES_MAX: usize = 64;
 /// Longest reason that is kept.
 const REASON_BYTES_MAX: usize = 256;
+/// Addresses of a pod that are kept; Kubernetes has one for each family.
+const ADDRESSES_MAX: usize = 2;
 
 /// A pod by its node and its UID.
 pub(crate) type PodOfNode = (Name, String);
@@ -33,6 +38,14 @@ pub(crate) struct Word {
     pub(crate) damage: String,
     /// Whether its worker ends again and again.
     pub(crate) is_crashing: bool,
+    /// With which it was captured.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// The first addresses of these texts; what is none is left out.
+fn addresses(texts: &[String]) -> Vec<IpAddr> {
+    let addresses = texts.iter().filter_map(|it| it.parse().ok());
+    addresses.take(ADDRESSES_MAX).collect()
 }
 
 /// What one proxy says about the pods of its node, by UID.
@@ -59,6 +72,7 @@ impl Captures {
                 repaired_unix_s: pod.repaired_unix_s,
                 damage: pod.damage,
                 is_crashing: pod.is_crashing,
+                addresses: addresses(&pod.addresses),
             };
             (pod.uid, word)
         });
@@ -106,6 +120,9 @@ impl Captures {
             repaired_unix_s: word.map_or(0, |it| it.repaired_unix_s),
             damage: word.map(|it| it.damage.clone()).unwrap_or_default(),
             is_crashing: word.is_some_and(|it| it.is_crashing),
+            addresses: word.map_or_else(Vec::new, |it| {
+                it.addresses.iter().map(ToString::to_string).collect()
+            }),
         };
         let is_news = |(uid, word): &(&String, &Word)| told.get(uid) != Some(*word);
         let news = self.0.iter().filter(is_news);
@@ -125,6 +142,7 @@ impl Captures {
                     repaired_unix_s: word.repaired_unix_s,
                     damage: word.damage,
                     is_crashing: word.is_crashing,
+                    addresses: addresses(&word.addresses),
                 };
                 !self.take_all(std::iter::once((word.uid, said))).is_empty()
             }

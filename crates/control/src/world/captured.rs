@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weft_api::{
     AnyObject, Kind, Object, ObjectRef, Pod,
-    workload::{CAPTURED, CAPTURED_REASON},
+    workload::{CAPTURED, CAPTURED_ADDRESSES, CAPTURED_REASON},
 };
 use weft_store::Store;
 use weft_wire::proto::config::Capture;
@@ -52,6 +52,16 @@ impl World {
     }
 }
 
+/// The addresses of a pod that its kubelet has not told yet. Its peers have to know them before anybody can
+/// dial them; those of any other pod need no write.
+fn found(seen: &Pod, word: &Word) -> Option<String> {
+    if word.captured != Capture::Done || seen.status.addresses().next().is_some() {
+        return None;
+    }
+    let addresses: Vec<_> = word.addresses.iter().map(ToString::to_string).collect();
+    (!addresses.is_empty()).then(|| addresses.join(","))
+}
+
 /// The pod with other annotations, if they have to be others.
 fn annotated(seen: &Pod, word: &Word) -> Option<Pod> {
     let reason = Some(&*word.reason).filter(|reason| !reason.is_empty());
@@ -73,6 +83,11 @@ fn annotated(seen: &Pod, word: &Word) -> Option<Pod> {
             Some(value) => annotations.insert(key, value),
             None => annotations.remove(key),
         };
+    }
+    if captured.is_none() {
+        annotations.remove(CAPTURED_ADDRESSES);
+    } else if let Some(addresses) = found(seen, word) {
+        annotations.insert(CAPTURED_ADDRESSES, addresses);
     }
     (wanted.metadata.annotations != seen.metadata.annotations).then_some(wanted)
 }
@@ -151,6 +166,50 @@ mod tests {
         assert!(is_known(&store, &pod("2", "u", "n")));
         assert!(!is_known(&store, &pod("2", "u2", "n")), "another pod");
         assert!(!is_known(&store, &pod("2", "u", "n2")), "another node");
+    }
+
+    /// Name, what stands there, the address its kubelet has told, what the node says, and the addresses that
+    /// are to stand there.
+    const ADDRESSED: &[(&str, &str, &str, Capture, &str)] = &[
+        ("it starts", "", "", Capture::Done, "10.1.0.1,fd00::1"),
+        ("its kubelet was first", "", "10.1.0.1", Capture::Done, ""),
+        (
+            "its kubelet follows",
+            "10.1.0.1",
+            "10.1.0.1",
+            Capture::Done,
+            "10.1.0.1",
+        ),
+        (
+            "a later network",
+            "10.1.0.9",
+            "",
+            Capture::Done,
+            "10.1.0.1,fd00::1",
+        ),
+        ("not captured yet", "", "", Capture::Failed, ""),
+        ("let go", "10.1.0.1", "10.1.0.1", Capture::Ended, ""),
+    ];
+
+    #[test]
+    fn addresses_stand_there_before_the_kubelet_tells_them() {
+        for (name, before, told, captured, expected) in ADDRESSED {
+            let mut pod = Pod::default();
+            pod.status.pod_ip = Some((*told).to_owned()).filter(|it| !it.is_empty());
+            if !before.is_empty() {
+                pod.metadata.annotations.insert(CAPTURED, "true");
+                pod.metadata.annotations.insert(CAPTURED_ADDRESSES, *before);
+            }
+            let addresses = ["10.1.0.1", "fd00::1"].map(|it| it.parse().expect("an address"));
+            let word = Word {
+                captured: *captured,
+                addresses: addresses.into(),
+                ..Word::default()
+            };
+            let wanted = annotated(&pod, &word).unwrap_or(pod);
+            let stands = wanted.annotation(CAPTURED_ADDRESSES).unwrap_or_default();
+            assert_eq!(stands, *expected, "{name}");
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn labels_make_members() {
         let rules = [
             (Enrolment::Nobody, "-"),
             (Enrolment::Labelled(domain()), labelled),
-            (Enrolment::Captured(domain()), by_capture),
+            (Enrolment::captured(domain()), by_capture),
         ];
         for (rule, expected) in rules {
             assert_eq!(member(&world, &rule), expected, "{name}: {rule:?}");
@@ -111,7 +111,7 @@ fn an_endpoint_without_a_pod_belongs_to_the_namespace_of_its_service() {
         let world = namespace("enabled") + service;
         let labelled = member(&world, &Enrolment::Labelled(domain()));
         assert_eq!(labelled, "default", "{service}");
-        let captured = member(&world, &Enrolment::Captured(domain()));
+        let captured = member(&world, &Enrolment::captured(domain()));
         assert_eq!(captured, "-", "nobody has captured it: {service}");
     }
 }
@@ -130,7 +130,7 @@ fn after(table: &mut EndpointTable, store: &mut Store, change: &str) -> (usize, 
 #[test]
 fn a_table_follows_namespaces_and_pods() {
     let mut store = Store::default();
-    let mut table = EndpointTable::new(Enrolment::Captured(domain()));
+    let mut table = EndpointTable::new(Enrolment::captured(domain()));
     let web = Some("spiffe://test/ns/shop/sa/web".to_owned());
     let captured = pod("", "'true'", "serviceAccountName: web");
     let released = pod("", "", "serviceAccountName: web");

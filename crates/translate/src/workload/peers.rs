@@ -65,7 +65,7 @@ mod tests {
     fn scope() -> Scope {
         let domain = TrustDomain::parse("test").expect("a trust domain");
         Scope {
-            enrolment: Enrolment::Captured(domain),
+            enrolment: Enrolment::captured(domain),
             ..Scope::standalone()
         }
     }
@@ -152,6 +152,62 @@ mod tests {
             "n2: 10.1.0.2 b, 10.1.0.3 c | shop",
         );
         step("out of the mesh", &namespace("disabled"), " | ");
+    }
+
+    #[test]
+    fn a_pod_is_a_peer_at_the_address_its_node_has_found() {
+        let (mut store, mut translator) = (Store::default(), Translator::default());
+        let starting = pod("a", "n1", "true", "").replace("podIPs: [{ip: ''}]", "");
+        let found = "weft.dev/captured-addresses: '10.1.0.1,fd00::1'";
+        let found = starting.replace("annotations: {", &format!("annotations: {{{found}, "));
+        for (name, change, expected) in [
+            ("nobody has told it", starting, " | shop"),
+            (
+                "its node has",
+                found.clone(),
+                "n1: 10.1.0.1 a, fd00::1 a | shop",
+            ),
+            (
+                "its kubelet tells another",
+                found.replace("phase: Running", "phase: Running, podIP: 10.1.0.2"),
+                "n1: 10.1.0.2 a | shop",
+            ),
+        ] {
+            for object in objects(&(namespace("enabled") + &change)) {
+                store.apply(object);
+            }
+            let output = translator.translate(&store, &scope());
+            assert_eq!(shown(&output), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_starts_is_a_peer_before_its_capture_is_written() {
+        let (mut store, mut translator) = (Store::default(), Translator::default());
+        for object in objects(&(namespace("enabled") + &pod("a", "n1", "", "10.1.0.1"))) {
+            store.apply(object);
+        }
+        let mut scope = scope();
+        for (name, uid, expected) in [
+            ("it is said of another", "u-b", " | shop"),
+            ("it starts", "u-a", "n1: 10.1.0.1 a | shop"),
+            ("it does not", "", " | shop"),
+        ] {
+            let key = weft_api::ObjectKey::new("shop", "a");
+            let pods = Some((key, uid.into())).filter(|_| !uid.is_empty());
+            let starting = crate::Starting::new(pods.into_iter().collect());
+            scope.enrolment.start(starting);
+            let output = translator.translate(&store, &scope);
+            assert_eq!(shown(&output), expected, "{name}");
+            assert_eq!(output, translate(&store, &scope), "{name}: as made anew");
+        }
+        store.apply(objects(&namespace("disabled")).remove(0));
+        let key = weft_api::ObjectKey::new("shop", "a");
+        scope
+            .enrolment
+            .start(crate::Starting::new([(key, "u-a".into())].into()));
+        let output = translator.translate(&store, &scope);
+        assert_eq!(shown(&output), " | ", "nobody is of the mesh");
     }
 
     #[test]

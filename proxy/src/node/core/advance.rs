@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    Action, Assignment, Core, EVERY, Job, LET_GO, Life, Notice, Sandbox, Scan,
+    Action, Assignment, Core, EVERY, Job, LET_GO, Life, Notice, RETRY, Sandbox, Scan,
     sandbox::{Entry, Goal, Held, Rules},
 };
 use crate::node::roster::Shard;
@@ -183,7 +183,17 @@ impl<N: Clone, L: Clone> Core<N, L> {
     /// A look has ended; the next one.
     pub(super) fn looked(&mut self) {
         let again = self.scan == Scan::UnderWay { again: true };
-        let next = if again { self.now } else { self.now + EVERY };
+        let known: BTreeSet<&str> = self.sandboxes.values().map(Entry::uid).collect();
+        let members = self.roster.iter().flat_map(|it| it.members());
+        // One that was let through when nobody knew it as a member is about to have a process.
+        let is_missed = members
+            .into_iter()
+            .any(|it| !known.contains(it.uid.as_str()));
+        let next = match (again, is_missed) {
+            (true, _) => self.now,
+            (false, true) => self.now + RETRY,
+            (false, false) => self.now + EVERY,
+        };
         self.scan = Scan::At(next);
     }
 }

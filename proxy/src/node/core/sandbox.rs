@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use weft_intercept::NetnsId;
 
-use super::{Hold, Sandbox, Sighting, grace::Grace};
+use super::{Hold, MISSES, MISSING, Sandbox, Sighting, grace::Grace};
 use crate::node::roster::Member;
 
 /// What is wanted of a sandbox.
@@ -99,8 +99,9 @@ pub(super) struct Entry<N, L> {
     pub(super) verify_at: Duration,
     /// How often it has been verified.
     pub(super) verified: u64,
-    /// Looks in a row that have not found it.
+    /// Looks in a row that have not found it, and when the first of them was.
     pub(super) misses: u32,
+    pub(super) missed_since: Duration,
 }
 
 impl<N, L> Entry<N, L> {
@@ -127,6 +128,7 @@ impl<N, L> Entry<N, L> {
             verify_at: Duration::ZERO,
             verified: 0,
             misses: 0,
+            missed_since: Duration::ZERO,
         }
     }
 
@@ -195,6 +197,19 @@ impl<N, L> Entry<N, L> {
         self.problem = Some(why);
         self.retry_at = again_at;
         self.verify_at = again_at;
+    }
+
+    /// A look at the node has found it, or has not; whether it is gone.
+    pub(super) fn looked_at(&mut self, is_found: bool, now: Duration) -> bool {
+        if is_found {
+            self.misses = 0;
+            return false;
+        }
+        if self.misses == 0 {
+            self.missed_since = now;
+        }
+        self.misses = self.misses.saturating_add(1);
+        self.misses >= MISSES && now >= self.missed_since + MISSING
     }
 
     /// Whether this is the hold of its worker, in the worker's present life.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use weft_intercept::NetnsId;
 
 use super::{
-    Action, CERTIFIED, Core, EVERY, LINGER, Life, MISSES, Notice, OfWorker, Outcome, RETRY,
-    Sandbox, Seen, Verdict,
+    Action, CERTIFIED, Core, EVERY, LINGER, Life, Notice, OfWorker, Outcome, RETRY, Sandbox, Seen,
+    Verdict,
     grace::Grace,
     sandbox::{Entry, Goal, Held, Rules},
 };
@@ -87,12 +87,8 @@ impl<N: Clone, L: Clone> Core<N, L> {
     pub(super) fn scanned(&mut self, seen: Vec<Seen<N>>) {
         let ids: BTreeSet<NetnsId> = seen.iter().map(|it| it.id).collect();
         for entry in self.sandboxes.values_mut() {
-            entry.misses = if ids.contains(&entry.id) {
-                0
-            } else {
-                entry.misses.saturating_add(1)
-            };
-            if entry.misses >= MISSES && entry.goal != Goal::Gone {
+            let is_gone = entry.looked_at(ids.contains(&entry.id), self.now);
+            if is_gone && entry.goal != Goal::Gone {
                 entry.turn(Goal::Gone);
             }
         }

@@ -60,10 +60,12 @@ fn states(shown: &Shown) -> BTreeMap<String, PodState> {
         reason.truncate(reason.floor_char_boundary(limits::ERROR_BYTES));
         let (repaired_unix_s, damage) =
             shown.repaired.get(&member.uid).cloned().unwrap_or_default();
+        let addresses = shown.addresses.get(&member.uid).into_iter().flatten();
         let state = PodState {
             repaired_unix_s,
             damage,
             is_crashing: shown.crashing.contains(&member.shard),
+            addresses: addresses.map(ToString::to_string).collect(),
             ..state(&member.uid, captured, reason)
         };
         (member.uid.clone(), state)
@@ -132,6 +134,11 @@ mod tests {
             (1_800_000_000, "no_table")
         );
         assert_eq!(said(&mut reported, &shown), None, "nothing is new");
+
+        let ip = [10, 1, 0, 1].into();
+        shown.addresses.insert("a".to_owned(), vec![ip]);
+        let pod = said(&mut reported, &shown).expect("it is news");
+        assert_eq!(pod.addresses, ["10.1.0.1"], "as its runtime told them");
 
         shown.crashing.insert(Shard::new("pay"));
         assert_eq!(said(&mut reported, &shown), None, "another worker");

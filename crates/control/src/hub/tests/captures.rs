@@ -179,6 +179,26 @@ fn the_word_of_a_leader_is_not_believed_against_the_own_proxies() {
 }
 
 #[test]
+fn addresses_of_pods_are_heard_at_other_replicas_and_what_is_none_is_not() {
+    let (leader, (other, seat)) = (leader(), follower("n1"));
+    let texts = ["10.1.0.1", "nonsense", "fd00::1", "10.1.0.2"];
+    let state = PodState {
+        uid: "u1".to_owned(),
+        captured: Capture::Done.into(),
+        addresses: texts.map(str::to_owned).into(),
+        ..PodState::default()
+    };
+    seat.reports(PodReport { pods: vec![state] });
+    let report = other.report(&mut Told::default()).expect("news");
+    let link = ("other", leader.link("other"));
+    leader.reported_by(link, first(report), NOW);
+    let words = leader.words([], true);
+    let addresses = words.into_iter().map(|(_, word)| word.addresses);
+    let expected: [std::net::IpAddr; 2] = [[10, 1, 0, 1].into(), "fd00::1".parse().expect("one")];
+    assert_eq!(addresses.collect::<Vec<_>>(), [expected], "one of a family");
+}
+
+#[test]
 fn who_speaks_of_too_much_is_not_heard_about_the_rest() {
     let uids: Vec<String> = (0..5_000).map(|at| format!("u{at}")).collect();
     let pods = |captured| -> Vec<_> { uids.iter().map(|uid| (uid.as_str(), captured)).collect() };

@@ -5,7 +5,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 use weft_api::meta::Time;
-use weft_api::workload::{CAPTURED, CAPTURED_REASON};
+use weft_api::workload::{CAPTURED, CAPTURED_ADDRESSES, CAPTURED_REASON};
 use weft_api::{ConditionType, GATEWAY_GROUP, Kind};
 
 use crate::status::transition_times;
@@ -14,7 +14,7 @@ use crate::status::transition_times;
 const SHARED_LISTS: &[&str] = &["parents", "ancestors"];
 const CONDITIONS: &str = "conditions";
 /// Annotations of Pods that are ours to write and to remove.
-const ANNOTATIONS: &[&str] = &[CAPTURED, CAPTURED_REASON];
+const ANNOTATIONS: &[&str] = &[CAPTURED, CAPTURED_REASON, CAPTURED_ADDRESSES];
 
 /// Fields of a kind's status that are ours to write and to remove.
 fn fields(kind: Kind) -> &'static [&'static str] {

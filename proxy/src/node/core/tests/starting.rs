@@ -2,7 +2,7 @@
 //! told this node yet (data plane, section 3: who is not known waits, and does not start in the clear).
 
 use super::*;
-use crate::node::core::PATIENCE;
+use crate::node::core::{MISSING, PATIENCE, RETRY};
 
 /// A supervisor that knows by its disk that the namespace `shop` is of the mesh, and a pod that starts there.
 fn asked() -> Told {
@@ -27,6 +27,30 @@ fn a_pod_waits_for_the_control_plane_and_starts_when_it_speaks() {
     let did = told.hear(1, OfWorker::Taken(assigned(&did)));
     let did = told.done(&did, Outcome::InForce(Verdict::default()));
     assert_eq!(replies(&did), [(1, Reply::Ok {})]);
+}
+
+#[test]
+fn addresses_are_told_of_pods_that_have_started_captured() {
+    let mut told = Told::new();
+    told.tell(Event::Roster(roster(&["a", "b"])));
+    let mut question = add("a", 7, "c");
+    let ips = vec![[10, 1, 0, 1].into()];
+    if let Question::Add(sighting) = &mut question {
+        sighting.ips.clone_from(&ips);
+    }
+    let did = told.ask(1, question);
+    told.hear(1, OfWorker::Ready);
+    told.hear(1, OfWorker::Identified(identity()));
+    let did = told.done(&did, Outcome::Listening(7, false));
+    let did = told.hear(1, OfWorker::Taken(assigned(&did)));
+    assert_eq!(told.core.addresses(), BTreeMap::new(), "no rules yet");
+    told.done(&did, Outcome::InForce(Verdict::default()));
+    assert_eq!(
+        told.core.addresses(),
+        BTreeMap::from([("a".to_owned(), ips)])
+    );
+    told.ask(2, del("a", "c"));
+    assert_eq!(told.core.addresses(), BTreeMap::new(), "it is gone");
 }
 
 #[test]
@@ -58,6 +82,44 @@ fn the_end_of_a_pod_ends_its_waiting() {
     let is_job = |action: &Action<u64, u64>| matches!(action, Action::Run(..));
     assert!(!did.iter().any(is_job), "nothing is captured: {did:?}");
     assert_eq!(replies(&told.after(UNKNOWN.as_secs())), []);
+}
+
+#[test]
+fn a_member_that_was_let_through_is_looked_for_soon() {
+    let mut told = Told::new();
+    told.tell(Event::Roster(Arc::new(Roster::default())));
+    told.tell(Event::Scanned(Vec::new()));
+    let did = told.ask(1, add("a", 7, "c"));
+    assert_eq!(replies(&did), [(1, Reply::Ok {})], "not in the mesh yet");
+    let is_look = |action: &Action<u64, u64>| matches!(action, Action::Scan(_));
+    let did = told.tell(Event::Roster(roster(&["a"])));
+    assert!(did.iter().any(is_look), "it is by now: {did:?}");
+    told.tell(Event::Scanned(Vec::new()));
+    let did = told.after(RETRY.as_secs());
+    assert!(did.iter().any(is_look), "its process comes late: {did:?}");
+    let seen = Seen {
+        uid: "a".to_owned(),
+        id: id(7),
+        netns: 7,
+    };
+    let did = told.tell(Event::Scanned(vec![seen]));
+    assert!(matches!(job(&did).1, Job::Listen(7)), "{did:?}");
+    let did = told.after(RETRY.as_secs());
+    assert!(!did.iter().any(is_look), "nobody is missed: {did:?}");
+}
+
+#[test]
+fn looks_that_follow_each_other_end_no_pod_that_is_starting() {
+    let (mut told, _) = Told::started("a", 7, "c");
+    let mut did = Did::new();
+    for _ in 0..10 {
+        did = told.tell(Event::Scanned(Vec::new()));
+    }
+    assert_eq!(revoked(&did), None, "many start, and it has no process yet");
+    let verifying = told.after(MISSING.as_secs());
+    told.done(&verifying, Outcome::InForce(Verdict::default()));
+    let did = told.tell(Event::Scanned(Vec::new()));
+    assert!(revoked(&did).is_some(), "it will not have one: {did:?}");
 }
 
 #[test]

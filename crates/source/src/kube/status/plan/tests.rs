@@ -169,6 +169,7 @@ fn foreign_entries_are_seen_in_every_shared_list() {
 #[test]
 fn of_the_annotations_of_a_pod_ours_are_written() {
     let (captured, reason) = ("weft.dev/captured", "weft.dev/captured-reason");
+    let addresses = "weft.dev/captured-addresses";
     let rows = [
         (
             "the first",
@@ -195,10 +196,16 @@ fn of_the_annotations_of_a_pod_ours_are_written() {
             json!({ captured: "true", reason: null }),
         ),
         (
+            "with addresses",
+            json!({ captured: "pending" }),
+            json!({ captured: "true", addresses: "10.1.0.1" }),
+            json!({ captured: "true", addresses: "10.1.0.1" }),
+        ),
+        (
             "let go",
-            json!({ captured: "true", "weft.dev/opaque-ports": "1" }),
+            json!({ captured: "true", addresses: "10.1.0.1", "weft.dev/opaque-ports": "1" }),
             Value::Null,
-            json!({ captured: null }),
+            json!({ captured: null, addresses: null }),
         ),
         ("never had one", Value::Null, Value::Null, json!({})),
     ];
