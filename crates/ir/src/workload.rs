@@ -33,6 +33,9 @@ pub struct Workload {
     /// Whether it is to be of the mesh. One that is not and was is to be let go.
     #[serde(default)]
     pub is_member: bool,
+    /// Whether it is to be let go and its node has not done so yet: what it dials still goes to Services.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_leaving: bool,
     /// Whether it takes plaintext from peers without identity. Absent means that it does not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_permissive: bool,
@@ -188,6 +191,7 @@ mod tests {
         let workload: Workload = serde_json::from_str(text).unwrap();
         assert!(!workload.is_permissive, "plaintext is refused");
         assert!(!workload.is_member, "nobody said it is of the mesh");
+        assert!(!workload.is_leaving, "nor that it was");
         assert_eq!(workload.exclude_outbound_cidrs, []);
         let network = Cidr::parse("10.0.0.0/8");
         let workload = Workload {

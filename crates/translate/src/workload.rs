@@ -15,7 +15,7 @@ use std::{
 
 use weft_api::{
     Namespace, Object, ObjectKey, ObjectRef, Pod,
-    workload::{MESH, POLICY},
+    workload::{CAPTURED, MESH, POLICY},
 };
 use weft_ir::{Workload, Workloads};
 
@@ -124,13 +124,15 @@ impl Pods {
         let containers = pod.spec.init_containers.iter();
         let containers = containers.chain(&pod.spec.containers);
         let probe_ports: BTreeSet<u16> = containers.flat_map(|it| it.asked_ports()).collect();
+        let is_member = is_member(Some(pod), namespace);
         Some(Workload {
             name: name_of(&pod.key()),
             uid: uid.into(),
             node: node.into(),
             service_account: pod.spec.service_account_name().into(),
             addresses: pod.addresses(),
-            is_member: is_member(Some(pod), namespace),
+            is_member,
+            is_leaving: !is_member && pod.annotation(CAPTURED).is_some(),
             is_permissive: stated.is_permissive,
             probe_ports: probe_ports.into_iter().collect(),
             exclude_inbound_ports: annotated.exclude_inbound_ports.unwrap_or_default(),

@@ -16,9 +16,9 @@ pub enum Scope {
     /// it sends them in plaintext, their own nodes take or refuse by the policy of their namespaces.
     GatewayOutside(Name),
     /// What the pods of one node need: these pods, and which namespaces are of the mesh; and if any of
-    /// them is of the mesh, Services as mesh clients of the namespaces of those see them, with routes,
-    /// endpoints and authorities, and whom all nodes reach through the tunnel. Never the pods of other
-    /// nodes, consumer routes of other namespaces, Gateways or certificates.
+    /// them is of the mesh, or still leaves it, Services as mesh clients of the namespaces of those see
+    /// them, with routes, endpoints and authorities, and whom all nodes reach through the tunnel. Never
+    /// the pods of other nodes, consumer routes of other namespaces, Gateways or certificates.
     Node(Arc<str>),
     /// Of a configuration with the scope of a node, what the members of one namespace need: these
     /// pods, and the Services and peers as above. Never other pods, what other namespaces consume, or

@@ -426,6 +426,7 @@ fn with_pods(nodes: &[&str]) -> Configuration {
             service_account: "web".into(),
             addresses: Vec::new(),
             is_member: true,
+            is_leaving: false,
             is_permissive: false,
             probe_ports: Vec::new(),
             exclude_inbound_ports: Vec::new(),

@@ -202,6 +202,7 @@ mod tests {
             service_account: account.into(),
             addresses: Vec::new(),
             is_member,
+            is_leaving: false,
             is_permissive: false,
             probe_ports: Vec::new(),
             exclude_inbound_ports: Vec::new(),

@@ -157,6 +157,7 @@ impl Leaving {
             if let Some(pod) = pods.get_mut(name) {
                 *pod = Arc::new(Workload {
                     is_member: true,
+                    is_leaving: false,
                     is_permissive: true,
                     ..Workload::clone(pod)
                 });

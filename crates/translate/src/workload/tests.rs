@@ -62,6 +62,28 @@ fn labels_enrol() {
     }
 }
 
+/// Connections of a pod go on while it is let go, and what comes on them goes where routes say.
+#[test]
+fn who_is_let_go_leaves_until_its_node_has_done_so() {
+    let captured = "metadata: {annotations: {weft.dev/captured: ";
+    for (label, annotation, expected) in [
+        ("weft.dev/mesh: enabled", "\"true\"", false),
+        ("", "\"true\"", true),
+        ("", "pending", true),
+        ("", "\"\"", true),
+    ] {
+        let pod = format!(
+            "Pod shop/a @{{uid: u}} {{{captured}{annotation}}}}}, spec: {{nodeName: n1}}}}\n"
+        );
+        let output = output(&(namespace("shop", label) + &pod));
+        let seen = workload(&output, "n1", "shop/a").map(|it| it.is_leaving);
+        assert_eq!(seen, Some(expected), "{label} {annotation}");
+    }
+    let output = output(&(namespace("shop", "") + &pod("shop/a", "", "")));
+    let seen = workload(&output, "n1", "shop/a").map(|it| it.is_leaving);
+    assert_eq!(seen, Some(false), "never captured, or let go");
+}
+
 #[test]
 fn a_pod_whose_namespace_is_not_known_speaks_for_itself() {
     let store = store(&pod("shop/a", "weft.dev/mesh: enabled", ""));

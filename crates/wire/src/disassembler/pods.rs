@@ -28,9 +28,9 @@ impl PodsView {
     pub(super) fn of_node(&mut self, node: &str, now: &Configuration) -> Configuration {
         let pods = now.workloads.get_key_value(node);
         let workloads = pods.map(|(node, pods)| (Arc::clone(node), Arc::clone(pods)));
-        let members = pods.into_iter().flat_map(|(_, pods)| pods.values());
-        let members = members.filter(|pod| pod.is_member);
-        let namespaces = members.map(|pod| Arc::clone(&pod.name.namespace)).collect();
+        let pods = pods.into_iter().flat_map(|(_, pods)| pods.values());
+        let clients = pods.filter(|pod| pod.is_member || pod.is_leaving);
+        let namespaces = clients.map(|pod| Arc::clone(&pod.name.namespace)).collect();
         Configuration {
             namespaces: Arc::clone(&now.namespaces),
             ..self.view(namespaces, workloads.into_iter().collect(), now)

@@ -66,8 +66,8 @@ fn restricted_to_node(all: &Configuration, node: &str) -> Configuration {
     let mut workloads = (*all.workloads).clone();
     workloads.retain(|name, _| **name == *node);
     let pods = workloads.values().flat_map(|pods| pods.values());
-    let members = pods.filter(|pod| pod.is_member);
-    let clients = members.map(|pod| pod.name.namespace.clone()).collect();
+    let dial = pods.filter(|pod| pod.is_member || pod.is_leaving);
+    let clients = dial.map(|pod| pod.name.namespace.clone()).collect();
     Configuration {
         namespaces: all.namespaces.clone(),
         workloads: Arc::new(workloads),

@@ -324,6 +324,7 @@ fn workload((name, consumes, node, is_member): (u8, bool, u8, bool)) -> Workload
         service_account: "web".into(),
         addresses: vec![[10, 2, node, name].into()],
         is_member,
+        is_leaving: !is_member && consumes,
         is_permissive: is_member,
         probe_ports: ports(1),
         exclude_inbound_ports: ports(10),

@@ -14,6 +14,7 @@ fn workloads(pods: &[(&str, &str, bool)]) -> Arc<Workloads> {
             service_account: "web".into(),
             addresses: Vec::new(),
             is_member: *is_member,
+            is_leaving: false,
             is_permissive: false,
             probe_ports: Vec::new(),
             exclude_inbound_ports: Vec::new(),
