@@ -211,9 +211,8 @@ impl World {
         self.scope.unusable_certificates = self.certificates.unusable();
         self.scope.unusable_authorities.config_maps = self.certificates.unusable_authorities();
         self.judge_parameters();
-        self.scope
-            .enrolment
-            .start(self.beginners.settle(&self.store));
+        let starting = self.beginners.settle(&self.store);
+        self.scope.enrolment.start(starting);
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
         let mut is_new = self.translated.is_none();

@@ -55,6 +55,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Time in which a pod that is served is captured even if its worker has no certificate for it yet. What
 /// such a pod dials waits longer than this, so nothing is gained by a pod that does not start.
 const CERTIFIED: Duration = Duration::from_secs(2);
+/// Time in which a captured pod starts even if its peers have not been told where it is. They are when the
+/// control plane has told this node, which is a write and a push after it was told itself; one that is away
+/// or cannot write must not keep pods from starting.
+const TOLD: Duration = Duration::from_secs(1);
 /// Time for which a pod that has left the mesh goes on accepting. Nobody dials it as a member any more when
 /// this node is told: what is on its way then, in either direction, still arrives.
 const LINGER: Duration = Duration::from_millis(300);

@@ -128,6 +128,30 @@ async fn a_node_serves_its_pods_and_goes_on_without_a_control_plane() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_made_while_the_control_plane_is_away_starts_when_it_is_back() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let world = Arc::new(World::new());
+    let mut control_plane = ControlPlane::start_of_node().await;
+    let empty = Configuration {
+        workloads: Arc::default(),
+        ..world.configuration()
+    };
+    control_plane.publish_whole(&empty);
+    let agent = world.start(&control_plane, "u-1");
+    agent.says("/readyz", 200, "ok").await;
+    control_plane.go_away().await;
+    let asking = Arc::clone(&world);
+    let started = tokio::spawn(async move { asking.ask(Operation::Add) });
+    control_plane.come_back().await;
+    control_plane.publish_whole(&world.configuration());
+    let reply = started.await.expect("it has an answer");
+    assert_eq!(reply, Reply::Ok {}, "it has waited, and is not sent away");
+    assert!(world.listens(), "it is captured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_process_follows_another_and_nobody_is_refused() {
     if !can_make_namespaces() {
         return;

@@ -186,7 +186,10 @@ impl<N: Clone, L: Clone> Core<N, L> {
         let sandboxes = &self.sandboxes;
         let judge = |pending: &Pending<N>| {
             let is_late = now >= pending.until;
-            pending.about.answer(|it| sandboxes.get(&it), is_late)
+            let is_told = |entry: &Entry<N, L>| is_late || entry.is_told(now);
+            pending
+                .about
+                .answer(|it| sandboxes.get(&it), is_told, is_late)
         };
         let mut replies = Vec::new();
         self.questions.retain(|ticket, pending| {
@@ -218,6 +221,7 @@ impl<N> About<N> {
     fn answer<'e, L: 'e>(
         &self,
         entry: impl Fn(Sandbox) -> Option<&'e Entry<N, L>>,
+        is_told: impl Fn(&Entry<N, L>) -> bool,
         is_late: bool,
     ) -> Option<Reply>
     where
@@ -236,7 +240,7 @@ impl<N> About<N> {
             },
             Self::Start(sandbox) => match entry(*sandbox) {
                 None => retry(REMOVED),
-                Some(entry) => start(entry, is_late),
+                Some(entry) => start(entry, is_told(entry), is_late),
             },
             Self::Check(sandbox, verified) => match entry(*sandbox) {
                 None => retry(REMOVED),
@@ -252,13 +256,13 @@ impl<N> About<N> {
     }
 }
 
-fn start<N, L>(entry: &Entry<N, L>, is_late: bool) -> Option<Reply> {
+fn start<N, L>(entry: &Entry<N, L>, is_told: bool, is_late: bool) -> Option<Reply> {
     let retry = |reason: &str| Some(Reply::Retry(reason.to_owned()));
     match (entry.goal, &entry.problem) {
         (Goal::Gone, _) => retry(REMOVED),
         // It has left the mesh meanwhile, so there is nothing to wait for.
         (Goal::Out, _) => Some(Reply::Ok {}),
-        (Goal::In, _) if entry.is_served() => Some(Reply::Ok {}),
+        (Goal::In, _) if entry.is_served() => is_told.then_some(Reply::Ok {}),
         (Goal::In, Some(problem)) => retry(problem),
         (Goal::In, None) if is_late => retry("the proxy of its namespace has not taken it yet"),
         (Goal::In, None) => None,

@@ -94,6 +94,8 @@ pub(super) struct Entry<N, L> {
     pub(super) offer_at: Duration,
     /// When it is captured even if its worker has no certificate for it.
     pub(super) certified_by: Duration,
+    /// When it starts even if its peers have not been told where it is.
+    pub(super) told_by: Duration,
     /// Until when it goes on being served after its rules were stopped.
     pub(super) lingers_until: Duration,
     pub(super) verify_at: Duration,
@@ -124,6 +126,7 @@ impl<N, L> Entry<N, L> {
             retry_at: Duration::ZERO,
             offer_at: Duration::ZERO,
             certified_by: Duration::ZERO,
+            told_by: Duration::ZERO,
             lingers_until: Duration::ZERO,
             verify_at: Duration::ZERO,
             verified: 0,
@@ -154,6 +157,14 @@ impl<N, L> Entry<N, L> {
     /// Whether a pod that starts may start.
     pub(super) fn is_served(&self) -> bool {
         self.is_captured() && matches!(self.held, Held::Serves { .. })
+    }
+
+    /// Whether its peers know where it is, or have had time to hear of it. Nobody can dial it before it has
+    /// started, and who dials it by then must not take it for somebody who is not of the mesh.
+    pub(super) fn is_told(&self, now: Duration) -> bool {
+        now >= self.told_by
+            || self.ips.is_empty()
+            || self.ips.iter().any(|ip| self.member.ips.contains(ip))
     }
 
     /// What the roster says of its pod.
@@ -243,9 +254,10 @@ impl<N, L> Entry<N, L> {
             .then_some(self.certified_by);
         let lingers =
             (self.goal == Goal::Out && self.rules == Rules::Stopped).then_some(self.lingers_until);
+        let told = is_verified.then_some(self.told_by);
         let grace = self.grace.ends_at();
         let drains = self.drains_since();
         let all = [leaves, retry, verify, offer, certified, lingers, grace];
-        all.into_iter().chain([drains]).flatten()
+        all.into_iter().chain([drains, told]).flatten()
     }
 }

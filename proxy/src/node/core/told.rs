@@ -6,7 +6,7 @@ use weft_intercept::NetnsId;
 
 use super::{
     Action, CERTIFIED, Core, EVERY, LINGER, Life, Notice, OfWorker, Outcome, RETRY, Sandbox, Seen,
-    Verdict,
+    TOLD, Verdict,
     grace::Grace,
     sandbox::{Entry, Goal, Held, Rules},
 };
@@ -139,6 +139,7 @@ fn in_force<N, L>(
     entry.problem = None;
     entry.verify_at = now + EVERY;
     if !was_captured {
+        entry.told_by = now + TOLD;
         Some(Notice::Captured(member))
     } else if verdict.repaired.is_empty() {
         None

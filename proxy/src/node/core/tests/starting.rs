@@ -1,8 +1,10 @@
 //! Pods that start while nobody knows whether they are of the mesh: the control plane is away, or has not
 //! told this node yet (data plane, section 3: who is not known waits, and does not start in the clear).
 
+use std::net::IpAddr;
+
 use super::*;
-use crate::node::core::{MISSING, PATIENCE, RETRY};
+use crate::node::core::{MISSING, PATIENCE, RETRY, TOLD};
 
 /// A supervisor that knows by its disk that the namespace `shop` is of the mesh, and a pod that starts there.
 fn asked() -> Told {
@@ -29,28 +31,77 @@ fn a_pod_waits_for_the_control_plane_and_starts_when_it_speaks() {
     assert_eq!(replies(&did), [(1, Reply::Ok {})]);
 }
 
-#[test]
-fn addresses_are_told_of_pods_that_have_started_captured() {
+/// A pod with an address that starts, up to the moment when its rules are to be put in force.
+fn addressed(ip: IpAddr) -> (Told, Did) {
     let mut told = Told::new();
     told.tell(Event::Roster(roster(&["a", "b"])));
+    told.tell(Event::Scanned(Vec::new()));
     let mut question = add("a", 7, "c");
-    let ips = vec![[10, 1, 0, 1].into()];
     if let Question::Add(sighting) = &mut question {
-        sighting.ips.clone_from(&ips);
+        sighting.ips.push(ip);
     }
     let did = told.ask(1, question);
     told.hear(1, OfWorker::Ready);
     told.hear(1, OfWorker::Identified(identity()));
     let did = told.done(&did, Outcome::Listening(7, false));
     let did = told.hear(1, OfWorker::Taken(assigned(&did)));
+    (told, did)
+}
+
+/// A roster by which the pod `a` has this address.
+fn placed(ip: IpAddr) -> Event<u64, u64> {
+    let mut placed = (*roster(&["a", "b"])).clone();
+    if let Some(Standing::Member(member)) = placed.pods.get_mut("a") {
+        Arc::make_mut(member).ips.push(ip);
+    }
+    Event::Roster(Arc::new(placed))
+}
+
+#[test]
+fn addresses_are_told_of_pods_that_have_started_captured() {
+    let ip = IpAddr::from([10, 1, 0, 1]);
+    let (mut told, did) = addressed(ip);
     assert_eq!(told.core.addresses(), BTreeMap::new(), "no rules yet");
     told.done(&did, Outcome::InForce(Verdict::default()));
-    assert_eq!(
-        told.core.addresses(),
-        BTreeMap::from([("a".to_owned(), ips)])
-    );
+    let expected = BTreeMap::from([("a".to_owned(), vec![ip])]);
+    assert_eq!(told.core.addresses(), expected);
     told.ask(2, del("a", "c"));
     assert_eq!(told.core.addresses(), BTreeMap::new(), "it is gone");
+}
+
+#[test]
+fn a_pod_starts_when_its_peers_know_where_it_is() {
+    let ip = IpAddr::from([10, 1, 0, 1]);
+    let (mut told, did) = addressed(ip);
+    let did = told.done(&did, Outcome::InForce(Verdict::default()));
+    assert_eq!(
+        replies(&did),
+        [],
+        "whoever dialled it would do so in the clear"
+    );
+    assert!(told.core.captured()[0].1, "but it is said to be captured");
+    let elsewhere = told.tell(placed([10, 1, 0, 9].into()));
+    assert_eq!(replies(&elsewhere), [], "of a network before");
+    let did = told.tell(placed(ip));
+    assert_eq!(replies(&did), [(1, Reply::Ok {})]);
+}
+
+#[test]
+fn a_pod_does_not_wait_for_ever_until_its_peers_know_where_it_is() {
+    let (mut told, did) = addressed([10, 1, 0, 1].into());
+    let did = told.done(&did, Outcome::InForce(Verdict::default()));
+    assert_eq!(replies(&did), []);
+    assert_eq!(told.core.wakes_at(), Some(told.now + TOLD));
+    let did = told.after(TOLD.as_secs());
+    assert_eq!(replies(&did), [(1, Reply::Ok {})], "nobody tells anybody");
+    // One that was captured late has the time of its question, and no more.
+    let (mut told, did) = addressed([10, 1, 0, 1].into());
+    told.now += PATIENCE - TOLD / 2;
+    let did = told.done(&did, Outcome::InForce(Verdict::default()));
+    assert_eq!(replies(&did), []);
+    told.now += TOLD / 2;
+    let did = told.tell(Event::Tick);
+    assert_eq!(replies(&did), [(1, Reply::Ok {})]);
 }
 
 #[test]
