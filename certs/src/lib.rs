@@ -16,7 +16,8 @@
 //!
 //! **Having an identity**
 //! - [`KeyAndRequest`] makes a key and asks; [`Leaf`] is the checked answer; [`Renewer`] repeats
-//!   it in time; [`Identity`] is what handshakes use, replaceable at any moment.
+//!   it in time; [`Identity`] is what handshakes use, replaceable at any moment. [`gather_entropy`]
+//!   prepares the first key of a process.
 //! - [`Bundles`] say whom to trust, per trust domain; [`Trust`] is what handshakes read of them.
 //! - [`IdentityAcceptor`] and [`IdentityConnector`] speak mutual TLS between members of the mesh,
 //!   [`BootstrapAcceptor`] and [`BootstrapConnector`] one-sided TLS with the service that makes
@@ -93,6 +94,7 @@ pub use mesh::{
 pub use peer::{Expected, PeerError, PeerIdentity};
 pub use renewal::{Backoff, Due};
 pub use renewer::{InProcess, Issuance, Issued, RenewSoon, RenewalStatus, Renewer};
+pub use provider::gather_entropy;
 pub use request::{CheckedRequest, CsrError, KeyAndRequest, MAX_REQUEST_BYTES, RequestError};
 pub use root::RootInfo;
 pub use rotation::{

@@ -44,3 +44,17 @@ pub(crate) fn fill_random(buffer: &mut [u8]) -> Result<(), rustls::Error> {
         .fill(buffer)
         .map_err(rustls::Error::from)
 }
+
+/// Gathers the entropy that the first random number of a process takes, in a thread of its own. The
+/// provider measures the jitter of the processor for it (`jitterentropy`), which is 25 to 60 ms of
+/// computing: who calls this when the process begins, and has other things to do before it makes keys,
+/// does not wait for that. Does not block; later calls find nothing left to do.
+pub fn gather_entropy() {
+    let gathering = || {
+        // A system without randomness is an error of the first key, which says what it is for.
+        let _gathered = fill_random(&mut [0]);
+    };
+    let thread = std::thread::Builder::new().name("entropy".to_owned());
+    // Without a thread the first key gathers it.
+    drop(thread.spawn(gathering));
+}

@@ -251,8 +251,12 @@ impl<S: Issuance> Renewer<S> {
 
     /// One key, one request, one answer, checked.
     async fn attempt(&mut self, identity: Option<&Identity>) -> Result<(Leaf, Bundles), SignError> {
-        let request =
-            KeyAndRequest::new(&self.id).map_err(|error| SignError::Retry(error.to_string()))?;
+        let id = self.id.clone();
+        // Whoever shares this thread does not wait for entropy, see `gather_entropy`.
+        let made = tokio::task::spawn_blocking(move || KeyAndRequest::new(&id)).await;
+        let request = made
+            .map_err(|error| SignError::Retry(error.to_string()))?
+            .map_err(|error| SignError::Retry(error.to_string()))?;
         let issued = self.issuance.issue(&request).await?;
         let now = self.clock.now();
         let (bundle, refused) = TrustBundle::from_der(&self.domain, issued.roots, now);

@@ -2,6 +2,7 @@
 //! and whatever it says.
 
 mod process;
+mod restarts;
 
 use std::{
     io,
@@ -25,21 +26,14 @@ use tokio::{
 use weft_certs::Clock;
 
 use self::process::Process;
-pub(crate) use self::process::{Lasting, Remnant};
-use crate::{
-    backoff::Backoff,
-    channel::{self, Intake, Outlet},
+pub(crate) use self::{
+    process::{Lasting, Remnant},
+    restarts::Restarts,
 };
+use crate::channel::{self, Intake, Outlet};
 
 /// A worker that gives no sign of life for this long is ended.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Delays between the end of a worker that has not lived and the start of the next.
-pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(100);
-pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// A worker that lived this long did not end because of how it started, and the next is started at
-/// once: whoever can kill a worker now and then must not be able to keep clients waiting, or the
-/// readiness probe failing.
-pub(crate) const A_LIFE: Duration = Duration::from_secs(1);
 /// Orders that may wait for a worker. One that does not read so many is ended.
 const ORDERS: usize = 64;
 
@@ -150,7 +144,7 @@ pub(crate) async fn supervise_from<T, E>(
     T: Talk,
     E: From<Happened<T::Report, T::To>>,
 {
-    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut restarts = Restarts::new();
     while first.is_some() || !*last.borrow() {
         let life = program.lives.fetch_add(1, Relaxed) + 1;
         let began = program.clock.read().monotonic;
@@ -167,10 +161,9 @@ pub(crate) async fn supervise_from<T, E>(
         {
             return;
         }
-        if lived >= A_LIFE {
-            backoff.reset();
-        } else {
-            tokio::time::sleep(backoff.delay()).await;
+        let delay = restarts.delay_after(lived);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
     }
 }

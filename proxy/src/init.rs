@@ -40,8 +40,7 @@ use weft_certs::Clock;
 
 use self::store::{Kept, Read};
 use crate::{
-    backoff::Backoff,
-    child::{A_LIFE, FIRST_DELAY, LONGEST_DELAY, raise_open_files},
+    child::{Restarts, raise_open_files},
     signals::{self, Signals},
 };
 
@@ -136,7 +135,7 @@ struct Init {
 
 impl Init {
     async fn live(mut self) -> io::Result<ExitCode> {
-        let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+        let mut restarts = Restarts::new();
         loop {
             let began = self.clock.read().monotonic;
             match self.supervise().await {
@@ -148,11 +147,11 @@ impl Init {
                 Err(error) if self.kept.is_empty() => return Err(error),
                 Err(error) => tracing::error!("no supervisor: {error}; workers go on without it"),
             }
-            if self.clock.read().monotonic.saturating_sub(began) >= A_LIFE {
-                backoff.reset();
-                continue;
+            let lived = self.clock.read().monotonic.saturating_sub(began);
+            let delay = restarts.delay_after(lived);
+            if !delay.is_zero() {
+                self.pause(delay).await;
             }
-            self.pause(backoff.delay()).await;
         }
     }
 

@@ -71,6 +71,7 @@ const REPORTS: usize = 64;
 /// See [`ShardError`].
 pub fn run(settings: &Settings) -> Result<(), ShardError> {
     confine::give_up().map_err(ConfineError::from)?;
+    weft_certs::gather_entropy();
     let lifeline = Lifeline::open().map_err(ShardError::NotAChild)?;
     // Reads files, and is therefore done before there is anybody to wait for it.
     let platform = CaRoots::system().inspect_err(|error| {

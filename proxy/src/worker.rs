@@ -103,6 +103,7 @@ impl From<ServingError> for WorkerError {
 /// See [`WorkerError`].
 pub fn run(settings: Settings) -> Result<(), WorkerError> {
     confine::give_up().map_err(ConfineError::from)?;
+    weft_certs::gather_entropy();
     let channel = io::stdin().as_fd().try_clone_to_owned();
     let channel = UnixStream::from(channel.map_err(WorkerError::NotAChild)?);
     // Anything but a socket has no peer.

@@ -82,6 +82,26 @@ async fn a_killed_worker_is_replaced_within_a_second() {
     assert!(took <= SERVING_AGAIN, "serving again after {took:?}");
 }
 
+/// Who is killed twice in a row is back as soon as who is killed once: a loop begins with the third.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_twice_in_a_row_is_replaced_at_once_both_times() {
+    let backend = Backend::named("one").await;
+    let control_plane = ControlPlane::start().await;
+    let proxy = Proxy::start(&control_plane);
+    let port = free_port();
+    control_plane.publish_and_wait(&world(port, &backend)).await;
+    for kill in ["the first", "the second"] {
+        let began = tokio::time::Instant::now();
+        proxy.kill_worker().await;
+        assert_eq!(ask(on(port)).await, said("one"), "it waits and is served");
+        let took = began.elapsed();
+        assert!(
+            took <= SERVING_AGAIN,
+            "serving again after {kill}: {took:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_hangs_is_replaced() {
     let backend = Backend::named("one").await;
