@@ -9,6 +9,7 @@ mod outbound;
 mod pair;
 mod refusals;
 mod running;
+mod starting;
 mod supervisor;
 mod tunnels;
 mod workers;
