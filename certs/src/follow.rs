@@ -1,7 +1,7 @@
 //! Following a signer: whom it announces is trusted, and a certificate that it would not issue any more
 //! is renewed.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::UnixTime;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::bundle::{Bundles, RootError, TrustBundle};
 use crate::identity::Identity;
 use crate::leaf::Leaf;
-use crate::renewer::RenewSoon;
+use crate::renewer::{RENEW_WITHIN, RenewSoon};
 use crate::signer::SignerRoots;
 use crate::verify;
 
@@ -25,13 +25,18 @@ pub struct Followed {
 }
 
 /// How soon a certificate has to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Renewal {
     /// In its own time.
     #[default]
     InTime,
     /// Soon: somebody else issues now, and its own issuer is about to be retired.
-    Soon,
+    Soon {
+        /// Fingerprint of who issues now.
+        issuer: String,
+        /// Time over which those who have to renew spread.
+        within: Duration,
+    },
     /// At once: nobody vouches for it any more. Its holder was away while its issuer was retired.
     Now,
 }
@@ -73,7 +78,10 @@ impl Identity {
         let is_other = !announced.issuer.is_empty() && leaf.info().issuer != announced.issuer;
         followed.renewal = match (is_lost, is_other) {
             (true, _) => Renewal::Now,
-            (false, true) => Renewal::Soon,
+            (false, true) => Renewal::Soon {
+                issuer: announced.issuer.clone(),
+                within: announced.renew_within.unwrap_or(RENEW_WITHIN),
+            },
             (false, false) => Renewal::InTime,
         };
         Ok(followed)
@@ -82,10 +90,10 @@ impl Identity {
 
 impl Renewal {
     /// Asks for it.
-    pub fn ask(self, soon: &RenewSoon) {
+    pub fn ask(&self, soon: &RenewSoon) {
         match self {
             Self::InTime => {}
-            Self::Soon => soon.ask(),
+            Self::Soon { issuer, within } => soon.ask(issuer, *within),
             Self::Now => soon.ask_at_once(),
         }
     }

@@ -92,9 +92,9 @@ pub use mesh::{
     BootstrapAcceptor, BootstrapConnector, IdentityAcceptor, IdentityConnector, IdentityError,
 };
 pub use peer::{Expected, PeerError, PeerIdentity};
-pub use renewal::{Backoff, Due};
-pub use renewer::{InProcess, Issuance, Issued, RenewSoon, RenewalStatus, Renewer};
 pub use provider::gather_entropy;
+pub use renewal::{Backoff, Due};
+pub use renewer::{InProcess, Issuance, Issued, RENEW_WITHIN, RenewSoon, RenewalStatus, Renewer};
 pub use request::{CheckedRequest, CsrError, KeyAndRequest, MAX_REQUEST_BYTES, RequestError};
 pub use root::RootInfo;
 pub use rotation::{

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -23,7 +22,11 @@ use crate::signer::{SignError, Signer, SignerRoots};
 /// Longest uninterrupted wait: a wall clock that was set is noticed after this time at the latest.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 
-/// Share of a leaf's life over which renewals are spread that everybody is asked for at once.
+/// Time over which renewals are spread that everybody is asked for at once, when another certificate
+/// issues: it is what the replacement of a root waits for. Unless the signer wants another.
+pub const RENEW_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// And at most so much of a leaf's life.
 const SPREAD: f64 = 0.1;
 
 /// A signer's answer as it arrives from the identity service.
@@ -122,20 +125,54 @@ pub struct RenewSoon(Arc<Asked>);
 #[derive(Debug, Default)]
 struct Asked {
     any: Notify,
-    at_once: AtomicBool,
+    /// Replaced and taken; no await is inside.
+    wish: Mutex<Wish>,
+}
+
+#[derive(Debug, Default)]
+struct Wish {
+    is_now: bool,
+    /// Whose certificate is wanted, and over which time that is spread; kept until there is one.
+    of: Option<(String, Duration)>,
 }
 
 impl RenewSoon {
-    /// Renews within a tenth of the certificate's life, at a random moment: for an issuer that is being
-    /// replaced.
-    pub fn ask(&self) {
+    /// Renews at a random moment within that time or a tenth of the certificate's life, whichever is
+    /// shorter: for an issuer that is being replaced by this one (a fingerprint). Repeated as long as
+    /// somebody else signs: replicas of a signer hear of a replacement one after the other.
+    pub fn ask(&self, issuer: &str, within: Duration) {
+        self.0.wish().of = Some((issuer.to_owned(), within));
         self.0.any.notify_one();
     }
 
     /// Renews now: for one whose certificate nobody accepts any more, or who is not one of many.
     pub fn ask_at_once(&self) {
-        self.0.at_once.store(true, Ordering::Relaxed);
+        self.0.wish().is_now = true;
         self.0.any.notify_one();
+    }
+}
+
+impl Asked {
+    /// Over which time the renewal is spread that is asked for.
+    fn within(&self, life: Duration) -> Option<Duration> {
+        let mut wish = self.wish();
+        if std::mem::take(&mut wish.is_now) {
+            return Some(Duration::ZERO);
+        }
+        let (_, within) = wish.of.as_ref()?;
+        Some(life.mul_f64(SPREAD).min(*within))
+    }
+
+    /// There is a certificate of this issuer; over which time another renewal is spread if that was not
+    /// the one that is wanted.
+    fn is_wanted_still(&self, issuer: &str, life: Duration) -> Option<Duration> {
+        self.wish().of.take_if(|(wanted, _)| *wanted == *issuer);
+        self.within(life)
+    }
+
+    /// Nothing that holds the lock can panic halfway through a change.
+    fn wish(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,8 +249,9 @@ impl<S: Issuance> Renewer<S> {
                 Ok((leaf, bundles)) => {
                     // The roots first: peers may already show certificates of a new one.
                     identity.trust().replace(bundles);
-                    due = Due::after(self.clock.read(), leaf.life(), (self.chance)());
-                    match identity.replace(leaf.clone()) {
+                    let replaced = identity.replace(leaf.clone());
+                    due = self.due_after(&leaf);
+                    match replaced {
                         Ok(()) => {
                             backoff.reset();
                             self.succeeded(&leaf);
@@ -229,6 +267,17 @@ impl<S: Issuance> Renewer<S> {
         }
     }
 
+    /// When the certificate that has just come is renewed.
+    fn due_after(&mut self, leaf: &Leaf) -> Due {
+        let (now, life) = (self.clock.read(), leaf.life());
+        let due = Due::after(now, life, (self.chance)());
+        match self.soon.is_wanted_still(&leaf.info().issuer, life) {
+            // Not before half of the time: whoever is behind comes up meanwhile.
+            Some(within) => due.or_within(now, within.mul_f64(0.5 + 0.5 * unit((self.chance)()))),
+            None => due,
+        }
+    }
+
     /// Waits until a renewal is due, or soon when somebody asks for that.
     async fn wait_until(&mut self, due: &mut Due, life: Duration) {
         loop {
@@ -240,10 +289,10 @@ impl<S: Issuance> Renewer<S> {
             tokio::select! {
                 () = tokio::time::sleep(wait.min(LOOK_AT_CLOCK)) => {}
                 () = self.soon.any.notified() => {
-                    let is_now = self.soon.at_once.swap(false, Ordering::Relaxed);
-                    let share = if is_now { 0.0 } else { SPREAD * unit((self.chance)()) };
-                    let within = life.mul_f64(share);
-                    *due = due.or_within(self.clock.read(), within);
+                    if let Some(within) = self.soon.within(life) {
+                        let within = within.mul_f64(unit((self.chance)()));
+                        *due = due.or_within(self.clock.read(), within);
+                    }
                 }
             }
         }

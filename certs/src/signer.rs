@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -56,6 +56,8 @@ pub struct SignerRoots {
     /// Fingerprint of the certificate that issues leaves now: whoever has a leaf of another one renews
     /// it soon.
     pub issuer: String,
+    /// How soon, at most; [`crate::RENEW_WITHIN`] where that is not said.
+    pub renew_within: Option<Duration>,
 }
 
 /// What a status says about a signer.
@@ -148,6 +150,7 @@ fn roots_of(issuers: &Issuers) -> SignerRoots {
         roots,
         version: issuers.bundle_version,
         issuer: issuers.signing.issuer_fingerprint(),
+        renew_within: None,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use self::{
     member::{Member, Proof},
     saved::{keep, resume},
     signing::{Owner, Signings, denied, nobody},
-    trust::follow,
+    trust::{follow, time_of},
 };
 pub use self::{
     signing::{Signer, Signing},

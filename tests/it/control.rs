@@ -39,6 +39,8 @@ const ACCOUNT: &str = "edge-weft";
 const TOKEN: &str = "token-of-edge";
 /// Whom tokens are meant for.
 const AUDIENCE: &str = "weft-identity";
+/// Over which time proxies are told to renew when another certificate issues.
+const SPREAD: Duration = Duration::from_secs(90);
 
 /// A cluster with a Gateway and a route, and a control plane.
 struct World {
@@ -154,6 +156,7 @@ async fn controller(api: &FakeApi, replica: &str) -> Controller {
         admin: anywhere,
         life: LeafLife::default(),
         rotation_dwell: Duration::ZERO,
+        rotation_spread: SPREAD,
         mesh: true,
         deploy: deploys::settings(),
         watch: WatchOptions::new(Settings::jitter(replica)),

@@ -240,6 +240,7 @@ impl ControlPlane {
             version: 2,
             roots: roots.iter().cloned().map(Into::into).collect(),
             issuer: authority.issuer_fingerprint(),
+            ..Bundle::default()
         });
         self.shared.generation.send_modify(|_same| {});
         let said = || self.shared.lock().trusts.clone().unwrap_or_default();

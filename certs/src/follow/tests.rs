@@ -1,5 +1,7 @@
 //! Announcements of a signer, one after the other and out of their order.
 
+use std::time::Duration;
+
 use super::Renewal;
 use crate::mint::{WEB, authority, leaf_of, member};
 use crate::{Authority, Identity, SignerRoots};
@@ -9,6 +11,15 @@ fn announced(version: u64, roots: &[&Authority], issuer: &str) -> SignerRoots {
         roots: roots.iter().map(|it| it.root_der().to_vec()).collect(),
         version,
         issuer: issuer.to_owned(),
+        renew_within: None,
+    }
+}
+
+/// A renewal that is asked for in favour of this issuer.
+fn soon(issuer: &str, minutes: u64) -> Renewal {
+    Renewal::Soon {
+        issuer: issuer.to_owned(),
+        within: Duration::from_secs(60 * minutes),
     }
 }
 
@@ -35,7 +46,12 @@ fn a_rotation_is_followed_from_announcement_to_announcement() {
     check(&identity, &both, (true, 2, Renewal::InTime));
     check(&identity, &both, (false, 2, Renewal::InTime));
     let activated = announced(2, &[&old, &new], &of_new);
-    check(&identity, &activated, (false, 2, Renewal::Soon));
+    check(&identity, &activated, (false, 2, soon(&of_new, 10)));
+    let hurried = SignerRoots {
+        renew_within: Some(Duration::from_secs(120)),
+        ..activated.clone()
+    };
+    check(&identity, &hurried, (false, 2, soon(&of_new, 2)));
     let unnamed = announced(2, &[&old, &new], "");
     check(&identity, &unnamed, (false, 2, Renewal::InTime));
     let renewed = leaf_of(&new, WEB);
@@ -43,7 +59,7 @@ fn a_rotation_is_followed_from_announcement_to_announcement() {
     check(&identity, &activated, (false, 2, Renewal::InTime));
     let retired = announced(3, &[&new], &of_new);
     check(&identity, &retired, (true, 3, Renewal::InTime));
-    check(&identity, &both, (false, 3, Renewal::Soon));
+    check(&identity, &both, (false, 3, soon(&of_old, 10)));
 }
 
 #[test]
@@ -62,6 +78,7 @@ fn a_bundle_without_a_good_root_is_none() {
             roots,
             version: 9,
             issuer: "another".to_owned(),
+            renew_within: None,
         };
         let followed = identity.follow(&announced);
         assert!(followed.is_err(), "{row}: {followed:?}");

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{InProcess, Issuance, Issued, RenewalStatus, Renewer};
+use super::{InProcess, Issuance, Issued, RENEW_WITHIN, RenewalStatus, Renewer};
 use crate::mint::{DB, WEB, authority, id};
 use crate::tests::now;
 use crate::{
@@ -173,8 +173,9 @@ async fn a_valid_certificate_survives_an_outage() {
     keeping.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn renews_soon_when_asked() {
+/// Asks for renewals over `within`; after how long they come, in seconds, when the service signs as who is
+/// wanted, or never does.
+async fn check_soon(row: &str, is_wanted: bool, within: Duration, expected: &[u64]) {
     let clock = clock();
     let service = Service::new(&clock, 0);
     let mut renewer = service.renewer();
@@ -182,18 +183,31 @@ async fn renews_soon_when_asked() {
     let soon = renewer.renew_soon();
     let identity = renewer.obtain().await;
     let keeping = tokio::spawn(renewer.keep(identity));
-    soon.ask();
-    status
-        .wait_for(|status| status.renewals == 2)
-        .await
-        .expect("the renewer lives");
-    // Chance 0.5 of a tenth of a day.
-    let waited = clock.read().monotonic;
-    assert!(
-        waited <= Duration::from_secs(4321),
-        "within a tenth of its life: {waited:?}"
-    );
+    let own = service.authority.issuer_fingerprint();
+    soon.ask(if is_wanted { &own } else { "another" }, within);
+    let mut waits = Vec::new();
+    for renewal in (2..).take(expected.len()) {
+        let before = clock.read().monotonic;
+        let renewed = |status: &RenewalStatus| status.renewals == renewal;
+        status.wait_for(renewed).await.expect("the renewer lives");
+        waits.push((clock.read().monotonic - before).as_secs());
+    }
+    assert_eq!(waits, expected, "{row}");
     keeping.abort();
+}
+
+/// Design of identities, section 4 and 5: renewals that everybody is asked for at once are spread. The
+/// chance is 0.5 throughout.
+#[tokio::test(start_paused = true)]
+async fn renews_soon_when_asked_and_again_until_the_right_one_signs() {
+    let half_a_day = 12 * 3600;
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    check_soon("ten minutes", true, minutes(10), &[300, half_a_day]).await;
+    check_soon("a minute", true, minutes(1), &[30, half_a_day]).await;
+    let long = [4320, half_a_day];
+    check_soon("a tenth of a life at most", true, 12 * HOUR, &long).await;
+    let again = [300, 450, 450, 450];
+    check_soon("somebody else signs", false, minutes(10), &again).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,11 +240,12 @@ async fn a_rotation_without_a_gap() {
         phase(&new, &[], 3),
     ];
     for (number, issuers) in (1..).zip(phases) {
+        let wanted = issuers.signing.issuer_fingerprint();
         signer.replace(issuers);
         // One after the other, so that both kinds of leaves meet in each phase.
         for at in 0..members.len() {
             let (_, soon, status, _) = &mut members[at];
-            soon.ask();
+            soon.ask(&wanted, RENEW_WITHIN);
             let renewed = |status: &RenewalStatus| status.renewals == number + 1;
             status.wait_for(renewed).await.expect("the renewer lives");
             let [(web, ..), (db, ..)] = &members[..] else {

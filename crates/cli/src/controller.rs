@@ -122,6 +122,10 @@ pub(crate) struct Options {
     /// pods another ConfigMap
     #[arg(long, env = "WEFT_ROTATION_DWELL", default_value = "2m", value_parser = duration, value_name = "TIME")]
     rotation_dwell: Duration,
+    /// Time over which certificates are renewed once another one issues, 1s to 24h; a tenth of their
+    /// life where that is shorter
+    #[arg(long, env = "WEFT_ROTATION_SPREAD", default_value = "10m", value_parser = spread, value_name = "TIME")]
+    rotation_spread: Duration,
     /// Form of the log: json or text
     #[arg(
         long,
@@ -168,6 +172,7 @@ impl Options {
             admin: self.admin,
             life: self.certificate_life,
             rotation_dwell: self.rotation_dwell,
+            rotation_spread: self.rotation_spread,
             mesh: self.mesh,
             deploy: self.proxy_image.as_ref().map(|image| deploy::Settings {
                 image: image.clone(),
@@ -221,4 +226,15 @@ fn trust_domain(text: &str) -> Result<TrustDomain, String> {
 fn leaf_life(text: &str) -> Result<LeafLife, String> {
     let life: Duration = duration(text)?;
     LeafLife::new(life).map_err(|error| error.to_string())
+}
+
+fn spread(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(1);
+    const MOST: Duration = Duration::from_secs(24 * 3600);
+    let spread: Duration = duration(text)?;
+    if (LEAST..=MOST).contains(&spread) {
+        Ok(spread)
+    } else {
+        Err("renewals are spread over 1s to 24h".to_owned())
+    }
 }

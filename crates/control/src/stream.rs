@@ -52,6 +52,8 @@ pub(crate) struct ConfigService {
     pub(crate) ends: watch::Receiver<bool>,
     /// Whom proxies are to trust.
     pub(crate) roots: watch::Receiver<SignerRoots>,
+    /// Over which time they renew when another certificate issues.
+    pub(crate) spread: Duration,
     /// Tells whose a token is.
     pub(crate) tokens: Arc<Tokens>,
     /// Namespace and name of the service account of the proxies of nodes; `None` where there is no
@@ -95,7 +97,7 @@ impl Config for ConfigService {
             clock: self.clock.clone(),
             serves: self.serves.clone(),
             ends: self.ends.clone(),
-            bundles: Bundles::new(self.roots.clone()),
+            bundles: Bundles::new(self.roots.clone(), self.spread),
             // Who keeps a connection longer trusts somebody nobody vouches for any more.
             vouched_until_unix_s: peer.not_after_unix_s,
             messages,

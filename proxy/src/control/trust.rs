@@ -31,6 +31,8 @@ pub struct Trusted {
     pub roots: Vec<Bytes>,
     /// Fingerprint of the certificate that issues now, as far as it is known.
     pub issuer: String,
+    /// Over which time those renew who have a certificate of another one, if that was said.
+    pub renew_within: Option<Duration>,
 }
 
 /// Follows the bundles of the control plane.
@@ -45,6 +47,8 @@ pub(super) struct Trusting {
     pub(super) refusals: u32,
     /// Fingerprint of the certificate that issues now; empty before the control plane said so.
     issuer: String,
+    /// Over which time everybody renews who has another.
+    renew_within: Option<Duration>,
     /// What the control plane was told last.
     told: Trusts,
     pace: Interval,
@@ -72,6 +76,11 @@ pub(crate) fn follow(
     }
 }
 
+/// A time as it travels, where zero is that nothing was said.
+pub(crate) fn time_of(milliseconds: u64) -> Option<Duration> {
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
 impl Trusting {
     /// Of a proxy with workers of its own. Runs in a runtime.
     pub(super) fn new(
@@ -89,6 +98,7 @@ impl Trusting {
             workers,
             refusals: 0,
             issuer: String::new(),
+            renew_within: None,
             told: Trusts::default(),
             pace,
         }
@@ -124,6 +134,7 @@ impl Trusting {
             version: bundles.version(),
             roots: roots.map(Bytes::copy_from_slice).collect(),
             issuer: self.issuer.clone(),
+            renew_within: self.renew_within,
         }
     }
 
@@ -133,6 +144,7 @@ impl Trusting {
             roots: bundle.roots.iter().map(|der| der.to_vec()).collect(),
             version: bundle.version,
             issuer: bundle.issuer,
+            renew_within: time_of(bundle.renew_within_ms),
         };
         let Some(followed) = follow(&self.identity, &announced, &self.soon) else {
             return;
@@ -141,6 +153,7 @@ impl Trusting {
             tracing::info!(version = announced.version, "trusting another bundle");
         }
         self.issuer = announced.issuer;
+        self.renew_within = announced.renew_within;
     }
 
     /// Waits until the control plane is to be told something else than the last time. Can be dropped.

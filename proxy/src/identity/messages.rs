@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message;
 use weft_certs::SignerRoots;
 
-use crate::control::Trusted;
+use crate::control::{self, Trusted};
 
 /// Asks for a certificate. Answered once, by [`Signed`].
 #[derive(Clone, PartialEq, Message)]
@@ -61,6 +61,9 @@ pub(crate) struct Trust {
     /// certificate of another issuer renews it soon. Empty: not known, and nobody does.
     #[prost(string, tag = "3")]
     pub(crate) issuer: String,
+    /// Over which time they renew, at most; 0: not said.
+    #[prost(uint64, tag = "4")]
+    pub(crate) renew_within_ms: u64,
 }
 
 impl Trust {
@@ -70,6 +73,7 @@ impl Trust {
             roots: self.roots.iter().map(|der| der.to_vec()).collect(),
             version: self.version,
             issuer: self.issuer.clone(),
+            renew_within: control::time_of(self.renew_within_ms),
         }
     }
 }
@@ -80,6 +84,9 @@ impl From<&Trusted> for Trust {
             version: trusted.version,
             roots: trusted.roots.clone(),
             issuer: trusted.issuer.clone(),
+            renew_within_ms: trusted.renew_within.map_or(0, |within| {
+                u64::try_from(within.as_millis()).unwrap_or(u64::MAX)
+            }),
         }
     }
 }

@@ -27,7 +27,8 @@ use super::{
 
 const NODES: u32 = 3;
 const ACCOUNTS: [&str; 3] = ["web", "cart", "pay"];
-const LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Over which time renewals are spread that a rotation asks for.
+const SPREAD: Duration = Duration::from_secs(120);
 /// Longest time after which a node hears of something.
 const LAG: Duration = Duration::from_secs(20);
 /// Between two calls.
@@ -141,11 +142,13 @@ async fn announce(identities: Identities, mut roots: watch::Receiver<SignerRoots
             roots: ders,
             version,
             issuer,
+            ..
         } = roots.borrow_and_update().clone();
         identities.trust(Trust {
             version,
             roots: ders.into_iter().map(Into::into).collect(),
             issuer,
+            renew_within_ms: u64::try_from(SPREAD.as_millis()).expect("minutes"),
         });
         if roots.changed().await.is_err() {
             return;
@@ -278,7 +281,7 @@ async fn three_roots_are_replaced_under_load_and_no_handshake_fails() {
         let took = world.rotate(false).await;
         assert_eq!(world.failed.get(), 0, "of {}", world.calls.get());
         assert!(took > LAG, "nobody is left behind: {took:?}");
-        let spread = LIFE / 10 + LAG * 4;
+        let spread = SPREAD + LAG * 4;
         assert!(
             took < spread,
             "renewals are spread over {spread:?}: {took:?}"

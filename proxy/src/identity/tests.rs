@@ -209,6 +209,7 @@ async fn who_was_refused_asks_anew_when_the_parent_says_whom_to_trust() {
         version: 1,
         roots: vec![world.authority.root_der().to_vec().into()],
         issuer: world.authority.issuer_fingerprint(),
+        ..Trust::default()
     });
     let told = Instant::now();
     world.answer().await;
@@ -250,6 +251,7 @@ async fn roots_are_replaced_for_those_who_are_there_and_those_who_come() {
             next.root_der().to_vec().into(),
         ],
         issuer,
+        ..Trust::default()
     };
     let (second, third) = (
         trust(2, world.authority.issuer_fingerprint()),
@@ -275,11 +277,11 @@ async fn roots_are_replaced_for_those_who_are_there_and_those_who_come() {
     world.identities.trust(third);
     assert_eq!(version(&late), 3, "and so on");
     for _ in 0..2 {
-        // Within a tenth of a life, and not at half of it.
+        // Within ten minutes, and not at half of a life.
         let before = Instant::now();
         world.csr().await;
         let waited = before.elapsed();
-        assert!(waited < Duration::from_secs(3 * 3600), "{waited:?}");
+        assert!(waited <= weft_certs::RENEW_WITHIN, "{waited:?}");
     }
 }
 
@@ -363,6 +365,7 @@ async fn what_is_held_is_said_whenever_it_changes() {
         version,
         roots: vec![world.authority.root_der().to_vec().into()],
         issuer: issuer.clone(),
+        ..Trust::default()
     };
     let (first, second) = (trust(1), trust(2));
     world.identities.trust(first);
@@ -385,6 +388,7 @@ async fn what_is_held_is_said_whenever_it_changes() {
         version: 3,
         roots: both.to_vec(),
         issuer: renewed.clone(),
+        ..Trust::default()
     });
     assert_eq!(
         says(&mut held).await,

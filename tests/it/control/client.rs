@@ -247,7 +247,13 @@ impl Proxy {
         let message = soon("a bundle", self.received.message()).await;
         let message = message.expect("the stream goes on").unwrap_or_default();
         match message.message {
-            Some(server_message::Message::Bundle(bundle)) => bundle,
+            Some(server_message::Message::Bundle(bundle)) => {
+                assert_eq!(
+                    bundle.renew_within_ms, 90_000,
+                    "as the control plane was told"
+                );
+                bundle
+            }
             other => panic!("no bundle: {other:?}"),
         }
     }

@@ -29,9 +29,9 @@ const LOOK: Duration = Duration::from_secs(1);
   weft identity rotate --force-step     go on although somebody has not followed
 
 Nothing restarts and no connection is cut. A phase ends when every proxy has followed, with its workers;
-`weft identity roots` names those that have not. Certificates are renewed within a tenth of their life,
-which is 2.4 hours where they live for a day. Whoever is passed over by --force-step cannot speak with the
-others until it hears of the new root.")]
+`weft identity roots` names those that have not. Certificates are renewed within ten minutes, unless the
+control plane was told otherwise (--rotation-spread). Whoever is passed over by --force-step cannot speak
+with the others until it hears of the new root.")]
 pub(super) struct Options {
     #[command(flatten)]
     whose: Whose,

@@ -99,6 +99,13 @@ const FIELDS: &[Field] = &[
         shape: Shape::Text { besides: "" },
     },
     Field {
+        name: "rotationSpread",
+        about: "Time over which they are renewed once another certificate issues, 1s to 24h: what a rotation\n\
+                of the root waits for. A tenth of their life where that is shorter.",
+        default: || json!("10m"),
+        shape: Shape::Text { besides: "" },
+    },
+    Field {
         name: "gatewayClass",
         about: "Name of the GatewayClass.",
         default: || json!("weft"),

@@ -49,6 +49,8 @@ fn what_cannot_start_says_what_to_do() {
     let rows = [
         ("--trust-domain Shop", 3, "trust-domain"),
         ("--certificate-life 5m", 3, "10 minutes to 90 days"),
+        ("--rotation-spread 25h", 3, "spread over 1s to 24h"),
+        ("--rotation-spread 0s", 3, "spread over 1s to 24h"),
         ("--kubeconfig none", 4, "kubeconfig none cannot be used"),
     ];
     let place = Place::new("");

@@ -47,6 +47,9 @@ pub struct Settings {
     /// Shortest time in a phase of a rotation of the authority: longer than nodes take to show pods
     /// another ConfigMap, which is a minute or two.
     pub rotation_dwell: Duration,
+    /// Time over which the certificates of proxies and pods are renewed once another one issues, at most;
+    /// a tenth of `life` where that is shorter.
+    pub rotation_spread: Duration,
     /// Whether there is a mesh: pods are watched, routes attach to Services, and proxies of nodes are
     /// served.
     pub mesh: bool,

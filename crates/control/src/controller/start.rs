@@ -302,6 +302,7 @@ impl Shared {
             serves,
             ends: self.ends.clone(),
             roots: signer.roots(),
+            spread: self.settings.rotation_spread,
             tokens: Arc::clone(&tokens),
             nodes: self.settings.nodes(),
         });

@@ -1,5 +1,7 @@
 //! Whom one proxy is to trust, and whom it has said it does.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 use weft_certs::SignerRoots;
 use weft_wire::proto::config::{Bundle, ServerMessage, Trusts, server_message::Message};
@@ -7,6 +9,8 @@ use weft_wire::proto::config::{Bundle, ServerMessage, Trusts, server_message::Me
 /// The roots on their way to one proxy.
 pub(super) struct Bundles {
     roots: watch::Receiver<SignerRoots>,
+    /// Over which time renewals are spread when another certificate issues.
+    spread: Duration,
     /// What the proxy has said; nothing is sent to one that says nothing, which does not know how.
     said: Option<Trusts>,
     /// The bundle that awaits an answer: version and issuer.
@@ -14,9 +18,10 @@ pub(super) struct Bundles {
 }
 
 impl Bundles {
-    pub(super) fn new(roots: watch::Receiver<SignerRoots>) -> Self {
+    pub(super) fn new(roots: watch::Receiver<SignerRoots>, spread: Duration) -> Self {
         Self {
             roots,
+            spread,
             said: None,
             sent: None,
         }
@@ -50,6 +55,7 @@ impl Bundles {
             version: newest.version,
             roots: newest.roots.into_iter().map(Into::into).collect(),
             issuer: target.1.clone(),
+            renew_within_ms: u64::try_from(self.spread.as_millis()).unwrap_or(u64::MAX),
         };
         self.sent = Some(target);
         Some(ServerMessage {
@@ -66,11 +72,14 @@ mod tests {
 
     use super::*;
 
+    const SPREAD: Duration = Duration::from_secs(90);
+
     fn roots(version: u64, issuer: &str) -> SignerRoots {
         SignerRoots {
             roots: vec![vec![1]],
             version,
             issuer: issuer.to_owned(),
+            renew_within: None,
         }
     }
 
@@ -85,7 +94,10 @@ mod tests {
     /// Version and issuer of what is sent.
     fn told(sent: Option<ServerMessage>) -> Option<(u64, String)> {
         match sent?.message? {
-            Message::Bundle(bundle) => Some((bundle.version, bundle.issuer)),
+            Message::Bundle(bundle) => {
+                assert_eq!(bundle.renew_within_ms, 90_000, "each says how soon");
+                Some((bundle.version, bundle.issuer))
+            }
             Message::Delta(_) => None,
         }
     }
@@ -97,7 +109,7 @@ mod tests {
     #[test]
     fn a_proxy_is_told_once_and_one_bundle_at_a_time() {
         let (now, watched) = watch::channel(roots(1, "a"));
-        let mut bundles = Bundles::new(watched);
+        let mut bundles = Bundles::new(watched, SPREAD);
         now.send_replace(roots(2, "a"));
         assert_eq!(told(bundles.next()), None, "it has not said that it can");
         assert_eq!(told(bundles.said(trusts(1, "a"))), sent(2, "a"));
@@ -119,7 +131,7 @@ mod tests {
     #[test]
     fn a_proxy_that_renewed_before_it_was_told_learns_the_issuer_for_its_workers() {
         let (_now, watched) = watch::channel(roots(2, "b"));
-        let mut bundles = Bundles::new(watched);
+        let mut bundles = Bundles::new(watched, SPREAD);
         let with = |issuer: &str| {
             let mut trusts = trusts(2, "b");
             trusts.workers.push(WorkerTrusts {
