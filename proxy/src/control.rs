@@ -22,7 +22,7 @@ pub(crate) use self::{
     conversation::Conversation,
     link::{Happened, Stream},
     member::{Member, Proof},
-    saved::{keep, resume},
+    saved::{keep, kept, resume},
     signing::{Owner, Signings, denied, nobody},
     trust::{follow, time_of},
 };

@@ -20,7 +20,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use weft_certs::{Clock, RenewalStatus};
@@ -44,8 +44,6 @@ const EVENTS: usize = 64;
 const RETRY_SOCKETS: Duration = Duration::from_secs(1);
 /// Time a worker has beyond its drain limit to end.
 const AFTER_DRAIN: Duration = Duration::from_secs(5);
-/// How long the last configuration may take to be written before the process ends.
-const SAVING: Duration = Duration::from_secs(5);
 
 /// How a gateway runs.
 #[derive(Clone, Debug)]
@@ -178,18 +176,7 @@ async fn serve(
     last.send_replace(true);
     if core.drain(settings.drain_limit) {
         let limit = settings.drain_limit.saturating_add(AFTER_DRAIN);
-        let ended = async {
-            while !supervisor.is_finished() {
-                let Some(event) = next(&mut core, &mut happening).await else {
-                    return;
-                };
-                let is_over = matches!(event, Event::Worker(child::Happened::Ended { .. }));
-                core.handle(event);
-                if is_over {
-                    return;
-                }
-            }
-        };
+        let ended = outlive(&mut core, &mut happening, &supervisor);
         tokio::select! {
             drained = timeout(limit, ended) => if drained.is_err() {
                 tracing::error!("the worker did not end in time and is killed");
@@ -200,9 +187,7 @@ async fn serve(
     // The worker, if there still is one, is killed with the task that holds it.
     tasks.shutdown().await;
     drop(core);
-    if timeout(SAVING, saver).await.is_err() {
-        tracing::error!("the last configuration is not saved");
-    }
+    control::kept(saver).await;
     Ok(())
 }
 
@@ -237,6 +222,20 @@ async fn next(core: &mut Core, happening: &mut mpsc::Receiver<Event>) -> Option<
         tokio::select! {
             event = happening.recv() => return event,
             Some(signed) = core.signed() => core.certify(signed),
+        }
+    }
+}
+
+/// Handles events until the last worker has ended.
+async fn outlive(core: &mut Core, happening: &mut mpsc::Receiver<Event>, supervisor: &AbortHandle) {
+    while !supervisor.is_finished() {
+        let Some(event) = next(core, happening).await else {
+            return;
+        };
+        let is_over = matches!(event, Event::Worker(child::Happened::Ended { .. }));
+        core.handle(event);
+        if is_over {
+            return;
         }
     }
 }

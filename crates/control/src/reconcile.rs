@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use weft_api::{AnyObject, Kind};
+use weft_api::{AnyObject, Kind, ObjectRef};
 use weft_certs::Clock;
 use weft_source::kube::{StatusWriter, Update, Watches};
 use weft_spiffe::TrustDomain;
@@ -228,6 +228,17 @@ impl Reconciler {
         }
         hub.depart(&self.world.departing());
         self.deploy();
+        self.write((statuses, &gone), pods, began);
+    }
+
+    /// Has written what is different about objects, and forgets those that are gone.
+    fn write(
+        &mut self,
+        (statuses, gone): (Vec<(AnyObject, AnyObject)>, &[ObjectRef]),
+        pods: Vec<PodOfNode>,
+        began: Duration,
+    ) {
+        let hub = Arc::clone(&self.parts.hub);
         for object in gone.iter().filter(|object| is_written(object.kind)) {
             self.parts.writer.forget(object);
             self.applied.forget(object);
@@ -236,7 +247,7 @@ impl Reconciler {
         let routes: Vec<_> = seen
             .filter_map(|(_, it)| self.applied.see(it, began))
             .collect();
-        hub.hold(&routes, &gone);
+        hub.hold(&routes, gone);
         self.applied.doubt(&hub.refused());
         let spread =
             |route: &_, gateway: &_, generation| hub.spread((route, gateway), generation, began);

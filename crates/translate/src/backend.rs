@@ -262,21 +262,22 @@ fn port<'s>(
             ),
         }),
         None => {
-            let known: Vec<_> = service
-                .spec
-                .ports
-                .iter()
-                .map(|p| p.port.to_string())
-                .collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
+            let known = known_ports(service);
             Err(not_found(format!(
                 "Service {name} has no port {number} (it has {known})"
             )))
         }
+    }
+}
+
+/// For people who named another.
+fn known_ports(service: &Service) -> String {
+    let ports = service.spec.ports.iter();
+    let known: Vec<_> = ports.map(|port| port.port.to_string()).collect();
+    if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
     }
 }
 

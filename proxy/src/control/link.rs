@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 use weft_certs::{Expected, IdentityConnector, IdentityError, SignError};
 use weft_spiffe::SpiffeId;
 use weft_wire::{
@@ -46,6 +46,12 @@ pub(crate) enum Happened {
 pub(crate) struct Stream {
     pub(crate) outbox: mpsc::Sender<ClientMessage>,
     _end: DropGuard,
+}
+
+impl From<Status> for LinkError {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
 }
 
 impl Stream {
@@ -148,42 +154,50 @@ async fn stream<E: From<Happened>>(
     if events.send(Happened::Opened(opened).into()).await.is_err() {
         return Ok(());
     }
-    let ended = |status| LinkError::Status(Box::new(status));
     let received = async {
-        let opened = client.stream(opening).await;
-        let mut inbound = opened.map_err(ended)?.into_inner();
-        loop {
-            // After Hello, which opened the stream, and whenever it is something else.
-            let said = outbox.send(trusting.said()).await;
-            said.map_err(|_closed| LinkError::Ended)?;
-            loop {
-                // Both can be dropped: a message that was not received stays.
-                let message = tokio::select! {
-                    message = inbound.message() => message.map_err(ended)?,
-                    () = trusting.changed() => break,
-                };
-                let message = message.ok_or(LinkError::Ended)?;
-                backoff.reset();
-                trusting.refusals = 0;
-                let (event, is_bundle) = match message.message {
-                    Some(Message::Bundle(bundle)) => {
-                        trusting.take(bundle);
-                        (Happened::Trusts(trusting.trusted()), true)
-                    }
-                    _ => (Happened::Received(message), false),
-                };
-                if events.send(event.into()).await.is_err() {
-                    return Ok(());
-                }
-                if is_bundle {
-                    break;
-                }
-            }
-        }
+        let inbound = client.stream(opening).await?.into_inner();
+        converse((inbound, outbox), trusting, events, backoff).await
     };
     tokio::select! {
         ended = received => ended,
         () = end.cancelled() => Err(LinkError::Dropped),
+    }
+}
+
+/// Says whom the proxy trusts, after Hello, which opened the stream, and whenever it is something else;
+/// passes on what comes.
+async fn converse<E: From<Happened>>(
+    (mut inbound, outbox): (Streaming<ServerMessage>, mpsc::Sender<ClientMessage>),
+    trusting: &mut Trusting,
+    events: &mpsc::Sender<E>,
+    backoff: &mut Backoff,
+) -> Result<(), LinkError> {
+    loop {
+        let said = outbox.send(trusting.said()).await;
+        said.map_err(|_closed| LinkError::Ended)?;
+        loop {
+            // Both can be dropped: a message that was not received stays.
+            let message = tokio::select! {
+                message = inbound.message() => message?,
+                () = trusting.changed() => break,
+            };
+            let message = message.ok_or(LinkError::Ended)?;
+            backoff.reset();
+            trusting.refusals = 0;
+            let (event, is_bundle) = match message.message {
+                Some(Message::Bundle(bundle)) => {
+                    trusting.take(bundle);
+                    (Happened::Trusts(trusting.trusted()), true)
+                }
+                _ => (Happened::Received(message), false),
+            };
+            if events.send(event.into()).await.is_err() {
+                return Ok(());
+            }
+            if is_bundle {
+                break;
+            }
+        }
     }
 }
 

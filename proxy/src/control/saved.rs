@@ -11,6 +11,7 @@ use std::{
 
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{Duration, timeout},
 };
 use weft_wire::{Assembler, Identity, SavedError, Snapshot, Subscriber};
@@ -20,6 +21,8 @@ const UNFINISHED: &str = "configuration.weft.new";
 /// Between two writes. A write costs what the whole configuration costs, 3.5 ms at a thousand routes;
 /// it is read when a process begins without a control plane, and then it may be as old as this.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long the last may take to be written.
+const ENDING: Duration = Duration::from_secs(5);
 /// Only the proxy reads what routes say.
 const MODE: u32 = 0o600;
 
@@ -118,6 +121,13 @@ pub(crate) async fn keep(directory: PathBuf, mut latest: watch::Receiver<Option<
         if timeout(PAUSE, sender_is_gone).await.is_ok() {
             tracing::debug!("saving what came last");
         }
+    }
+}
+
+/// Waits until [`keep`] has saved the last of all, when the sender is gone and the process ends.
+pub(crate) async fn kept(keeping: JoinHandle<()>) {
+    if timeout(ENDING, keeping).await.is_err() {
+        tracing::error!("the last configuration is not saved");
     }
 }
 

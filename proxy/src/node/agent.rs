@@ -15,7 +15,6 @@ use std::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
-    time::timeout,
 };
 use weft_certs::{Clock, RenewalStatus};
 use weft_spiffe::TrustDomain;
@@ -45,8 +44,6 @@ const EVENTS: usize = 64;
 const SAID: usize = 256;
 /// Time between two attempts to tell the control plane what it has not taken.
 const REPORT_AGAIN: Duration = Duration::from_millis(250);
-/// How long the last configuration may take to be written before the process ends.
-const SAVING: Duration = Duration::from_secs(5);
 /// Where the supervisor that follows finds this one, in the state directory.
 const TAKEOVER: &str = "takeover.sock";
 
@@ -138,6 +135,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let saver = tokio::spawn(control::keep(settings.state_dir.clone(), ends.saved));
     let (fed, feeding) = mpsc::channel(EVENTS);
+    tasks.spawn(pass_on(feeding, events.clone()));
     let (said, hearing) = mpsc::channel(SAID);
     let shards = estate.shards(Shards::new(settings.shards.clone(), clock.clone(), said));
     let shards = shards.supplied(Supply {
@@ -146,7 +144,6 @@ async fn serve(
         signer: member.signer(),
         fed,
     });
-    tasks.spawn(pass_on(feeding, events.clone()));
     let (renewal, renewing) = watch::channel(RenewalStatus::default());
     tasks.spawn(member.run(events, renewal));
     let (shows, shown) = watch::channel(Shown::default());
@@ -165,8 +162,8 @@ async fn serve(
         ending,
         succession: succeed(&settings.state_dir, estate, &mut tasks).await?,
     };
-    let mut supervising =
-        tokio::spawn(supervise(settings.supervisor, clock, shards, inputs, shows));
+    let supervisor = settings.supervisor;
+    let mut supervising = tokio::spawn(supervise(supervisor, clock, shards, inputs, shows));
     tokio::select! {
         () = follow(&mut follower, &mut happening, shown.clone()) => {}
         () = signals.next() => tracing::info!("asked to end; the workers finish what is under way"),
@@ -178,17 +175,26 @@ async fn serve(
     }
     follower.leave();
     drop(end);
-    let reporting = follow(&mut follower, &mut happening, shown.clone());
-    let shards = finish(&mut supervising, reporting).await?;
-    tokio::select! {
-        () = shards.drain(settings.drain_limit) => {}
-        () = follow(&mut follower, &mut happening, shown) => {}
-        () = signals.next() => tracing::warn!("asked to end again; the workers are killed"),
-    }
+    let reporting = async || follow(&mut follower, &mut happening, shown.clone()).await;
+    wind_up(supervising, reporting, settings.drain_limit, &mut signals).await?;
     tasks.shutdown().await;
     drop(follower);
-    if timeout(SAVING, saver).await.is_err() {
-        tracing::error!("the last configuration is not saved");
+    control::kept(saver).await;
+    Ok(())
+}
+
+/// Waits for a supervisor that was told to end, then for what its workers have under way.
+async fn wind_up(
+    mut supervising: JoinHandle<Result<Shards, NodeError>>,
+    mut reporting: impl AsyncFnMut(),
+    limit: Duration,
+    signals: &mut Signals,
+) -> Result<(), AgentError> {
+    let shards = finish(&mut supervising, reporting()).await?;
+    tokio::select! {
+        () = shards.drain(limit) => {}
+        () = reporting() => {}
+        () = signals.next() => tracing::warn!("asked to end again; the workers are killed"),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use weft_api::{ByteString, Kind};
 use weft_certs::Identity;
+use weft_control::Addresses;
 use weft_tests::wait::{Expected, PATIENCE, eventually};
 
 use super::client::{Proxy, resources};
@@ -132,10 +133,14 @@ async fn a_root_is_replaced_under_open_streams_when_everybody_has_followed() {
     assert_eq!(stored(&world, "old.root.crt"), None);
     assert_eq!(stored(&world, "next.root.key"), None);
     check_service(&world, &mut [here, there]).await;
-    // Panics unless either replica is known by the new root alone.
-    let alone = renewed(&world).await;
-    for at in [world.addresses().config, second.addresses().config] {
-        let mut proxy = proxy(at, &alone, "pod-3").await;
+    check_known(&world, [world.addresses(), second.addresses()]).await;
+}
+
+/// Panics unless each replica is known by the new root alone.
+async fn check_known(world: &World, replicas: [Addresses; 2]) {
+    let alone = renewed(world).await;
+    for replica in replicas {
+        let mut proxy = proxy(replica.config, &alone, "pod-3").await;
         assert!(!resources(&proxy.next().await).is_empty());
     }
 }

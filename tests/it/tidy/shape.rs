@@ -78,7 +78,8 @@ fn long_function_findings(files: &[SourceFile]) -> Vec<Finding> {
     findings
 }
 
-/// Lines with code inside the body of the function whose `fn` stands at `at`.
+/// Lines of the function whose `fn` stands at `at`, from there to its last brace, with everything between:
+/// what a reader has to scroll through.
 fn function_lines(code: &[Token<'_>], at: usize) -> Option<usize> {
     if !code[at].is("fn") || !code[at + 1].is_word() {
         return None;
@@ -95,13 +96,8 @@ fn function_lines(code: &[Token<'_>], at: usize) -> Option<usize> {
             open + 1
         };
     }
-    let body = &code[open + 1..closing(code, open).max(open + 1)];
-    let mut lines: Vec<usize> = body
-        .iter()
-        .flat_map(|token| token.line..=token.last_line())
-        .collect();
-    lines.dedup();
-    Some(lines.len())
+    let end = code.get(closing(code, open))?;
+    Some(end.last_line() - code[at].line + 1)
 }
 
 fn public_items(files: &[SourceFile]) -> usize {
@@ -230,7 +226,7 @@ fn the_top_level_holds_rooms_only() {
 
 #[test]
 fn the_length_checks_see_what_is_too_long() {
-    let body = "    x();\n\n    // y\n".repeat(61);
+    let body = "    x();\n\n    // y\n".repeat(20);
     let text = format!("fn short() {{ x(); }}\nfn long(f: fn(u8) -> [u8; 2]) {{\n{body}}}\n");
     let long = SourceFile::sample("proxy/src/lib.rs", &text.repeat(3));
     assert_found(
@@ -238,10 +234,13 @@ fn the_length_checks_see_what_is_too_long() {
         &long_function_findings(std::slice::from_ref(&long)),
         3,
     );
+    let long = SourceFile::sample("proxy/src/lib.rs", &text.repeat(7));
     assert_found("a long file", &long_file_findings(&[long]), 1);
-    let short = text.replacen("    x();\n", "", 1);
-    let short = SourceFile::sample("proxy/src/lib.rs", &short);
-    assert_found("60 lines", &long_function_findings(&[short]), 0);
+    let short = text.replacen("    // y\n", "", 1);
+    let sixty = SourceFile::sample("proxy/src/lib.rs", &short.replacen("    // y\n", "", 1));
+    assert_found("60 lines", &long_function_findings(&[sixty]), 0);
+    let more = SourceFile::sample("proxy/src/lib.rs", &short);
+    assert_found("61 lines", &long_function_findings(&[more]), 1);
 }
 
 #[test]

@@ -187,44 +187,51 @@ pub(super) fn arrival_faults(
         ));
     }
     for arrival in found {
-        let target = wanted.target.as_ref().unwrap_or(&question.target);
-        let is_bytes = question.method == "TCP";
-        let host = wanted.host.as_ref().unwrap_or(&question.host);
-        if !wanted.at.split(" or ").any(|pod| pod == arrival.pod) {
-            faults.push(format!("it arrived at {}, not {}", arrival.pod, wanted.at));
-        }
-        if arrival.method != question.method || arrival.target != *target {
-            let (method, got) = (&arrival.method, &arrival.target);
+        faults.extend(faults_of(arrival, wanted, question));
+    }
+    faults
+}
+
+/// What is wrong with one that arrived.
+fn faults_of(arrival: &Arrival, wanted: &Arrives, question: &Question) -> Vec<String> {
+    let mut faults = Vec::new();
+    let target = wanted.target.as_ref().unwrap_or(&question.target);
+    let is_bytes = question.method == "TCP";
+    let host = wanted.host.as_ref().unwrap_or(&question.host);
+    if !wanted.at.split(" or ").any(|pod| pod == arrival.pod) {
+        faults.push(format!("it arrived at {}, not {}", arrival.pod, wanted.at));
+    }
+    if arrival.method != question.method || arrival.target != *target {
+        let (method, got) = (&arrival.method, &arrival.target);
+        faults.push(format!(
+            "{method} {got} arrived, not {} {target}",
+            question.method
+        ));
+    }
+    if !is_bytes && arrival.host != *host {
+        faults.push(format!(
+            "the Host that arrived is {:?}, not {host:?}",
+            arrival.host
+        ));
+    }
+    let value = |name: &str| {
+        let all = arrival.headers.get_all(name).iter();
+        let all: Vec<_> = all
+            .map(|it| String::from_utf8_lossy(it.as_bytes()))
+            .collect();
+        (!all.is_empty()).then(|| all.join(","))
+    };
+    for (name, wanted) in &wanted.headers {
+        if value(name).as_ref() != Some(wanted) {
             faults.push(format!(
-                "{method} {got} arrived, not {} {target}",
-                question.method
+                "{name} arrived as {:?}, not {wanted:?}",
+                value(name)
             ));
         }
-        if !is_bytes && arrival.host != *host {
-            faults.push(format!(
-                "the Host that arrived is {:?}, not {host:?}",
-                arrival.host
-            ));
-        }
-        let value = |name: &str| {
-            let all = arrival.headers.get_all(name).iter();
-            let all: Vec<_> = all
-                .map(|it| String::from_utf8_lossy(it.as_bytes()))
-                .collect();
-            (!all.is_empty()).then(|| all.join(","))
-        };
-        for (name, wanted) in &wanted.headers {
-            if value(name).as_ref() != Some(wanted) {
-                faults.push(format!(
-                    "{name} arrived as {:?}, not {wanted:?}",
-                    value(name)
-                ));
-            }
-        }
-        for name in &wanted.without {
-            if let Some(value) = value(name) {
-                faults.push(format!("{name} arrived: {value:?}"));
-            }
+    }
+    for name in &wanted.without {
+        if let Some(value) = value(name) {
+            faults.push(format!("{name} arrived: {value:?}"));
         }
     }
     faults

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
@@ -16,7 +16,7 @@ use weft_proxy::{
     loopback::Loopback,
     standalone::{self, DataPath},
 };
-use weft_source::{Finding, Options, Progress, Severity, Watch};
+use weft_source::{Batch, Finding, Options, Progress, Severity, Watch};
 use weft_telemetry::{
     access_log::{self, AccessLog},
     metrics::{LabelGroups, Registry},
@@ -111,20 +111,7 @@ impl Engine {
             (Arc::clone(&data_path), Arc::clone(&mesh)),
             registry.config(),
         );
-        let options = Options {
-            exclude: vec![state_dir.path().to_owned()],
-            ..Options::default()
-        };
-        let started = clock::now();
-        let (first, watch) =
-            Watch::start(&settings.files, options, on_progress).map_err(Failure::unreachable)?;
-        let took = clock::now().saturating_duration_since(started);
-        tracing::info!(
-            documents = first.documents,
-            files = first.files,
-            ?took,
-            "loaded"
-        );
+        let (first, watch) = load(&settings.files, state_dir.path(), on_progress)?;
         let writer = Writer::start(state_dir)?;
         let mut control = Control::new(assembly, writer, watch.places(), settings.tells);
         control.first(first);
@@ -185,6 +172,28 @@ impl Engine {
         }
         cut
     }
+}
+
+/// Reads the files, and watches them from then on, all but what is written here.
+fn load(
+    files: &[PathBuf],
+    state_dir: &Path,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<(Batch, Watch), Failure> {
+    let options = Options {
+        exclude: vec![state_dir.to_owned()],
+        ..Options::default()
+    };
+    let started = clock::now();
+    let (first, watch) = Watch::start(files, options, on_progress).map_err(Failure::unreachable)?;
+    let took = clock::now().saturating_duration_since(started);
+    tracing::info!(
+        documents = first.documents,
+        files = first.files,
+        ?took,
+        "loaded"
+    );
+    Ok((first, watch))
 }
 
 /// The start of the random numbers that split and balance. The standard library's hash keys are

@@ -101,18 +101,7 @@ impl Sockets {
                 IpAddr::V4(address) if address.is_loopback() => Some(*address),
                 _ => None,
             });
-        let namespaces: BTreeSet<Arc<str>> = service
-            .ports
-            .iter()
-            .flat_map(|frontend| frontend.consumers.keys().cloned())
-            .collect();
-        let own_routes = namespaces.contains(&self.default_client);
-        let mut views: BTreeSet<Arc<str>> = namespaces;
-        views.remove(&self.default_client);
-        if own_routes {
-            // Clients of the Service's own namespace have the producer's routes, as all others do.
-            views.insert(name.namespace.clone());
-        }
+        let (own_routes, views) = self.views(service);
         self.drop_service(name, &views);
         let Some(address) = address else {
             return;
@@ -126,21 +115,12 @@ impl Sockets {
             (client_namespace, self.book.claim(&owner, None))
         };
         let mut clients: BTreeMap<Arc<str>, Ipv4Addr> = views.into_iter().map(claim).collect();
-        let mut binds = Vec::with_capacity((1 + clients.len()) * ports.len());
         let of_default = [(self.default_client.clone(), address)];
         let of_clients = clients.iter().map(|(it, address)| (it.clone(), *address));
-        for (client_namespace, address) in of_default.into_iter().chain(of_clients) {
-            binds.extend(ports.iter().map(|(port, listen_on)| Bind {
-                key: Arc::new(InletKey::Mesh {
-                    service: ServicePort {
-                        service: name.clone(),
-                        port: *port,
-                    },
-                    client_namespace: client_namespace.clone(),
-                }),
-                address: SocketAddr::new(address.into(), *listen_on),
-            }));
-        }
+        let addresses = of_default.into_iter().chain(of_clients);
+        let binds: Vec<Bind> = addresses
+            .flat_map(|(client, address)| binds(name, &ports, &client, address))
+            .collect();
         Arc::make_mut(&mut self.wanted).extend(binds.iter().cloned());
         let others = own_routes
             .then(|| clients.remove(&name.namespace))
@@ -154,6 +134,20 @@ impl Sockets {
             binds,
         };
         self.services.insert(name.clone(), Arc::new(place));
+    }
+
+    /// Whether clients of the default namespace have routes of their own to the Service, and the other
+    /// namespaces whose clients dial it by an address of their own.
+    fn views(&self, service: &weft_ir::Service) -> (bool, BTreeSet<Arc<str>>) {
+        let ports = service.ports.iter();
+        let namespaces = ports.flat_map(|frontend| frontend.consumers.keys().cloned());
+        let mut views: BTreeSet<Arc<str>> = namespaces.collect();
+        let own_routes = views.remove(&self.default_client);
+        if own_routes {
+            // Clients of the Service's own namespace have the producer's routes, as all others do.
+            views.insert(service.name.namespace.clone());
+        }
+        (own_routes, views)
     }
 
     /// Takes the sockets of a Service off the list and gives back the addresses of all clients but
@@ -187,4 +181,24 @@ pub(crate) fn asked_address(service: &Service) -> Option<Ipv4Addr> {
             IpAddr::V6(_) => None,
         });
     written.find(Ipv4Addr::is_loopback)
+}
+
+/// Where clients of one namespace are listened for at their address of the Service.
+fn binds(
+    service: &Name,
+    ports: &BTreeMap<u16, u16>,
+    client_namespace: &Arc<str>,
+    address: Ipv4Addr,
+) -> Vec<Bind> {
+    let bind = |(port, listen_on): (&u16, &u16)| Bind {
+        key: Arc::new(InletKey::Mesh {
+            service: ServicePort {
+                service: service.clone(),
+                port: *port,
+            },
+            client_namespace: client_namespace.clone(),
+        }),
+        address: SocketAddr::new(address.into(), *listen_on),
+    };
+    ports.iter().map(bind).collect()
 }
