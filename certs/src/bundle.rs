@@ -12,9 +12,11 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use thiserror::Error;
 use weft_spiffe::{SpiffeId, TrustDomain};
+use weft_telemetry::metrics::{Holder, RootLabels};
 
 use crate::clock::unix_s;
 use crate::crl::Crl;
+use crate::pem::fingerprint;
 use crate::profile::{Parsed, Unreadable};
 
 /// Roots one trust domain may have at a time: two during a rotation, some more in federations that
@@ -73,6 +75,7 @@ pub enum RootError {
 #[derive(Clone)]
 struct Root {
     der: CertificateDer<'static>,
+    fingerprint: Arc<str>,
     /// With the header of the sequence, as certificates name their issuer.
     subject: Vec<u8>,
     anchor: TrustAnchor<'static>,
@@ -178,8 +181,7 @@ impl TrustBundle {
         crate::pem::encode_certificates(self.roots_der())
     }
 
-    /// When the first of the roots ends, seconds since 1970: the value of
-    /// `weft_trust_root_expiry_timestamp_seconds`.
+    /// When the first of the roots ends, seconds since 1970.
     #[must_use]
     pub fn earliest_expiry_unix_s(&self) -> Option<i64> {
         self.0.roots.iter().map(|root| root.not_after_unix_s).min()
@@ -258,6 +260,7 @@ fn admit(
         anchor,
         not_before_unix_s,
         not_after_unix_s,
+        fingerprint: fingerprint(&der).into(),
         der,
     })
 }
@@ -352,6 +355,23 @@ impl Bundles {
     #[must_use]
     pub fn get(&self, domain: &TrustDomain) -> Option<&TrustBundle> {
         self.by_domain.get(domain)
+    }
+
+    /// Every root that is trusted, with its last second, for metrics.
+    pub fn roots(&self, holder: Holder) -> impl Iterator<Item = (RootLabels, i64)> {
+        let roots = move |bundle: &TrustBundle| {
+            let trust_domain: Arc<str> = bundle.domain().as_str().into();
+            let label = |root: &Root| {
+                let root_labels = RootLabels {
+                    holder,
+                    trust_domain: Arc::clone(&trust_domain),
+                    root: Arc::clone(&root.fingerprint),
+                };
+                (root_labels, root.not_after_unix_s)
+            };
+            bundle.0.roots.iter().map(label).collect::<Vec<_>>()
+        };
+        self.by_domain.values().flat_map(roots)
     }
 
     /// The other domain one of whose roots has the subject, for a better error message.

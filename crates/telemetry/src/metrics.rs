@@ -32,10 +32,12 @@ pub use self::connection::{
 pub use self::definition::{ALL, Kind, LabelGroup, MetricDef, Unit};
 pub use self::encode::CONTENT_TYPE;
 pub use self::histogram::DURATION_BOUNDS_US;
-pub use self::identity::{Holder, IdentityMetrics, IdentityState, IssuanceMetrics, identity_text};
+pub use self::identity::{
+    Holder, IdentityMetrics, IdentityState, IssuanceMetrics, TrustMetrics, identity_text,
+};
 pub use self::labels::{
     Backend, ConnectionLabels, Destination, IdentityLabels, LabelGroups, Parent, Protocol,
-    Reporter, RequestLabels, Route, Source,
+    Reporter, RequestLabels, RootLabels, Route, Source,
 };
 pub use self::parents::BY_PARENTS;
 pub use self::process::{BuildInfo, ConfigMetrics, ProcessMetrics};

@@ -2,6 +2,7 @@
 //! while anybody holds a certificate that leads to it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use tokio::{
     time::sleep,
 };
 use weft_certs::RenewalStatus;
+use weft_telemetry::metrics::Holder;
 use weft_wire::proto::config::WorkerTrusts;
 
 use super::{Shared, State};
@@ -28,9 +30,12 @@ impl Shared {
     pub(super) fn count(&self, state: &State) {
         let mut oldest = None;
         let mut held = WorkerTrusts::default();
+        let mut roots = BTreeMap::new();
         for kept in state.kept.values().filter_map(Weak::upgrade) {
             if let Some(ready) = &*kept.ready.borrow() {
-                let version = ready.identity.trust().bundles().version();
+                let bundles = ready.identity.trust().bundles();
+                let version = bundles.version();
+                roots.extend(bundles.roots(Holder::Worker));
                 oldest = Some(oldest.map_or(version, |oldest: u64| oldest.min(version)));
                 let issuer = ready.identity.leaf().info().issuer.clone();
                 *held.leaves.entry(issuer).or_default() += 1;
@@ -39,6 +44,7 @@ impl Shared {
         // Who has nothing yet will begin with the latest.
         let latest = || state.trust.as_ref().map_or(0, |trust| trust.version);
         held.bundle_version = oldest.unwrap_or_else(latest);
+        self.registry.trust().set(roots);
         control::say(&self.held, held);
     }
 }

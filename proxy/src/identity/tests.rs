@@ -261,8 +261,13 @@ async fn roots_are_replaced_for_those_who_are_there_and_those_who_come() {
     world.answer().await;
     let early = early.ready(LONG).await.expect("it is signed");
     let version = |ready: &super::Ready| ready.identity.trust().bundles().version();
+    let end =
+        "weft_trust_root_expiry_timestamp_seconds{holder=\"worker\",trust_domain=\"cluster.local\"";
+    let shown = |world: &World| world.registry.encode().matches(end).count();
+    assert_eq!(shown(&world), 1, "the end of its root is shown");
     world.identities.trust(second);
     assert_eq!(version(&early), 2, "who is there trusts it at once");
+    assert_eq!(shown(&world), 2, "and the end of both is shown");
     assert!(world.is_silent(), "its issuer still issues");
     let late = world.own(CART, "uid-2");
     world.answer().await;

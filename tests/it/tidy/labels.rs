@@ -25,9 +25,11 @@ const FIELDS: &[&str] = &[
     "port",
     "protocol",
     "reporter",
+    "root",
     "route",
     "rule",
     "source",
+    "trust_domain",
     "workload",
 ];
 
@@ -58,6 +60,7 @@ const NAMES: &[&str] = &[
     "reason",
     "reporter",
     "result",
+    "root",
     "route_kind",
     "route_name",
     "route_namespace",
@@ -68,6 +71,7 @@ const NAMES: &[&str] = &[
     "state",
     "status",
     "tls",
+    "trust_domain",
     "version",
     "where",
 ];

@@ -217,6 +217,7 @@ impl Shared {
             renewals: renewer.status(),
             soon: renewer.renew_soon(),
             hub: Arc::clone(&self.hub),
+            shown: self.registry.trust(),
         }
     }
 

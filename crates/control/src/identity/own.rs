@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use weft_certs::{Identity, RenewSoon, Renewal, RenewalStatus, SignerRoots};
+use weft_telemetry::metrics::{Holder, TrustMetrics};
 use weft_wire::proto::config::Trusts;
 
 use crate::hub::Hub;
@@ -15,6 +16,8 @@ pub(crate) struct OwnTrust {
     pub(crate) renewals: watch::Receiver<RenewalStatus>,
     pub(crate) soon: RenewSoon,
     pub(crate) hub: Arc<Hub>,
+    /// Where the roots are shown.
+    pub(crate) shown: Arc<TrustMetrics>,
 }
 
 impl OwnTrust {
@@ -46,8 +49,10 @@ impl OwnTrust {
             }
             Err(error) => tracing::error!("{error}"),
         }
+        let bundles = self.identity.trust().bundles();
+        self.shown.set(bundles.roots(Holder::Controller).collect());
         self.hub.trusts(Trusts {
-            bundle_version: self.identity.trust().bundles().version(),
+            bundle_version: bundles.version(),
             issuer: self.identity.leaf().info().issuer.clone(),
             workers: Vec::new(),
         });

@@ -285,6 +285,12 @@ pub(super) const IDENTITY_FAILURES: MetricDef = MetricDef::gauge(
     "Failed attempts since the last certificate, under the reason of the last one",
 )
 .labels(&["holder", "identity", "reason"]);
+pub(super) const TRUST_ROOT_EXPIRY: MetricDef = MetricDef::gauge(
+    "weft_trust_root_expiry_timestamp_seconds",
+    "End of a root that is trusted, in seconds since 1970; the root by its SHA-256",
+)
+.unit(Unit::Seconds)
+.labels(&["holder", "trust_domain", "root"]);
 pub(super) const IDENTITY_ISSUED: MetricDef = MetricDef::counter(
     "weft_identity_issued_total",
     "Certificates that the identity service signed",
@@ -363,6 +369,7 @@ pub const ALL: &[MetricDef] = &[
     IDENTITY_LIFE,
     IDENTITY_RENEWALS,
     IDENTITY_FAILURES,
+    TRUST_ROOT_EXPIRY,
     IDENTITY_ISSUED,
     IDENTITY_REFUSED,
     ENDPOINTS,

@@ -10,7 +10,9 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use super::backend::BackendMetrics;
 use super::connection::{ConnectionMetrics, TlsMetrics};
 use super::definition as def;
-use super::identity::{IdentityMetrics, IssuanceMetrics, certificates, issuance};
+use super::identity::{
+    IdentityMetrics, IssuanceMetrics, TrustMetrics, certificates, issuance, roots,
+};
 use super::labels::{LabelWriter, Labels, NoLabels, Protocol, RuleLabels, Series};
 use super::process::{BuildInfo, ConfigMetrics, ProcessMetrics};
 use super::request::{Class, RequestHandles, RequestTotals};
@@ -28,6 +30,7 @@ pub(super) struct Snapshot {
     pub(super) backends: Vec<Arc<BackendMetrics>>,
     pub(super) tls: Arc<TlsMetrics>,
     pub(super) identities: Vec<Arc<IdentityMetrics>>,
+    pub(super) trust: Arc<TrustMetrics>,
     pub(super) issuance: Option<Arc<IssuanceMetrics>>,
     pub(super) config: Arc<ConfigMetrics>,
     pub(super) process: Arc<ProcessMetrics>,
@@ -51,6 +54,7 @@ impl Collector for Snapshot {
         self.connections(&mut out)?;
         self.tls(&mut out)?;
         self.identities(&mut out)?;
+        roots(&self.trust, &mut out)?;
         issuance(self.issuance.as_deref(), &mut out)?;
         self.backends(&mut out)?;
         self.config(&mut out)?;

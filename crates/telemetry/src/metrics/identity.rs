@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -16,7 +16,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 
 use super::counters::KeyedCounters;
 use super::definition as def;
-use super::labels::{IdentityLabels, NoLabels, Series};
+use super::labels::{IdentityLabels, NoLabels, RootLabels, Series};
 use super::writer::Writer;
 
 /// Which process of a proxy has an identity. Parent and worker of a Gateway have the same one, with
@@ -89,6 +89,36 @@ impl IdentityMetrics {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clone()
     }
+}
+
+/// The roots that a process trusts.
+#[derive(Debug, Default)]
+pub struct TrustMetrics {
+    /// Their last seconds, since 1970. Replaced whenever the bundle is; nothing inside it can panic
+    /// half-way.
+    roots: Mutex<BTreeMap<RootLabels, i64>>,
+}
+
+impl TrustMetrics {
+    /// Replaces what is shown: every root with its last second, since 1970.
+    pub fn set(&self, roots: BTreeMap<RootLabels, i64>) {
+        *self.lock() = roots;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RootLabels, i64>> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the roots of a process.
+pub(super) fn roots(trust: &TrustMetrics, out: &mut Writer<'_>) -> fmt::Result {
+    out.family(&def::TRUST_ROOT_EXPIRY, |family| {
+        let extra = &[];
+        trust
+            .lock()
+            .iter()
+            .try_for_each(|(labels, not_after)| family.gauge(&Series { labels, extra }, *not_after))
+    })
 }
 
 /// What an identity service has answered.

@@ -158,6 +158,18 @@ pub struct IdentityLabels {
     pub identity: Arc<str>,
 }
 
+/// Identifies one root that a process trusts. There are as many as bundles have: two of a trust domain
+/// while its root is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootLabels {
+    /// Which process trusts it.
+    pub holder: Holder,
+    /// Whose members it vouches for.
+    pub trust_domain: Arc<str>,
+    /// SHA-256 of the certificate, in lower-case hexadecimal.
+    pub root: Arc<str>,
+}
+
 /// Which shared groups are exported for requests. A group that is off is blanked before look-up,
 /// so that rules differing only in it share their series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,6 +326,14 @@ impl Labels for ConnectionLabels {
         out.text("reporter", self.reporter.as_str())?;
         out.text("protocol", self.protocol.map_or("", Protocol::as_str))?;
         self.parent.write(out)
+    }
+}
+
+impl Labels for RootLabels {
+    fn write(&self, out: &mut LabelWriter<'_, '_>) -> fmt::Result {
+        out.text("holder", self.holder.as_str())?;
+        out.text("trust_domain", &self.trust_domain)?;
+        out.text("root", &self.root)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::backend::BackendMetrics;
 use super::connection::{ConnectionMetrics, TlsMetrics};
 use super::encode::Snapshot;
-use super::identity::{IdentityMetrics, IssuanceMetrics};
+use super::identity::{IdentityMetrics, IssuanceMetrics, TrustMetrics};
 use super::labels::{
     Backend, ConnectionLabels, IdentityLabels, LabelGroups, Protocol, RequestLabels,
 };
@@ -30,6 +30,7 @@ struct Shared {
     connections: Table<ConnectionLabels, ConnectionMetrics>,
     backends: Table<Backend, BackendMetrics>,
     identities: Table<IdentityLabels, IdentityMetrics>,
+    trust: Arc<TrustMetrics>,
     /// Only where there is an identity service.
     issuance: OnceLock<Arc<IssuanceMetrics>>,
     tls: Arc<TlsMetrics>,
@@ -54,6 +55,7 @@ impl Registry {
             connections: Table::default(),
             backends: Table::default(),
             identities: Table::default(),
+            trust: Arc::default(),
             issuance: OnceLock::new(),
             tls: Arc::new(TlsMetrics::new(lanes)),
             config: Arc::default(),
@@ -107,6 +109,12 @@ impl Registry {
             .get_or_create(labels, IdentityMetrics::new)
     }
 
+    /// The roots that this process trusts.
+    #[must_use]
+    pub fn trust(&self) -> Arc<TrustMetrics> {
+        Arc::clone(&self.shared.trust)
+    }
+
     /// What the identity service of this process answers. Whoever asks for it is one; others show
     /// nothing of the kind.
     #[must_use]
@@ -152,6 +160,7 @@ impl Registry {
                 .backends
                 .collect(|metrics| Arc::clone(metrics.labels())),
             identities: shared.identities.collect(|it| Arc::clone(it.labels())),
+            trust: self.trust(),
             issuance: shared.issuance.get().cloned(),
             tls: self.tls(),
             config: self.config(),

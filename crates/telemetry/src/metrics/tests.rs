@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{
     ALL, Backend, BuildInfo, CloseReason, ConnectionLabels, Destination, Detected, EndpointCounts,
-    Holder, IdentityLabels, IdentityState, Kind, LabelGroups, Parent, Protocol, Registry, Reporter,
-    RequestEnd, RequestLabels, RetryOutcome, Route, Source, TlsGroup, TlsHandshake, TlsResult,
-    TlsSide, TlsVersion,
+    Holder, IdentityLabels, IdentityMetrics, IdentityState, Kind, LabelGroups, Parent, Protocol,
+    Registry, Reporter, RequestEnd, RequestLabels, RetryOutcome, RootLabels, Route, Source,
+    TlsGroup, TlsHandshake, TlsResult, TlsSide, TlsVersion,
 };
 use crate::reason::Reason;
 
@@ -140,6 +140,39 @@ fn sum(text: &str, name: &str, wanted: &[(&str, &str)]) -> Option<f64> {
     (!found.is_empty()).then(|| found.iter().sum())
 }
 
+/// A root of the usual trust domain.
+fn root(holder: Holder, root: &str, not_after_unix_s: i64) -> (RootLabels, i64) {
+    let labels = RootLabels {
+        holder,
+        trust_domain: "cluster.local".into(),
+        root: root.into(),
+    };
+    (labels, not_after_unix_s)
+}
+
+/// What is recorded of certificates.
+fn identities(registry: &Registry) -> Arc<IdentityMetrics> {
+    let identity = registry.identity_metrics(IdentityLabels {
+        holder: Holder::Worker,
+        identity: "spiffe://cluster.local/ns/shop/sa/web".into(),
+    });
+    identity.set(IdentityState {
+        not_after_unix_s: Some(1_800_000_000),
+        life: Duration::from_secs(86_400),
+        renewals: 2,
+        failed: BTreeMap::from([("signer_denied", 3)]),
+        failing: Some(("signer_denied", 1)),
+    });
+    registry.trust().set(BTreeMap::from([root(
+        Holder::Worker,
+        "ab12",
+        1_900_000_000,
+    )]));
+    registry.issuance().issued();
+    registry.issuance().refused("not_there");
+    identity
+}
+
 /// A registry in which everything that can be recorded has been.
 fn everything() -> (Registry, Vec<Arc<dyn std::any::Any>>) {
     let registry = registry();
@@ -181,19 +214,7 @@ fn everything() -> (Registry, Vec<Arc<dyn std::any::Any>>) {
         version: TlsVersion::V1_3,
         result: TlsResult::Ok,
     });
-    let identity = registry.identity_metrics(IdentityLabels {
-        holder: Holder::Worker,
-        identity: "spiffe://cluster.local/ns/shop/sa/web".into(),
-    });
-    identity.set(IdentityState {
-        not_after_unix_s: Some(1_800_000_000),
-        life: Duration::from_secs(86_400),
-        renewals: 2,
-        failed: BTreeMap::from([("signer_denied", 3)]),
-        failing: Some(("signer_denied", 1)),
-    });
-    registry.issuance().issued();
-    registry.issuance().refused("not_there");
+    let identity = identities(&registry);
     registry.config().applied(7, Duration::from_millis(20));
     registry.config().translated(Duration::from_millis(9));
     registry.config().rejected("HTTPRoute", "UnsupportedValue");
@@ -624,6 +645,36 @@ fn a_certificate_is_shown_by_its_end_and_its_life() {
         None,
         "only an identity service shows what it signed"
     );
+}
+
+#[test]
+fn every_root_is_shown_by_its_end_as_long_as_it_is_trusted() {
+    let registry = registry();
+    let ends = || {
+        let text = registry.encode();
+        let end = "weft_trust_root_expiry_timestamp_seconds";
+        ["ab12", "cd34"].map(|root| {
+            let domain = ("trust_domain", "cluster.local");
+            sum(
+                &text,
+                end,
+                &[("holder", "controller"), domain, ("root", root)],
+            )
+        })
+    };
+    assert_eq!(ends(), [None, None], "nobody is trusted yet");
+    let [old, new] = [("ab12", 1_800_000_000), ("cd34", 1_900_000_000)]
+        .map(|(name, end)| root(Holder::Controller, name, end));
+    registry.trust().set(BTreeMap::from([old.clone()]));
+    assert_eq!(ends(), [Some(1.8e9), None]);
+    registry.trust().set(BTreeMap::from([old, new.clone()]));
+    assert_eq!(
+        ends(),
+        [Some(1.8e9), Some(1.9e9)],
+        "the next is distributed"
+    );
+    registry.trust().set(BTreeMap::from([new]));
+    assert_eq!(ends(), [None, Some(1.9e9)], "the old one is taken back");
 }
 
 #[test]
