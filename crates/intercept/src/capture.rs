@@ -8,6 +8,7 @@
 //! and whoever takes the rules away first calls [`stop`], lets captured connections end, and only then
 //! calls [`remove`].
 
+mod dials;
 mod nft;
 pub mod node;
 mod plan;
@@ -15,6 +16,7 @@ pub(crate) mod route;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod tracking;
 
 use std::io;
 
@@ -29,6 +31,11 @@ pub const MARK: u32 = 0x539;
 pub const CONNECTION_MARK: u32 = 0x111;
 /// The bits of a mark that are ours; the others belong to whoever set them.
 pub const MASK: u32 = 0xfff;
+/// The mark of sockets the proxy dials with: [`MARK`], and a bit that those of earlier versions lack, whose
+/// connections are not tracked apart and must stay where they are.
+pub const DIAL_MARK: u32 = 0x1000 | MARK;
+/// The bits of a mark that tell [`DIAL_MARK`].
+pub const DIAL_MASK: u32 = 0x1000 | MASK;
 
 /// What is not as it must be. In the order in which it is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +48,9 @@ pub enum Fault {
     NoRoutingRule(Family),
     /// The route that makes every address local in our routing table is missing.
     NoRoute(Family),
+    /// The kernel does not track what the proxy dials apart from what others send: a connection of the
+    /// proxy to an application may take the port of one that somebody else has to it.
+    NotApart,
     /// There are no packet rules at all.
     NoTable,
     /// The packet rules are those of another version or of other settings.
@@ -61,6 +71,7 @@ impl Fault {
             Self::NoMigration => "no_migration",
             Self::NoRoutingRule(_) => "no_routing_rule",
             Self::NoRoute(_) => "no_route",
+            Self::NotApart => "not_apart",
             Self::NoTable => "no_table",
             Self::OtherRules => "other_rules",
             Self::RulesTouched => "rules_touched",
@@ -106,12 +117,23 @@ pub enum CaptureError {
     },
     /// The packet rules were refused; none of them is in force.
     #[error(
-        "packet rules, {what}: {source}; the kernel needs nf_tables with nat, redirect and conntrack, \
-         and the node agent CAP_NET_ADMIN"
+        "packet rules, {what}: {source}; the kernel needs nf_tables with nat, redirect, conntrack and \
+         its zones, and the node agent CAP_NET_ADMIN"
     )]
     Rules {
         /// Which part was refused.
         what: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Connections that live cannot be told from those the proxy will dial.
+    #[error(
+        "connections of the pod, {what}: {source}; the kernel needs tcp_diag and nf_conntrack_netlink, \
+         and the node agent CAP_NET_ADMIN"
+    )]
+    Tracking {
+        /// What was to be done.
+        what: &'static str,
         /// What the kernel says.
         source: io::Error,
     },
@@ -135,7 +157,17 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
                 Fault::NoMigration => setting::migrate().map_err(of_setting)?,
                 Fault::NoRoutingRule(family) => route::add_rule(family).map_err(routing(family))?,
                 Fault::NoRoute(family) => route::add(family).map_err(routing(family))?,
-                Fault::NoTable | Fault::OtherRules | Fault::RulesTouched => replace(&plan)?,
+                // In this order, so that what fails is found again.
+                Fault::NotApart => {
+                    tracking::sort()?;
+                    replace(&Plan::of_dials())?;
+                }
+                // Connections are tracked by now, those included that have come since nobody is captured.
+                Fault::NoTable => {
+                    tracking::sort()?;
+                    replace(&plan)?;
+                }
+                Fault::OtherRules | Fault::RulesTouched => replace(&plan)?,
                 // Whoever has the socket sees that; a namespace does not show whose it is.
                 Fault::NotListening => {}
             }
@@ -178,12 +210,14 @@ pub fn stop(netns: &Netns, settings: &Settings) -> Result<(), CaptureError> {
 pub fn remove(netns: &Netns) -> Result<(), CaptureError> {
     let plan = Plan::of(&Settings::default());
     netns.within(|| {
-        let table = delete(&plan);
+        let tables = delete(&plan).and(delete(&Plan::of_dials()));
         let routes = Family::ALL.map(|family| {
             let rule = route::delete_rule(family).map_err(routing(family));
             rule.and(route::delete(family).map_err(routing(family)))
         });
-        routes.into_iter().fold(table, Result::and)
+        // Without rules nobody follows how these connections end, and they would be taken for others.
+        let forgotten = tracking::forget();
+        routes.into_iter().fold(tables, Result::and).and(forgotten)
     })?
 }
 
@@ -208,6 +242,9 @@ fn look(plan: &Plan) -> Result<Report, CaptureError> {
         if !route::exists(family).map_err(routing(family))? {
             faults.push(Fault::NoRoute(family));
         }
+    }
+    if judge(&Plan::of_dials())?.is_some() {
+        faults.push(Fault::NotApart);
     }
     faults.extend(judge(plan)?);
     Ok(Report { faults, has_v6 })

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "capture")]
+mod connections;
 mod descriptors;
 #[cfg(feature = "handoff")]
 pub mod handoff;

@@ -10,7 +10,7 @@ use std::{
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
-    capture::{Family, MARK, PROBE_V4, PROBE_V6, route},
+    capture::{DIAL_MARK, Family, PROBE_V4, PROBE_V6, route},
     netns::{Netns, NetnsError, NetnsId},
     ports, sys,
 };
@@ -194,7 +194,7 @@ pub fn dialling(netns: &Netns, family: Family, count: usize) -> Result<Vec<Owned
 
 fn dialling_here(family: Family) -> io::Result<OwnedFd> {
     let socket = stream(family)?;
-    socket.set_mark(MARK)?;
+    socket.set_mark(DIAL_MARK)?;
     match family {
         Family::V4 => {
             socket.set_ip_transparent_v4(true)?;

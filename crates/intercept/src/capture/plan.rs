@@ -146,6 +146,8 @@ pub enum Match {
     NotMark(u32),
     /// The mark of its connection is this one, under [`super::MASK`].
     ConnectionMark(u32),
+    /// Its mark is [`super::DIAL_MARK`], under [`super::DIAL_MASK`].
+    Dialled,
 }
 
 /// What a rule does.
@@ -161,6 +163,9 @@ pub enum Action {
     Source(IpAddr),
     /// The packet gets the mark of its connection.
     CopyConnectionMark,
+    /// The kernel tracks what is sent apart from what others send, in the zone of this number; answers
+    /// are tracked with those of everybody.
+    Apart(u16),
 }
 
 /// A version of IP.
@@ -246,7 +251,13 @@ impl Plan {
     }
 }
 
-fn chain(name: &'static str, kind: Kind, hook: Hook, priority: i32, rules: Vec<Rule>) -> Chain {
+pub(super) fn chain(
+    name: &'static str,
+    kind: Kind,
+    hook: Hook,
+    priority: i32,
+    rules: Vec<Rule>,
+) -> Chain {
     Chain {
         name,
         kind,

@@ -1,5 +1,6 @@
 //! Capture as applications, peers and the kubelet meet it.
 
+mod apart;
 mod connections;
 mod datagrams;
 mod enrolment;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::{
     capture::{
-        MASK,
+        DIAL_MARK, DIAL_MASK, MASK,
         plan::{Action, Family, Match},
     },
     netlink::Attributes,
@@ -42,8 +42,10 @@ const META_USER: u32 = 10;
 const META_FAMILY: u32 = 15;
 const META_TRANSPORT: u32 = 16;
 
-/// `NFT_CT_MARK`.
+/// `NFT_CT_MARK`, `NFT_CT_ZONE`; `IP_CT_DIR_ORIGINAL`.
 const CONNECTION_MARK: u32 = 3;
+const ZONE: u32 = 17;
+const ORIGINAL: u8 = 0;
 
 /// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
 const NETWORK: u32 = 1;
@@ -92,6 +94,11 @@ impl Expressions {
             Match::ConnectionMark(mark) => {
                 self.connection_mark().masked().is(&mark.to_ne_bytes());
             }
+            Match::Dialled => {
+                self.meta(META_MARK)
+                    .only(&DIAL_MASK.to_ne_bytes(), &[0; 4])
+                    .is(&DIAL_MARK.to_ne_bytes());
+            }
         }
     }
 
@@ -118,6 +125,11 @@ impl Expressions {
             Action::CopyConnectionMark => {
                 self.connection_mark();
                 self.put_into("meta", 2, META_MARK, 3);
+            }
+            Action::Apart(zone) => {
+                let mut data = Attributes::default();
+                data.number(2, ZONE).put(3, &[ORIGINAL]).number(4, REGISTER);
+                self.load(&zone.to_ne_bytes()).push("ct", &data);
             }
         }
     }

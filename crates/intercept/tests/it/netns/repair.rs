@@ -41,7 +41,14 @@ fn packet_rules_that_were_touched_are_repaired() {
     if !can_make_namespaces() {
         return;
     }
-    check("nft", "flush ruleset", &[Fault::NoTable]);
+    let all = [Fault::NotApart, Fault::NoTable];
+    check("nft", "flush ruleset", &all);
+    for command in [
+        "delete table inet weft_dials",
+        "flush table inet weft_dials",
+    ] {
+        check("nft", command, &[Fault::NotApart]);
+    }
     check("nft", "flush table inet weft", &[Fault::RulesTouched]);
     check(
         "nft",
