@@ -90,7 +90,10 @@ impl Beginners {
 fn starts(pod: &Pod, store: &Store, nodes: &BTreeSet<&str>) -> bool {
     let namespace = store.namespaces().get("", pod.namespace());
     // Namespaces and pods come by ways of their own.
-    let may_be_member = namespace.is_none() || is_member(Some(pod), namespace.map(AsRef::as_ref));
+    let may_be_member = match namespace {
+        Some(namespace) => is_member(Some(pod), Some(namespace.as_ref())),
+        None => !has_address(pod),
+    };
     let node = pod.spec.node_name.as_deref().filter(|it| !it.is_empty());
     let may_be_captured = has_address(pod) || node.is_none_or(|it| nodes.contains(it));
     !pod.is_finished()

@@ -187,6 +187,11 @@ const ROWS: &[(&str, &[Step], &str)] = &[
         "member member",
     ),
     (
+        "its namespace is heard of when it runs already",
+        &[RUNS, NEW, PLACED, STARTED, IN, Slice],
+        "- plain",
+    ),
+    (
         "its namespace leaves the mesh",
         &[IN, RUNS, NEW, PLACED, STARTED, Slice, OUT],
         "- plain",
