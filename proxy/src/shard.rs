@@ -44,7 +44,7 @@ use self::{
     counts::Counts,
     outbound::Outbound,
     parent::{Lifeline, Parent},
-    pod::{Common, Given, Pod},
+    pod::{Common, Ending, Given, Pod},
     serving::Serving,
 };
 use crate::{
@@ -258,12 +258,12 @@ impl Worker {
             }
             Some(Order::Signed(signed)) => self.common.identities.answered(signed),
             Some(Order::Trust(trust)) => self.common.identities.trust(trust),
-            Some(Order::Drain(drain)) => self.drain(Duration::from_millis(drain.limit_ms)),
+            Some(Order::Drain(drain)) => self.drain(drain.into()),
             Some(Order::Scrape(id)) => self.scrape(id),
             Some(Order::Log(filter)) => admin::change_log(&filter),
             Some(Order::Forget(_)) => {
                 for pod in std::mem::take(&mut self.left) {
-                    self.give_up(None, Some(pod), Duration::ZERO);
+                    self.give_up(None, Some(pod), Ending::within(Duration::ZERO));
                 }
             }
             None => {
@@ -325,32 +325,32 @@ impl Worker {
 
     fn revoke(&mut self, revoke: &Revoke) -> Result<(), ShardError> {
         let held = named(revoke.hold)?;
-        let limit = Duration::from_millis(revoke.drain_ms);
+        let ending = Ending::within(Duration::from_millis(revoke.drain_ms));
         let pod = self.pods.remove(&held.into());
-        self.give_up(Some(held), pod, limit);
+        self.give_up(Some(held), pod, ending);
         Ok(())
     }
 
     /// Gives every pod up, and ends when that is over.
-    fn drain(&mut self, limit: Duration) {
+    fn drain(&mut self, ending: Ending) {
         for (hold, pod) in std::mem::take(&mut self.pods) {
-            self.give_up(Some(hold.into()), Some(pod), limit);
+            self.give_up(Some(hold.into()), Some(pod), ending);
         }
         for pod in std::mem::take(&mut self.left) {
-            self.give_up(None, Some(pod), limit);
+            self.give_up(None, Some(pod), ending);
         }
         self.common.outbound.drain();
         self.leaving.close();
     }
 
     /// `held` is what the present supervisor calls it, if it does.
-    fn give_up(&self, held: Option<Held>, pod: Option<Pod>, limit: Duration) {
+    fn give_up(&self, held: Option<Held>, pod: Option<Pod>, ending: Ending) {
         // The supervisor that follows has other names, and must not hear of this one.
         let (told, broker) = (self.parent.present(), self.common.broker.clone());
         self.leaving.spawn(async move {
             if let Some(pod) = pod {
                 let sockets = pod.sockets();
-                pod.drain(limit).await;
+                pod.drain(ending).await;
                 broker.forget(&sockets);
             }
             if let Some((told, held)) = told.zip(held) {

@@ -3,6 +3,7 @@
 
 mod authority;
 mod deaths;
+mod handover;
 mod mesh_rules;
 mod node;
 mod outbound;

@@ -19,7 +19,7 @@ use std::{
 use weft_intercept::Netns;
 
 pub use self::{
-    agent::Agent,
+    agent::{Agent, DRAIN},
     node::{Node, Pod},
 };
 use crate::wait::Expected;

@@ -50,9 +50,8 @@ pub struct Caller {
     addresses: Box<[IpAddr]>,
     /// How long it is waited for by clients that do not bring it along; set when the first one does.
     until: OnceLock<Instant>,
-    /// The same as `left`, for those who ask for every answer.
     is_leaving: AtomicBool,
-    left: CancellationToken,
+    dismissed: CancellationToken,
 }
 
 /// Why a caller has no stream to a member of the mesh.
@@ -110,7 +109,7 @@ impl Caller {
             addresses: addresses.into(),
             until: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
-            left: CancellationToken::new(),
+            dismissed: CancellationToken::new(),
         }
     }
 
@@ -139,11 +138,17 @@ impl Caller {
         self.source.get().map(Source::identity)
     }
 
-    /// Asks its clients to connect elsewhere from now on: `connection: close`, GOAWAY; those that ask for
-    /// nothing are let go. Requests and opaque connections go on.
+    /// Asks its clients to connect elsewhere from now on: by `connection: close` in their next answer (RFC
+    /// 9112 section 9.6), by GOAWAY at once (RFC 9113 section 6.8). Nothing ends before it was said to end.
     pub fn leave(&self) {
         self.is_leaving.store(true, Relaxed);
-        self.left.cancel();
+    }
+
+    /// Lets go those clients that ask for nothing, in order and after [`limits::FAREWELL`]; over HTTP/1
+    /// they cannot be told before. Requests and opaque connections go on.
+    pub fn dismiss(&self) {
+        self.leave();
+        self.dismissed.cancel();
     }
 
     /// Connects to `to` itself, in plaintext.
@@ -278,8 +283,8 @@ impl Own {
 
     /// Completes when a connection on which nothing is under way has to end. What a client may have sent
     /// before it knew is still on its way until then.
-    pub(crate) async fn left(&self) {
-        self.caller.left.cancelled().await;
+    pub(crate) async fn dismissed(&self) {
+        self.caller.dismissed.cancelled().await;
         sleep(limits::FAREWELL).await;
     }
 

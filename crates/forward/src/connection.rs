@@ -133,7 +133,7 @@ async fn closed(inlet: &Inlet, own: Option<&Own>) {
         None => inlet.closed().await,
         Some(own) => tokio::select! {
             () = inlet.closed() => {}
-            () = own.left() => {}
+            () = own.dismissed() => {}
         },
     }
 }

@@ -143,6 +143,10 @@ pub(crate) struct Drain {
     /// Time for what is under way.
     #[prost(uint64, tag = "1")]
     pub(crate) limit_ms: u64,
+    /// Whether another worker serves its pods by now, so that nobody waits for the end of this one: idle
+    /// connections stay until the limit.
+    #[prost(bool, tag = "2")]
+    pub(crate) is_followed: bool,
 }
 
 /// What a worker says.

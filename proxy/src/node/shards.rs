@@ -28,10 +28,11 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use weft_certs::Clock;
 
-use self::keep::{Keeper, Means, Task};
+use self::keep::{Keeper, Means, Task, milliseconds};
 pub use self::supply::{Fed, Revision, Settled, Supply};
 use super::{
     core::{Hold, OfWorker},
+    messages::Drain,
     roster::Shard,
     terms::{Assigned, Workers},
 };
@@ -63,6 +64,8 @@ pub struct Shards {
     keepers: BTreeMap<Shard, AbortOnDropHandle<()>>,
     /// What an earlier supervisor has left and nobody has asked for yet.
     left: BTreeMap<Shard, Remnant>,
+    /// Whether those of another supervisor serve the same pods by now.
+    is_followed: bool,
 }
 
 /// The workers as others see them. Cheap to clone.
@@ -107,6 +110,7 @@ impl Shards {
             watched: Watched::default(),
             keepers: BTreeMap::new(),
             left: BTreeMap::new(),
+            is_followed: false,
         }
     }
 
@@ -143,7 +147,10 @@ impl Shards {
         }
         let mut ending = JoinSet::new();
         for (shard, keeper) in self.keepers {
-            let task = Task::Drain(limit);
+            let task = Task::Drain(Drain {
+                limit_ms: milliseconds(limit),
+                is_followed: self.is_followed,
+            });
             let is_told = self
                 .watched
                 .tasks(&shard)
@@ -201,6 +208,10 @@ impl Workers for Shards {
 
     fn lenient(&mut self, shard: &Shard, life: u64, hold: Hold, is_lenient: bool) {
         self.give(shard, Task::Lenient(life, hold, is_lenient));
+    }
+
+    fn be_followed(&mut self) {
+        self.is_followed = true;
     }
 
     fn forget(&mut self) {

@@ -226,7 +226,8 @@ impl<W: Workers> Supervisor<W> {
         wait.unwrap_or(LOOK)
     }
 
-    fn bequeath(&self, heir: Heir) {
+    fn bequeath(&mut self, heir: Heir) {
+        self.workers.be_followed();
         // Who has gone meanwhile comes again.
         let _gone = heir.send(self.table.listeners());
     }

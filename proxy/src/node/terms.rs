@@ -67,6 +67,9 @@ pub trait Workers: Send {
     fn revoke(&mut self, shard: &Shard, life: u64, hold: Hold, drain: Duration);
     /// Take plaintext in a pod whatever else is said of it, or do so no longer.
     fn lenient(&mut self, shard: &Shard, life: u64, hold: Hold, is_lenient: bool);
+    /// The workers of another supervisor serve the same pods from now on: nobody waits for the end of
+    /// these.
+    fn be_followed(&mut self) {}
     /// Let go of what an earlier supervisor has left and this one has not asked for, if anything of it
     /// is there.
     fn forget(&mut self) {}

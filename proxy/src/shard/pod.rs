@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weft_forward::Caller;
+use weft_forward::{Caller, limits};
 use weft_intercept::{capture::Family, sockets::Purpose};
 use weft_ir::Workloads;
 use weft_spiffe::SpiffeId;
@@ -29,11 +29,13 @@ use super::{
 };
 use crate::{
     identity::{Identities, Own, Ready},
-    node::messages::{Assign, Held},
+    node::messages::{Assign, Drain, Held},
 };
 
 /// For connections that are cut to notice it.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// For clients that are dismissed: their last moment to ask for something, and to notice.
+const DISMISSAL: Duration = limits::FAREWELL.saturating_add(FAREWELL);
 /// Connections of one pod at a time, so that none takes the descriptors of its neighbours.
 const MOST: usize = 10_000;
 /// How long plaintext waits that is to be refused. Two nodes hear of a change one after the other: that the
@@ -69,6 +71,16 @@ pub(super) struct Given {
 
 /// What tells sockets apart, whoever has a duplicate: their number in the file system of sockets.
 type SocketId = u64;
+
+/// How a pod is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// Time for what is under way.
+    limit: Duration,
+    /// Whether clients that ask for nothing have that time, too, because nobody waits for the end. They
+    /// are dismissed at once otherwise.
+    is_in_background: bool,
+}
 
 /// What all connections of a pod have in common.
 pub(super) struct Place {
@@ -279,22 +291,50 @@ impl Pod {
         policy.send_modify(|policy| policy.is_lenient = is_lenient);
     }
 
-    /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way; what is left
-    /// after `limit` is reset.
-    pub(super) async fn drain(self, limit: Duration) {
+    /// Accepts nothing more, asks clients to go elsewhere, and waits for what is under way. After the limit
+    /// whoever asks for nothing is dismissed, and what is left then is reset.
+    pub(super) async fn drain(self, ending: Ending) {
         if let Some(own) = &self.place.own {
             own.leaves();
         }
-        self.place.origin.caller.leave();
+        let caller = &self.place.origin.caller;
+        caller.leave();
+        if !ending.is_in_background {
+            caller.dismiss();
+        }
         self.leaving.cancel();
         self.tasks.close();
-        if timeout(limit, self.tasks.wait()).await.is_err() {
+        let mut has_ended = timeout(ending.limit, self.tasks.wait()).await.is_ok();
+        if !has_ended && ending.is_in_background {
+            caller.dismiss();
+            has_ended = timeout(DISMISSAL, self.tasks.wait()).await.is_ok();
+        }
+        if !has_ended {
             self.cut.cancel();
             if timeout(FAREWELL, self.tasks.wait()).await.is_err() {
                 tracing::error!("connections of a pod did not end when they were cut");
             }
         }
-        self.place.outbound.forget(&self.place.origin.caller);
+        self.place.outbound.forget(caller);
+    }
+}
+
+impl Ending {
+    /// Within that time, and sooner if nothing is under way.
+    pub(super) fn within(limit: Duration) -> Self {
+        Self {
+            limit,
+            is_in_background: false,
+        }
+    }
+}
+
+impl From<Drain> for Ending {
+    fn from(drain: Drain) -> Self {
+        Self {
+            limit: Duration::from_millis(drain.limit_ms),
+            is_in_background: drain.is_followed,
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 
 /// An application that answers each request with its name, one on each connection or more, and says
 /// who has called.
-fn application(listener: TcpListener, name: &'static str) -> mpsc::Receiver<SocketAddr> {
+pub(super) fn application(listener: TcpListener, name: &'static str) -> mpsc::Receiver<SocketAddr> {
     let (callers, called) = mpsc::sync_channel(1024);
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -51,7 +51,7 @@ fn application(listener: TcpListener, name: &'static str) -> mpsc::Receiver<Sock
 }
 
 /// Asks over a connection of its own; the status, and the text of the answer.
-fn ask(pod: &Pod, to: SocketAddr, fields: &str) -> io::Result<(u16, String)> {
+pub(super) fn ask(pod: &Pod, to: SocketAddr, fields: &str) -> io::Result<(u16, String)> {
     let mut stream = pod.dial(to)?;
     let request = format!("GET / HTTP/1.1\r\nhost: web\r\n{fields}connection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -75,7 +75,7 @@ fn ask(pod: &Pod, to: SocketAddr, fields: &str) -> io::Result<(u16, String)> {
 }
 
 /// Whether an answer has all of its text.
-fn is_whole(heard: &[u8]) -> bool {
+pub(super) fn is_whole(heard: &[u8]) -> bool {
     let heard = String::from_utf8_lossy(heard).to_lowercase();
     heard.split_once("\r\n\r\n").is_some_and(|(head, text)| {
         let mut fields = head.lines();
@@ -85,7 +85,7 @@ fn is_whole(heard: &[u8]) -> bool {
 }
 
 /// A rule for requests of that version, or for all, that leads to these Services by weight.
-fn rule(index: u16, version: &str, backends: &[(&str, u32)]) -> Arc<Rule> {
+pub(super) fn rule(index: u16, version: &str, backends: &[(&str, u32)]) -> Arc<Rule> {
     let version = HeaderMatch {
         name: HeaderName::from_static("version"),
         value: StringMatch::Exact(version.into()),
@@ -117,7 +117,7 @@ fn rule(index: u16, version: &str, backends: &[(&str, u32)]) -> Arc<Rule> {
     })
 }
 
-fn routes(rules: Vec<Arc<Rule>>) -> Option<RouteSet> {
+pub(super) fn routes(rules: Vec<Arc<Rule>>) -> Option<RouteSet> {
     let entry = RouteEntry {
         hostnames: Vec::new(),
         created: None,

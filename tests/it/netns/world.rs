@@ -97,20 +97,24 @@ impl World {
         self
     }
 
-    fn revision(self, number: u64) -> Arc<Revision> {
+    pub(super) fn configuration(self) -> Configuration {
         let members: NodePeers = self.members;
         let tables = Tables {
             services: self.services,
             ..Tables::default()
         };
+        Configuration {
+            tables: Arc::new(tables),
+            endpoints: Arc::new(self.endpoints),
+            peers: Arc::new(BTreeMap::from([("node".into(), Arc::new(members))])),
+            ..Configuration::default()
+        }
+    }
+
+    fn revision(self, number: u64) -> Arc<Revision> {
         Arc::new(Revision {
             number,
-            configuration: Configuration {
-                tables: Arc::new(tables),
-                endpoints: Arc::new(self.endpoints),
-                peers: Arc::new(BTreeMap::from([("node".into(), Arc::new(members))])),
-                ..Configuration::default()
-            },
+            configuration: self.configuration(),
         })
     }
 }

@@ -18,6 +18,9 @@ use crate::{
     wait::{Expected, PATIENCE, eventually},
 };
 
+/// How long connections may go on when it is asked to end.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
 /// A process of Weft on a node, which is `n1`. Dropping it kills it.
 #[derive(Debug)]
 pub struct Agent {
@@ -64,7 +67,7 @@ impl Agent {
             ("proc", path("proc")),
             ("host-process", "1".to_owned()),
             ("admin", admin.to_string()),
-            ("drain-limit", "5".to_owned()),
+            ("drain-limit", DRAIN.as_secs().to_string()),
             ("log-format", "text".to_owned()),
         ];
         let arguments = arguments.map(|(name, value)| format!("--{name}={value}"));
@@ -123,7 +126,23 @@ impl Agent {
     /// # Panics
     /// When it does not in time, or not well.
     pub async fn ends(&mut self) {
+        self.is_to_end();
+        self.has_ended().await;
+    }
+
+    /// Asks it to end.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn is_to_end(&self) {
         kill_process(self.pid(), Signal::TERM).expected("it is asked to end");
+    }
+
+    /// Waits until it has ended as it was asked to.
+    ///
+    /// # Panics
+    /// When it does not in time, or not well.
+    pub async fn has_ended(&mut self) {
         let has_ended = || self.child.try_wait().expected("its status").is_some();
         eventually(PATIENCE, "the process ends", has_ended).await;
         let status = self.child.wait().expected("its status");

@@ -293,34 +293,6 @@ async fn without_an_identity_an_opaque_connection_waits_and_is_reset() {
     assert_eq!(connections.load(SeqCst), 0, "nobody was called");
 }
 
-#[tokio::test]
-async fn who_leaves_asks_clients_to_connect_elsewhere() {
-    let (address, _connections) = application().await;
-    let here = Here::new(FrontendProtocol::Http, address, None);
-    let ((leaves, _), (stays, _)) = (pod(), pod());
-    let (mut busy, mut idle, mut other) = (
-        here.client(&leaves).await,
-        here.client(&leaves).await,
-        here.client(&stays).await,
-    );
-    for client in [&mut busy, &mut idle, &mut other] {
-        let answer = ask(client).await;
-        assert!(!answer.contains("connection: close"), "{answer}");
-    }
-    leaves.leave();
-    let answer = ask(&mut busy).await;
-    assert!(answer.contains("connection: close"), "{answer}");
-    let mut rest = Vec::new();
-    let end = idle.read_to_end(&mut rest).await;
-    assert_eq!(
-        end.ok(),
-        Some(0),
-        "who asks for nothing is let go, in order"
-    );
-    let answer = ask(&mut other).await;
-    assert!(!answer.contains("connection: close"), "{answer}");
-}
-
 /// An application that takes every upgrade, and sends back what comes then.
 async fn upgrading() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
@@ -367,3 +339,5 @@ async fn an_upgraded_connection_is_served_to_its_end_or_until_it_is_cut() {
         assert_eq!(served.is_err(), is_cut, "it was served to its end");
     }
 }
+
+mod leaving;

@@ -49,7 +49,7 @@ pub(super) enum Task {
     /// Give up what no supervisor of this worker has a use for any more.
     Forget,
     /// Finish what is under way and end for good.
-    Drain(Duration),
+    Drain(Drain),
 }
 
 type OfShard = Happened<Report, ToShard>;
@@ -88,8 +88,8 @@ pub(super) struct Keeper {
     present: Option<Present>,
     /// Workers that ended unasked.
     ends: Arc<AtomicU64>,
-    /// How long it may finish what is under way, once it is to end.
-    drain: Option<Duration>,
+    /// How it finishes what is under way, once it is to end.
+    drain: Option<Drain>,
 }
 
 impl Keeper {
@@ -124,10 +124,10 @@ impl Keeper {
             tokio::select! {
                 () = &mut supervising => return,
                 task = tasks.recv() => match task {
-                    Some(Task::Drain(limit)) => {
+                    Some(Task::Drain(drain)) => {
                         last.send_replace(true);
-                        self.drain = Some(limit);
-                        self.with(|present| present.order(drain(limit), Vec::new()));
+                        self.drain = Some(drain);
+                        self.with(|present| present.order(Order::Drain(drain), Vec::new()));
                     }
                     Some(task) => self.task(task),
                     None => return,
@@ -165,8 +165,8 @@ impl Keeper {
         match happened {
             Happened::Started { life, orders } => {
                 self.present = Some(Present::new(life, orders, self.feed.begin()));
-                if let Some(limit) = self.drain {
-                    self.with(|present| present.order(drain(limit), Vec::new()));
+                if let Some(drain) = self.drain {
+                    self.with(|present| present.order(Order::Drain(drain), Vec::new()));
                 }
             }
             Happened::Said { life, report } => {
@@ -366,11 +366,7 @@ fn trust(trusted: &Trusted) -> Order {
     Order::Trust(trusted.into())
 }
 
-fn drain(limit: Duration) -> Order {
-    let limit_ms = milliseconds(limit);
-    Order::Drain(Drain { limit_ms })
-}
-
-fn milliseconds(duration: Duration) -> u64 {
+/// As times travel.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
