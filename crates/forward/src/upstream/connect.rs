@@ -12,9 +12,6 @@ use weft_tunnel::{Dial, OpenError, Timing};
 
 use crate::{caller::Sockets, limits};
 
-/// How the room of certificates names a certificate of somebody else.
-const MISMATCH: &str = "peer_identity_mismatch";
-
 /// Why no connection to an endpoint could be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
@@ -106,9 +103,6 @@ impl ConnectError {
             Self::Timeout { .. } => Reason::UpstreamConnectTimeout,
             Self::Tls { .. } => Reason::UpstreamTls,
             Self::Unusable { .. } => Reason::BackendInvalid,
-            Self::Tunnel { source, .. } if source.reason() == MISMATCH => {
-                Reason::PeerIdentityMismatch
-            }
             Self::Tunnel { source, .. } => source.exchange_reason(),
             Self::NoIdentity { .. } => Reason::NoIdentity,
             Self::Nowhere { .. } => Reason::UpstreamUnreachable,
