@@ -15,8 +15,10 @@ use weft_api::{
 use weft_ir::{Endpoint, EndpointSet, EndpointState, Endpoints, Name, ServicePort};
 use weft_store::Store;
 
+use self::addresses::Addresses;
 use crate::{context::name_of, enrolment::Enrolment};
 
+mod addresses;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +26,11 @@ mod tests;
 /// the Service, its port or its endpoints do not exist.
 pub fn endpoints(store: &Store, port: &ServicePort, enrolment: &Enrolment) -> EndpointSet {
     let Name { namespace, name } = &port.service;
-    let members = Members { store, enrolment };
+    let members = Members {
+        store,
+        enrolment,
+        addresses: &Addresses::of(store, enrolment),
+    };
     let ports = store
         .service(namespace, name)
         .map(|service| service.spec.ports.as_slice());
@@ -41,8 +47,8 @@ pub fn endpoints(store: &Store, port: &ServicePort, enrolment: &Enrolment) -> En
 pub struct EndpointTable {
     enrolment: Enrolment,
     sources: BTreeMap<Name, Source>,
-    /// Revision of the Pods at the last update.
-    pods: u64,
+    /// Revisions of Pods and Namespaces at the last update.
+    seen: (u64, u64),
     table: Arc<Endpoints>,
 }
 
@@ -55,6 +61,8 @@ struct Source {
     /// Of the endpoints that name one, in their order; `None` for one that is not known. Empty where
     /// nobody can be a member.
     pods: Vec<Option<Arc<Pod>>>,
+    /// Of the others, in their order, the members at their addresses. Empty as well.
+    addressed: Vec<Option<Arc<str>>>,
 }
 
 /// What tells members from others.
@@ -62,6 +70,7 @@ struct Source {
 struct Members<'s> {
     store: &'s Store,
     enrolment: &'s Enrolment,
+    addresses: &'s Addresses<'s>,
 }
 
 impl EndpointTable {
@@ -93,9 +102,10 @@ impl EndpointTable {
         let members = Members {
             store,
             enrolment: &enrolment,
+            addresses: &Addresses::of(store, &enrolment),
         };
-        let pods = std::mem::replace(&mut self.pods, store.pods().revision());
-        let pods_differ = enrolment.is_on() && pods != self.pods;
+        let seen = (store.pods().revision(), store.namespaces().revision());
+        let pods_differ = std::mem::replace(&mut self.seen, seen) != seen && enrolment.is_on();
         let gone = |name: &Name| store.service(&name.namespace, &name.name).is_none();
         let gone: Vec<_> = self
             .sources
@@ -115,7 +125,7 @@ impl EndpointTable {
             let is_known = |known: &Source| {
                 known.is(service, slices())
                     && same(known.namespace.as_ref(), namespace)
-                    && !(pods_differ && members.differ(slices(), &known.pods))
+                    && !(pods_differ && members.differ(slices, known))
             };
             if known.is_some_and(is_known) {
                 continue;
@@ -129,6 +139,7 @@ impl EndpointTable {
                 slices: slices().cloned().collect(),
                 namespace: namespace.cloned(),
                 pods: members.pods(slices()).map(|pod| pod.cloned()).collect(),
+                addressed: members.addressed(slices()).map(|it| it.cloned()).collect(),
             };
             self.sources.insert(name, source);
         }
@@ -198,11 +209,19 @@ fn tcp_number(port: &service::ServicePort) -> Option<u16> {
     number.filter(|_| *port.protocol() == Transport::Tcp)
 }
 
-/// The Pod that an endpoint names.
-fn pod_name(endpoint: &service::Endpoint) -> Option<&str> {
+/// The Pod that an endpoint names, which is one of the Namespace of its slice.
+fn pod_name<'a>(slice: &EndpointSlice, endpoint: &'a service::Endpoint) -> Option<&'a str> {
     let target = endpoint.target_ref.as_ref();
     let pod = target.filter(|it| it.kind.as_deref() == Some("Pod"))?;
-    pod.name.as_deref()
+    let is_own = |namespace: &String| namespace.is_empty() || namespace == slice.namespace();
+    pod.name
+        .as_deref()
+        .filter(|_| pod.namespace.as_ref().is_none_or(is_own))
+}
+
+/// Of the addresses of an endpoint, which are fungible, the first counts.
+fn address(endpoint: &service::Endpoint) -> Option<IpAddr> {
+    endpoint.addresses.first()?.parse().ok()
 }
 
 impl<'s> Members<'s> {
@@ -224,21 +243,35 @@ impl<'s> Members<'s> {
     ) -> impl Iterator<Item = Option<&'s Arc<Pod>>> {
         let slices = slices.filter(move |_| self.enrolment.is_on());
         slices.flat_map(move |slice| {
-            let named = slice.endpoints.iter().filter_map(pod_name);
+            let named = slice.endpoints.iter();
+            let named = named.filter_map(|it| pod_name(slice, it));
             named.map(move |name| self.pod(slice, name))
         })
     }
 
-    fn differ<'a>(
+    /// The members at the addresses of endpoints that name no Pod.
+    fn addressed<'a>(
         self,
         slices: impl Iterator<Item = &'a Arc<EndpointSlice>>,
-        known: &[Option<Arc<Pod>>],
-    ) -> bool {
-        let mut pods = self.pods(slices);
-        let all_same = known
-            .iter()
-            .all(|known| pods.next().is_some_and(|pod| same(known.as_ref(), pod)));
-        !(all_same && pods.next().is_none())
+    ) -> impl Iterator<Item = Option<&'s Arc<str>>> {
+        let slices = slices.filter(move |_| self.enrolment.is_on());
+        slices.flat_map(move |slice| {
+            let others = slice.endpoints.iter();
+            let others = others.filter(|it| pod_name(slice, it).is_none());
+            others.map(move |it| self.addresses.member(address(it)?))
+        })
+    }
+
+    /// Whether other Pods, or other members, are behind the same slices by now.
+    fn differ<'a, S>(self, slices: impl Fn() -> S, known: &Source) -> bool
+    where
+        S: Iterator<Item = &'a Arc<EndpointSlice>>,
+    {
+        let same_pod = |(known, pod): (&Option<Arc<Pod>>, _)| same(known.as_ref(), pod);
+        let same_member = |(known, member): (&Option<Arc<str>>, _)| known.as_ref() == member;
+        let mut pods = known.pods.iter().zip(self.pods(slices()));
+        let mut addressed = known.addressed.iter().zip(self.addressed(slices()));
+        !(pods.all(same_pod) && addressed.all(same_member))
     }
 
     /// Whoever writes the slices has resolved the target port, be it a number or a name: a slice port
@@ -266,7 +299,7 @@ impl<'s> Members<'s> {
         EndpointSet::new(endpoints)
     }
 
-    /// An endpoint, if it serves. Of its addresses, which are fungible, the first counts.
+    /// An endpoint, if it serves.
     fn endpoint(
         self,
         slice: &EndpointSlice,
@@ -283,7 +316,7 @@ impl<'s> Members<'s> {
             (false, true, true) => EndpointState::Terminating,
             _ => return None,
         };
-        let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
+        let address = address(endpoint)?;
         let family = match address {
             IpAddr::V4(_) => EndpointAddressType::V4,
             IpAddr::V6(_) => EndpointAddressType::V6,
@@ -291,19 +324,28 @@ impl<'s> Members<'s> {
         if slice.address_type != family {
             return None;
         }
-        let pod = pod_name(endpoint);
-        let known = pod.and_then(|pod| self.pod(slice, pod));
-        let namespace = self.namespace(slice.namespace());
+        let pod = pod_name(slice, endpoint);
         Some(Endpoint {
             address: SocketAddr::new(address, port),
             state,
             pod: pod.map(Arc::from),
             zone: endpoint.zone.as_deref().map(Arc::from),
-            member: self.enrolment.member(
-                slice.namespace(),
-                namespace.map(AsRef::as_ref),
-                known.map(AsRef::as_ref),
-            ),
+            member: self.member(slice, pod, address),
         })
+    }
+
+    /// Who answers for an endpoint, if a member does: the Pod it names, else whoever has its address
+    /// (EndpointSlice API: `targetRef` is optional).
+    fn member(self, slice: &EndpointSlice, pod: Option<&str>, address: IpAddr) -> Option<Arc<str>> {
+        let known = pod.and_then(|pod| self.pod(slice, pod));
+        let namespace = self.namespace(slice.namespace()).map(AsRef::as_ref);
+        let of_slice = || {
+            let known = known.map(AsRef::as_ref);
+            self.enrolment.member(slice.namespace(), namespace, known)
+        };
+        match pod {
+            Some(_) => of_slice(),
+            None => self.addresses.member(address).cloned().or_else(of_slice),
+        }
     }
 }
