@@ -15,6 +15,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc;
 use weft_tests::netns::{PATIENCE, becomes, can_make_namespaces, within};
 
@@ -231,4 +232,39 @@ fn connections_go_on_while_their_pod_leaves() {
     ask(stream).expect("what was captured before is carried to its end");
     let stream = pair.web.dial(pair.cart.at(80)).expect("nobody is between");
     ask(stream).expect("it goes to the other pod as if there was no mesh");
+}
+
+/// The worker's dials, in the name of a peer, get the port of a connection that the peer has had since
+/// before there was a mesh.
+#[test]
+fn a_connection_from_before_goes_on_beside_those_that_are_carried() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let pair = Pair::running();
+    let mut called = echo(pair.cart.listen(80));
+    let (from, to) = (SocketAddr::new(pair.web.ip, 40_000), pair.cart.at(80));
+    let direct = within(&pair.web.netns, || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&from.into())?;
+        socket.connect(&to.into())?;
+        Ok::<TcpStream, io::Error>(socket.into())
+    });
+    let direct = direct.expect("nobody is between");
+    within(&pair.cart.netns, || {
+        let path = "/proc/sys/net/ipv4/ip_local_port_range";
+        fs::write(path, "40000 40001").expect("root sets it");
+    });
+    let members = [(&pair.web, "beside", false), (&pair.cart, "beside", false)];
+    let mut running = Running::start(&pair.node, roster(&members));
+    running.captures(2);
+    let stream = pair.web.dial(to).expect("it is carried");
+    ask(stream).expect("the worker has a port to dial with");
+    let seen = called.blocking_recv().expect("the application was called");
+    assert_eq!(seen.ip(), from.ip(), "the application sees who called");
+    // The worker has chosen 40000, which the application sees as another one; 40001 nobody has chosen.
+    let ports = [from.port(), from.port() + 1];
+    assert!(!ports.contains(&seen.port()), "a port of its own: {seen}");
+    ask(direct).expect("it goes on as before");
+    assert_eq!(called.blocking_recv(), Some(from), "past the worker");
 }
