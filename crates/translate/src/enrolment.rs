@@ -97,8 +97,8 @@ impl Enrolment {
         *self != Self::Nobody
     }
 
-    /// The SPIFFE ID of an endpoint of a Service in the namespace `name`, if it is a member. `pod` is
-    /// what is known of the Pod that the endpoint names.
+    /// The SPIFFE ID of an endpoint in the namespace `name`, that of its Pod or else of its Service, if it is
+    /// a member. `pod` is what is known of the Pod that the endpoint names, or that has its address.
     ///
     /// An account whose name Kubernetes would not have makes a text that is no SPIFFE ID: nobody can
     /// answer to it, and the endpoint is not reached in plaintext instead.
