@@ -46,12 +46,10 @@ func mesh(ctx context.Context, r *Run) error {
 	if err := r.change(ctx, m, "un-enrol", false); err != nil {
 		return err
 	}
-	if err := r.inTheClear(ctx, m, "afterwards"); err != nil {
+	if err := r.letGo(ctx, m); err != nil {
 		return err
 	}
-	left, err := tablesLeft(append(m.Servers, m.Client))
-	r.None("packet rules left in pods", left)
-	return err
+	return r.inTheClear(ctx, m, "afterwards")
 }
 
 // change enrols or un-enrols under load, of which nothing may be lost.

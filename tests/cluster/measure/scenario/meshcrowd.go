@@ -27,28 +27,15 @@ func meshCrowd(ctx context.Context, r *Run) error {
 	if err := r.crowd(ctx, m, "leaving", false); err != nil {
 		return err
 	}
-	// The clients are gone, and with them the connections that had kept pods from being as before.
-	began := time.Now()
-	if err := r.awaitPods(ctx, func(said string) bool { return said == "" }); err != nil {
-		return err
-	}
-	r.Tell("until nothing is left of the mesh, once clients have gone", show(time.Since(began)))
-	left, err := tablesLeft(append(m.Servers, m.Client))
-	r.None("packet rules left in pods", left)
-	return err
+	return r.letGo(ctx, m)
 }
 
-// crowd changes what the pods are under load, of which nothing may be lost. Who leaves says so when nothing
-// more of it is captured; connections that began before go on.
+// crowd changes what the pods are under load, of which nothing may be lost.
 func (r *Run) crowd(ctx context.Context, m meshed, name string, isWanted bool) error {
 	var took time.Duration
 	outcomes, err := m.whole(func([]*load.Loop) error {
-		began := time.Now()
-		if err := r.label(ctx, isWanted); err != nil {
-			return err
-		}
-		err := r.awaitPods(ctx, func(said string) bool { return (said == "true") == isWanted })
-		took = time.Since(began)
+		var err error
+		took, err = r.enrol(ctx, isWanted)
 		return err
 	})
 	if err != nil {

@@ -210,23 +210,28 @@ func (r *Run) awaitNodeProxies(ctx context.Context, limit time.Duration) error {
 	return r.AwaitDaemons(ctx, controlNamespace, nodeProxies, limit)
 }
 
-// enrol writes the label of the namespace, or takes it away, and waits until every pod is where it says.
-// It returns how long that took.
+// enrol writes the label of the namespace, or takes it away, and waits until every pod says that nothing new
+// goes the old way. It returns how long that took.
 func (r *Run) enrol(ctx context.Context, isWanted bool) (time.Duration, error) {
 	began := time.Now()
 	if err := r.label(ctx, isWanted); err != nil {
 		return 0, err
 	}
-	err := r.awaitPods(ctx, func(said string) bool { return said == captured(isWanted) })
+	err := r.awaitPods(ctx, func(said string) bool { return (said == "true") == isWanted })
 	return time.Since(began), err
 }
 
-// captured is what a pod says in the end.
-func captured(isWanted bool) string {
-	if isWanted {
-		return "true"
+// letGo waits until nothing is left of the mesh in pods that have left it: until then a pod says `pending`,
+// because connections that began before go on.
+func (r *Run) letGo(ctx context.Context, m meshed) error {
+	began := time.Now()
+	if err := r.awaitPods(ctx, func(said string) bool { return said == "" }); err != nil {
+		return err
 	}
-	return ""
+	r.Tell("until nothing is left of the mesh, once clients have gone", show(time.Since(began)))
+	left, err := tablesLeft(append(m.Servers, m.Client))
+	r.None("packet rules left in pods", left)
+	return err
 }
 
 // label writes the label of the namespace, or takes it away.
