@@ -159,7 +159,10 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
                 Fault::NoRoute(family) => route::add(family).map_err(routing(family))?,
                 // In this order, so that what fails is found again.
                 Fault::NotApart => {
-                    tracking::sort()?;
+                    // Where nobody is captured yet this is done once, below.
+                    if !report.faults.contains(&Fault::NoTable) {
+                        tracking::sort()?;
+                    }
                     replace(&Plan::of_dials())?;
                 }
                 // Connections are tracked by now, those included that have come since nobody is captured.

@@ -24,24 +24,31 @@ const ROUNDS: usize = 16;
 /// Connections have to be tracked by now; so those that are new are so from their first packet on.
 pub(super) fn sort() -> Result<(), CaptureError> {
     let mut added = Vec::new();
+    let mut connections = list()?;
     for _ in 0..ROUNDS {
-        let connections = list()?;
         // With nobody connected there is nothing to confuse, and the kernel need not have the means.
         if connections.sockets.is_empty() {
             return take_back(&added, &connections);
         }
         let mut tracker = tracker()?;
+        // The one thing here that takes milliseconds: the kernel walks the entries of all pods.
         let judged = judge(&entries(&mut tracker)?, &connections);
         for entry in &judged.wrong {
             tracker.forget(entry).map_err(doing("forgetting one"))?;
         }
-        if judged.untracked.is_empty() {
-            return take_back(&added, &connections);
-        }
+        let untracked = judged.untracked.len();
+        let before = added.len();
         for flow in judged.untracked {
             if tracker.add(flow).map_err(doing("tracking one"))? {
                 added.push(flow);
             }
+        }
+        if !added.is_empty() {
+            connections = list()?;
+        }
+        // One that was tracked meanwhile may be so the wrong way round.
+        if added.len() - before == untracked {
+            return take_back(&added, &connections);
         }
     }
     let source = io::Error::other("they change all the time");
