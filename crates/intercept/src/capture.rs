@@ -151,6 +151,10 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
     let plan = Plan::of(settings);
     netns.within(|| {
         let report = look(&plan)?;
+        let before = match report.faults.is_empty() {
+            true => return Ok(report),
+            false => tracking::Before::now(),
+        };
         for fault in &report.faults {
             match *fault {
                 Fault::LoopbackDown => route::raise_loopback().map_err(CaptureError::Loopback)?,
@@ -161,13 +165,13 @@ pub fn apply(netns: &Netns, settings: &Settings) -> Result<Report, CaptureError>
                 Fault::NotApart => {
                     // Where nobody is captured yet this is done once, below.
                     if !report.faults.contains(&Fault::NoTable) {
-                        tracking::sort()?;
+                        tracking::sort(before)?;
                     }
                     replace(&Plan::of_dials())?;
                 }
                 // Connections are tracked by now, those included that have come since nobody is captured.
                 Fault::NoTable => {
-                    tracking::sort()?;
+                    tracking::sort(before)?;
                     replace(&plan)?;
                 }
                 Fault::OtherRules | Fault::RulesTouched => replace(&plan)?,

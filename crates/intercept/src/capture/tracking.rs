@@ -20,9 +20,29 @@ use crate::connections::{Connections, Flow};
 /// A connection may be tracked the wrong way round again before it is put right.
 const ROUNDS: usize = 16;
 
+/// What there was before connections were tracked for this capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing was tracked, so nothing is left of anybody.
+    Nothing,
+    /// Something, or nobody could say.
+    Something,
+}
+
+impl Before {
+    /// What is tracked now.
+    pub(super) fn now() -> Self {
+        match Tracker::open().and_then(|mut tracker| tracker.count()) {
+            Ok(0) => Self::Nothing,
+            // Why it cannot be said is said by who needs to look.
+            Ok(_) | Err(_) => Self::Something,
+        }
+    }
+}
+
 /// Tracks every connection that lives, the right way round, and forgets what earlier captures have left.
 /// Connections have to be tracked by now; so those that are new are so from their first packet on.
-pub(super) fn sort() -> Result<(), CaptureError> {
+pub(super) fn sort(before: Before) -> Result<(), CaptureError> {
     let mut added = Vec::new();
     let mut connections = list()?;
     for _ in 0..ROUNDS {
@@ -31,13 +51,16 @@ pub(super) fn sort() -> Result<(), CaptureError> {
             return take_back(&added, &connections);
         }
         let mut tracker = tracker()?;
-        // The one thing here that takes milliseconds: the kernel walks the entries of all pods.
-        let judged = judge(&entries(&mut tracker)?, &connections);
+        let entries = match before {
+            Before::Nothing => of(&mut tracker, &connections)?,
+            Before::Something => entries(&mut tracker)?,
+        };
+        let judged = judge(&entries, &connections);
         for entry in &judged.wrong {
             tracker.forget(entry).map_err(doing("forgetting one"))?;
         }
         let untracked = judged.untracked.len();
-        let before = added.len();
+        let added_before = added.len();
         for flow in judged.untracked {
             if tracker.add(flow).map_err(doing("tracking one"))? {
                 added.push(flow);
@@ -47,7 +70,7 @@ pub(super) fn sort() -> Result<(), CaptureError> {
             connections = list()?;
         }
         // One that was tracked meanwhile may be so the wrong way round.
-        if added.len() - before == untracked {
+        if added.len() - added_before == untracked {
             return take_back(&added, &connections);
         }
     }
@@ -87,6 +110,19 @@ fn tracker() -> Result<Tracker, CaptureError> {
 
 fn entries(tracker: &mut Tracker) -> Result<Vec<Entry>, CaptureError> {
     tracker.entries().map_err(doing("listing what is tracked"))
+}
+
+/// What is tracked of connections that live.
+fn of(tracker: &mut Tracker, connections: &Connections) -> Result<Vec<Entry>, CaptureError> {
+    let mut entries = Vec::new();
+    for answers in &connections.open {
+        let found = match tracker.of(answers.back()) {
+            Ok(None) => tracker.of(*answers),
+            found => found,
+        };
+        entries.extend(found.map_err(doing("looking for one"))?);
+    }
+    Ok(entries)
 }
 
 fn doing(what: &'static str) -> impl Fn(io::Error) -> CaptureError {

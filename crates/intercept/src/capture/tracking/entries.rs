@@ -15,11 +15,15 @@ use crate::{
     netlink::{ACK, Attributes, CREATE, DUMP, EXCLUSIVE, Message, Socket, attribute},
 };
 
-/// `NFNL_SUBSYS_CTNETLINK`, and `IPCTNL_MSG_CT_NEW`, `_GET` and `_DELETE`.
+/// `NFNL_SUBSYS_CTNETLINK`, and `IPCTNL_MSG_CT_NEW`, `_GET`, `_DELETE` and `_GET_STATS`.
 const SUBSYSTEM: u16 = 1;
 const NEW: u16 = 0;
 const GET: u16 = 1;
 const DELETE: u16 = 2;
+const GET_STATS: u16 = 5;
+
+/// `CTA_STATS_GLOBAL_ENTRIES`: of the namespace.
+const ENTRIES: u16 = 1;
 
 /// `CTA_*`.
 const ORIGINAL: u16 = 1;
@@ -72,6 +76,28 @@ impl Tracker {
     /// That of the namespace of this thread.
     pub(super) fn open() -> io::Result<Self> {
         Socket::open(Some(NETFILTER)).map(Self)
+    }
+
+    /// How many connections are tracked, of whatever kind.
+    pub(super) fn count(&mut self) -> io::Result<u32> {
+        let all = message(GET_STATS, ACK, 0, Attributes::default());
+        let answers = self.0.dump(&all)?;
+        let count = answers.first().and_then(|it| {
+            let count = attribute(it.body.get(4..)?, ENTRIES)?;
+            Some(u32::from_be_bytes(count.try_into().ok()?))
+        });
+        count.ok_or_else(|| io::Error::other("the kernel does not count them"))
+    }
+
+    /// The connection that has packets of this flow, in either direction, if it is tracked. It costs
+    /// microseconds, and all of them milliseconds, because the kernel walks the entries of all pods.
+    pub(super) fn of(&mut self, flow: Flow) -> io::Result<Option<Entry>> {
+        let mut attributes = Attributes::default();
+        attributes.nest(ORIGINAL, &tuple(flow));
+        match self.0.dump(&message(GET, ACK, number_of(flow), attributes)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => Ok(other?.iter().find_map(|it| read(&it.body))),
+        }
     }
 
     /// All TCP connections that are tracked.
