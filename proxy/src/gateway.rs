@@ -169,10 +169,8 @@ async fn serve(
     follow(&mut core, &mut happening, signals.next()).await;
     tracing::info!("asked to end; readiness is withdrawn");
     core.leave();
-    if core.has_sockets() {
-        let delay = tokio::time::sleep(settings.drain_delay);
-        follow(&mut core, &mut happening, delay).await;
-    }
+    let delay = tokio::time::sleep(settings.drain_delay);
+    follow(&mut core, &mut happening, delay).await;
     last.send_replace(true);
     if core.drain(settings.drain_limit) {
         let limit = settings.drain_limit.saturating_add(AFTER_DRAIN);
@@ -240,7 +238,7 @@ async fn outlive(core: &mut Core, happening: &mut mpsc::Receiver<Event>, supervi
     }
 }
 
-/// Handles events until `end` completes.
+/// Handles events until `end` completes, or nobody is left to wait for.
 async fn follow(
     core: &mut Core,
     happening: &mut mpsc::Receiver<Event>,
@@ -248,7 +246,7 @@ async fn follow(
 ) {
     tokio::pin!(end);
     let mut retry = tokio::time::interval(RETRY_SOCKETS);
-    loop {
+    while !core.is_alone() {
         // All branches may be dropped at any point.
         tokio::select! {
             () = &mut end => return,

@@ -116,14 +116,14 @@ impl Core {
         !self.sockets.failed().is_empty()
     }
 
-    /// Whether anybody can have connected.
-    pub(super) fn has_sockets(&self) -> bool {
-        !self.sockets.is_empty()
-    }
-
     /// From now on nobody should connect here any more.
     pub(super) fn leave(&mut self) {
         self.view.send_modify(|view| view.is_leaving = true);
+    }
+
+    /// Whether it leaves and nobody can connect any more: it never had a socket, or its Gateway is gone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.view.borrow().is_leaving && self.sockets.is_empty()
     }
 
     /// Closes the sockets, for good, and lets the worker finish; whether there is one.

@@ -10,6 +10,7 @@ use weft_tests::{
     control_plane::ControlPlane,
     proxy::{Proxy, free_port},
     wait::{PATIENCE, eventually},
+    world::World,
 };
 
 use super::{Load, failures, on, world};
@@ -65,6 +66,23 @@ async fn a_proxy_that_never_served_ends_at_once() {
         .page_says("/readyz", 503, "waiting for the control plane")
         .await;
     proxy.terminate();
+    let status = proxy.ended().await;
+    assert_eq!(status.code(), Some(0), "it ends in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_whose_gateway_is_gone_waits_for_nobody() {
+    let backend = Backend::named("one").await;
+    let control_plane = ControlPlane::start().await;
+    let mut proxy = Proxy::start_lingering(&control_plane, 3600);
+    let port = free_port();
+    control_plane.publish_and_wait(&world(port, &backend)).await;
+    proxy.terminate();
+    proxy.page_says("/readyz", 503, "the proxy is ending").await;
+    let mut late = http1(tcp(on(port)).await).await;
+    assert_eq!(get(&mut late).await.status, 200, "it serves meanwhile");
+    drop(late);
+    control_plane.publish(&World::bare());
     let status = proxy.ended().await;
     assert_eq!(status.code(), Some(0), "it ends in order");
 }

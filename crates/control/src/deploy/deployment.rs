@@ -1,6 +1,8 @@
 //! The pods of a Gateway. They are admitted under the Pod Security Standard `restricted`: nothing
 //! here needs root, a capability, a writable root or a token for the API server.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::metadata::Owned;
@@ -15,6 +17,8 @@ const TOKEN_DIRECTORY: &str = "/var/run/secrets/weft/token";
 const TOKEN_FILE: &str = "token";
 const TOKEN_SECONDS: u32 = 3600;
 const STATE_DIRECTORY: &str = "/var/lib/weft";
+/// Between the end that is asked of a pod and the signal to its processes.
+const BEFORE_SIGNAL: Duration = Duration::from_secs(1);
 /// Several times the saved configuration of 10,000 routes.
 const STATE_LIMIT: &str = "256Mi";
 
@@ -48,7 +52,7 @@ pub(super) fn render(owned: &Owned, parameters: &Parameters, settings: &Settings
 }
 
 fn pod(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Value {
-    let grace = settings.drain_delay + settings.drain_limit + GRACE;
+    let grace = BEFORE_SIGNAL + settings.drain_delay + settings.drain_limit + GRACE;
     json!({
         "serviceAccountName": owned.name,
         "automountServiceAccountToken": false,
@@ -104,6 +108,9 @@ fn container(owned: &Owned, parameters: &Parameters, settings: &Settings) -> Val
             "capabilities": { "drop": ["ALL"] },
             "readOnlyRootFilesystem": true,
         },
+        // A signal in the moment of the start meets `runc init` and is lost: the first process of a
+        // container takes none without a handler. A second later our program has one.
+        "lifecycle": { "preStop": { "sleep": { "seconds": BEFORE_SIGNAL.as_secs() } } },
         // Every second, so that a pod serves and stops serving within one.
         "readinessProbe": probe("/readyz", 1, 2),
         // It restarts a parent that hangs; workers are the parent's to restart, and sooner.
