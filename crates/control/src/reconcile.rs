@@ -40,8 +40,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<ConfigMetrics>,
     /// `None` where somebody else deploys Gateways.
     pub(crate) deploys: Option<Deploys>,
-    /// The trust domain of the mesh; `None` where there is no mesh.
-    pub(crate) domain: Option<TrustDomain>,
+    /// The trust domain of the mesh and the namespace of its proxies; `None` where there is no mesh.
+    pub(crate) mesh: Option<(TrustDomain, String)>,
     /// Tells what happens to pods of the mesh.
     pub(crate) events: Events,
 }
@@ -99,9 +99,11 @@ enum Cause {
 impl Reconciler {
     /// Nothing was read yet.
     pub(crate) fn new(parts: Parts) -> Self {
+        let mesh = parts.mesh.as_ref();
+        let mesh = mesh.map(|(domain, namespace)| (domain.clone(), namespace.as_str()));
         Self {
             applied: Applied::default(),
-            world: World::new(parts.deploys.is_some(), parts.domain.clone()),
+            world: World::new(parts.deploys.is_some(), mesh),
             parts,
             changes: Changes::default(),
             is_synced: false,

@@ -110,9 +110,10 @@ pub(crate) struct World {
 impl World {
     /// An empty one. `deploys` says whether what [`World::deployments`] returns is heeded; parameters
     /// of Gateways are refused otherwise.
-    /// `mesh` is the trust domain of the mesh, where there is one.
-    pub(crate) fn new(deploys: bool, mesh: Option<TrustDomain>) -> Self {
+    /// `mesh` is the trust domain of the mesh and the namespace of its proxies, where there is one.
+    pub(crate) fn new(deploys: bool, mesh: Option<(TrustDomain, &str)>) -> Self {
         let has_mesh = mesh.is_some();
+        let (mesh, namespace) = mesh.unzip();
         // Before its node says that it is captured, nothing answers for a pod.
         let enrolment = mesh.map_or(Enrolment::Nobody, Enrolment::captured);
         let mut scope = Scope {
@@ -129,7 +130,7 @@ impl World {
             endpoints: EndpointTable::new(enrolment),
             certificates: Certificates::default(),
             leaving: Leaving::default(),
-            beginners: Beginners::default(),
+            beginners: Beginners::new(namespace),
             undeployed: Failures::default(),
             parameters: BTreeMap::new(),
             scope,

@@ -152,11 +152,10 @@ impl Shared {
         tasks: &mut JoinSet<()>,
     ) -> (Reconciler, Arc<StatusWriter>) {
         let mut watch = self.settings.watch.clone();
-        let domain = self
-            .settings
-            .mesh
-            .then(|| self.settings.trust_domain.clone());
-        if domain.is_some() {
+        let domain = self.settings.trust_domain.clone();
+        let mesh = (domain, self.settings.namespace.clone());
+        let mesh = self.settings.mesh.then_some(mesh);
+        if mesh.is_some() {
             watch.kinds.push(Kind::Pod);
         }
         let watches = Watches::start(self.cluster.clone(), watch);
@@ -198,7 +197,7 @@ impl Shared {
             clock: self.clock.clone(),
             metrics: self.registry.config(),
             deploys,
-            domain,
+            mesh,
             events,
         });
         (reconciler, writer)

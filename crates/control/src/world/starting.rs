@@ -24,15 +24,17 @@ use weft_api::{
 use weft_store::Store;
 use weft_translate::{Starting, is_member};
 
-/// What the proxies of nodes are known by, as the chart labels them.
+/// What the proxies of nodes are known by beside their namespace, as the chart labels them.
 const PROXY: [(&str, &str); 2] = [
     ("app.kubernetes.io/name", "weft-node"),
     ("app.kubernetes.io/part-of", "weft"),
 ];
 
 /// See the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Beginners {
+    /// Where the proxies of nodes run: these labels on a pod of anybody else mean nothing.
+    namespace: Option<String>,
     /// Pods that were seen without an address, with their UIDs.
     pods: BTreeMap<ObjectKey, Arc<str>>,
     /// The nodes of our proxies that run.
@@ -41,13 +43,20 @@ pub(super) struct Beginners {
 }
 
 impl Beginners {
+    /// None yet. `namespace` is that of the proxies of nodes; `None` where there are none.
+    pub(super) fn new(namespace: Option<&str>) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            pods: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            shared: Starting::default(),
+        }
+    }
+
     /// A pod as it is now.
     pub(super) fn see(&mut self, pod: &Pod) {
         let key = pod.key();
-        if PROXY
-            .iter()
-            .all(|(label, value)| pod.label(label) == Some(value))
-        {
+        if self.is_proxy(pod) {
             let is_running = pod.status.phase == Some(PodPhase::Running);
             match pod.spec.node_name.clone().filter(|_| is_running) {
                 Some(node) => self.proxies.insert(key, node),
@@ -58,6 +67,11 @@ impl Beginners {
         {
             self.pods.insert(key, uid.into());
         }
+    }
+
+    fn is_proxy(&self, pod: &Pod) -> bool {
+        let is_labelled = |(label, value): &(&str, &str)| pod.label(label) == Some(value);
+        self.namespace.as_deref() == Some(pod.namespace()) && PROXY.iter().all(is_labelled)
     }
 
     /// An object is gone.

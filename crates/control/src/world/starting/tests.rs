@@ -20,6 +20,8 @@ enum Step {
     Namespace(&'static str),
     /// The proxy of the node is in this phase.
     Proxy(&'static str),
+    /// A pod elsewhere has the labels of the proxy of the node.
+    Impostor,
     /// The pod is there: on its node or on none, with this address and this word on its capture.
     Pod(&'static str, &'static str, &'static str),
     /// Another pod has its name.
@@ -30,7 +32,7 @@ enum Step {
     Slice,
 }
 
-use Step::{Another, Gone, Namespace, Pod as APod, Proxy, Slice};
+use Step::{Another, Gone, Impostor, Namespace, Pod as APod, Proxy, Slice};
 
 fn pod(uid: &str, [node, address, captured]: [&str; 3]) -> Event {
     let mut pod = json!({
@@ -50,6 +52,19 @@ fn pod(uid: &str, [node, address, captured]: [&str; 3]) -> Event {
     object(pod)
 }
 
+fn proxy(namespace: &str, phase: &str) -> Event {
+    object(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "namespace": namespace, "name": "weft-node-1", "uid": "p",
+            "labels": {
+                "app.kubernetes.io/name": "weft-node", "app.kubernetes.io/part-of": "weft",
+            },
+        },
+        "spec": { "nodeName": "n1" }, "status": { "phase": phase },
+    }))
+}
+
 impl Step {
     fn event(self) -> Event {
         match self {
@@ -57,16 +72,8 @@ impl Step {
                 "apiVersion": "v1", "kind": "Namespace",
                 "metadata": { "name": "shop", "labels": { "weft.dev/mesh": label } },
             })),
-            Proxy(phase) => object(json!({
-                "apiVersion": "v1", "kind": "Pod",
-                "metadata": {
-                    "namespace": "weft-system", "name": "weft-node-1", "uid": "p",
-                    "labels": {
-                        "app.kubernetes.io/name": "weft-node", "app.kubernetes.io/part-of": "weft",
-                    },
-                },
-                "spec": { "nodeName": "n1" }, "status": { "phase": phase },
-            })),
+            Proxy(phase) => proxy("weft-system", phase),
+            Impostor => proxy("shop", "Running"),
             APod(node, address, captured) => pod("u1", [node, address, captured]),
             Another(address) => pod("u2", ["n1", address, ""]),
             Gone => {
@@ -207,6 +214,11 @@ const ROWS: &[(&str, &[Step], &str)] = &[
         "- plain",
     ),
     (
+        "a pod elsewhere is labelled as the proxy of its node",
+        &[IN, Impostor, NEW, PLACED, STARTED, Slice],
+        "- plain",
+    ),
+    (
         "the proxy of its node has not started",
         &[IN, Proxy("Pending"), NEW, PLACED, STARTED, Slice],
         "- plain",
@@ -246,7 +258,7 @@ fn a_pod_that_starts_in_the_mesh_is_reached_as_a_member_from_the_first_moment() 
         }))
     };
     for (name, steps, expected) in ROWS {
-        let mut world = World::new(false, Some(TrustDomain::default()));
+        let mut world = World::new(false, Some((TrustDomain::default(), "weft-system")));
         settle(&mut world, vec![service()]);
         for step in *steps {
             settle(&mut world, vec![step.event()]);
@@ -257,7 +269,7 @@ fn a_pod_that_starts_in_the_mesh_is_reached_as_a_member_from_the_first_moment() 
 
 #[test]
 fn what_happens_at_once_is_judged_by_how_it_ends() {
-    let mut world = World::new(false, Some(TrustDomain::default()));
+    let mut world = World::new(false, Some((TrustDomain::default(), "weft-system")));
     let steps = [NEW, IN, PLACED, RUNS, STARTED];
     settle(&mut world, steps.map(Step::event).into());
     let peers = &world.configuration().peers;
