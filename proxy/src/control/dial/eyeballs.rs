@@ -1,8 +1,9 @@
 //! Which of several addresses to connect to: the first that answers (RFC 8305, "Happy Eyeballs").
 //!
 //! A Service of two families has two addresses, and one of them may lead nowhere for a while. A first
-//! packet that is lost is sent again by the system after one second, which is long for a proxy whose
-//! clients wait; so a single address gets a second chance beside the first one, too.
+//! packet that is lost is sent again by the system after one second only, which is long for a proxy whose
+//! clients wait; so an address that is silent is tried again beside the first attempt. One that refuses is
+//! not: its node says so once a second (`icmp_ratelimit`), and whoever asks more often waits for that.
 
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
@@ -11,12 +12,15 @@ use tokio::task::JoinSet;
 /// Time an attempt has to itself: the least that RFC 8305 section 5 recommends between two. In a
 /// cluster an answer takes a few milliseconds.
 const HEAD_START: Duration = Duration::from_millis(100);
+/// The same once every address was tried.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The first of the connections to these addresses that is made. They are tried in their order, with
 /// families taking turns; the next begins when the last has failed, or has not answered for a while.
+/// Those that stay silent are tried again and again: the caller limits the time.
 ///
 /// # Errors
-/// When no address could be connected to: what was said about the first one.
+/// When every address has refused: what was said about the first one.
 pub(super) async fn first<C, F>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
@@ -25,23 +29,36 @@ where
     C: Send + 'static,
     F: Future<Output = io::Result<C>> + Send + 'static,
 {
-    let mut waiting = in_turns(addresses);
-    waiting.extend(waiting.front().copied());
+    let mut untried = in_turns(addresses);
+    let mut silent = VecDeque::with_capacity(untried.len());
     let mut trying = JoinSet::new();
     let mut failed = None;
+    let mut is_silent = false;
     loop {
-        if let Some(address) = waiting.pop_front() {
-            trying.spawn(connect(address));
+        let again = is_silent && untried.is_empty();
+        let next = match again {
+            true => silent.pop_front(),
+            false => untried.pop_front(),
+        };
+        if let Some(address) = next {
+            let attempt = connect(address);
+            trying.spawn(async move { (address, attempt.await) });
+            silent.push_back(address);
         }
-        let may_wait = !waiting.is_empty();
+        if silent.is_empty() {
+            return Err(failed.unwrap_or_else(no_address));
+        }
+        is_silent = false;
         tokio::select! {
-            ended = trying.join_next() => match ended {
-                Some(Ok(Ok(connection))) => return Ok(connection),
-                Some(Ok(Err(error))) => _ = failed.get_or_insert(error),
-                Some(Err(panicked)) => _ = failed.get_or_insert(io::Error::other(panicked)),
-                None => return Err(failed.unwrap_or_else(no_address)),
+            Some(ended) = trying.join_next() => match ended {
+                Ok((_, Ok(connection))) => return Ok(connection),
+                Ok((address, Err(error))) => {
+                    silent.retain(|other| *other != address);
+                    failed.get_or_insert(error);
+                }
+                Err(panicked) => return Err(io::Error::other(panicked)),
             },
-            () = tokio::time::sleep(HEAD_START), if may_wait => {}
+            () = tokio::time::sleep(if again { AGAIN } else { HEAD_START }) => is_silent = true,
         }
     }
 }
@@ -72,12 +89,12 @@ mod tests {
 
     use super::*;
 
-    /// What an address does, by its port: 1 answers, 2 refuses, 3 is silent, 4 is silent once.
+    /// What an address does, by its port: 1 answers, 2 refuses, 3 is silent, 4 is silent once, 5 three
+    /// times, 6 refuses when it is asked again.
     async fn act(port: u16, attempt: usize) -> io::Result<(u16, usize)> {
-        match port {
-            1 => Ok((port, attempt)),
-            2 => Err(io::ErrorKind::ConnectionRefused.into()),
-            4 if attempt > 0 => Ok((port, attempt)),
+        match (port, attempt) {
+            (1, _) | (4, 1..) | (5, 3..) => Ok((port, attempt)),
+            (2, _) | (6, 1..) => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => pending().await,
         }
     }
@@ -106,7 +123,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_address_that_answers_is_taken() {
         const NOW: Duration = Duration::ZERO;
-        let rows: [(&str, &[u16], Answered, Duration); 7] = [
+        let rows: [(&str, &[u16], Answered, Duration); 10] = [
             ("one that answers", &[1], Some((1, 0)), NOW),
             ("behind one that refuses", &[2, 1], Some((1, 0)), NOW),
             (
@@ -122,6 +139,19 @@ mod tests {
                 2 * HEAD_START,
             ),
             ("a lost packet", &[4], Some((4, 1)), HEAD_START),
+            (
+                "three lost packets",
+                &[5],
+                Some((5, 3)),
+                HEAD_START + 2 * AGAIN,
+            ),
+            (
+                "lost beside one that refuses",
+                &[2, 4],
+                Some((4, 1)),
+                HEAD_START,
+            ),
+            ("one that refuses at last", &[6], None, HEAD_START),
             ("nobody", &[2, 2], None, NOW),
             ("silence", &[3], None, Duration::from_secs(5)),
         ];
