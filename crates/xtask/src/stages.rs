@@ -322,6 +322,14 @@ pub(crate) const STAGES: &[Stage] = &[
         ..CLUSTER
     },
     Stage {
+        name: "mesh-upgrade",
+        purpose: "proxies of nodes and the controller are replaced; no kept connection of the mesh ends",
+        args: "x cluster measure mesh-upgrade -- -only-failures -exchanges=10000",
+        after: &["cluster-mesh"],
+        cure: "what clients were told is above; alone: `cargo x cluster measure mesh-upgrade`",
+        ..CLUSTER
+    },
+    Stage {
         name: "cluster-upgrades",
         purpose: "no client loses a request while weights, gateways, controllers and backends change",
         args: "x cluster measure upgrades kill -- -only-failures -rate=20 -hold=5s -steps=6 -kills=2 \

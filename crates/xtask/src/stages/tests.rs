@@ -83,3 +83,24 @@ fn every_stage_says_what_it_is_for_and_what_to_do() {
         );
     }
 }
+
+/// The scenarios that a stage measures.
+fn measured(args: &str) -> impl Iterator<Item = &str> {
+    let told = args.strip_prefix("x cluster measure ").unwrap_or_default();
+    let scenarios = told.split(" -- ").next().unwrap_or_default();
+    scenarios.split_whitespace()
+}
+
+#[test]
+fn what_a_stage_measures_is_a_scenario() {
+    let list = include_str!("../../../../tests/cluster/measure/scenario/run.go");
+    let all: Vec<(&str, &str)> = STAGES
+        .iter()
+        .flat_map(|stage| measured(stage.args).map(move |it| (stage.name, it)))
+        .collect();
+    assert!(all.len() > 1, "no stage measures anything: {all:?}");
+    for (stage, scenario) in all {
+        let is_there = list.contains(&format!("\t{{\"{scenario}\", "));
+        assert!(is_there, "`{stage}` measures `{scenario}`, which is none");
+    }
+}
