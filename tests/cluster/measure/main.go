@@ -43,6 +43,7 @@ func main() {
 	flag.DurationVar(&options.Dwell, "dwell", 0, "how long each phase of a rotation lasts at least, if not as usual; the bed shows pods a ConfigMap within 15s")
 	flag.IntVar(&options.Starters, "starters", 20, "how many pods start at once")
 	flag.IntVar(&options.Swaps, "swaps", 200, "how often an address goes to another account")
+	flag.DurationVar(&options.Noise, "noise", 15*time.Second, "how long each noise of a neighbour is listened to")
 	flag.StringVar(&options.Links, "links", "weft-bed-", "interfaces of this machine that lead to nodes, by how their names begin")
 	flag.BoolVar(&options.OnlyFailures, "only-failures", false, "judge what is lost and refused, and only tell how long things take")
 	flag.IntVar(&options.Large.Routes, "scale-routes", 5000, "routes of the large cluster")
@@ -55,7 +56,7 @@ func main() {
 	flag.Parse()
 	if *list {
 		for _, s := range scenario.All {
-			fmt.Printf("%-12s %s\n", s.Name, s.About)
+			fmt.Printf("%-14s %s\n", s.Name, s.About)
 		}
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 
 // From is the header field of an answer with the address the request came from, as this server sees it.
 const From = "Came-From"
+
+// many is the beginning of a path whose end says how many bytes the answer has.
+const many = "/bytes/"
 
 // Server is one that calls itself by the name.
 func Server(name, address string) *http.Server {
@@ -32,6 +36,8 @@ func Server(name, address string) *http.Server {
 			calls.ServeHTTP(w, r)
 		case websocket.IsWebSocketUpgrade(r):
 			echoMessages(name, w, r)
+		case strings.HasPrefix(r.URL.Path, many):
+			writeMany(w, r)
 		default:
 			w.Header().Set(From, r.RemoteAddr)
 			io.WriteString(w, name+" "+r.URL.RequestURI())
@@ -40,6 +46,20 @@ func Server(name, address string) *http.Server {
 	return &http.Server{
 		Addr: address, Handler: http.HandlerFunc(answer), Protocols: protocols,
 		ReadHeaderTimeout: 10 * time.Second,
+	}
+}
+
+// writeMany answers with as many bytes as it was asked for, as fast as they are taken.
+func writeMany(w http.ResponseWriter, r *http.Request) {
+	left, err := strconv.ParseInt(strings.TrimPrefix(r.URL.Path, many), 10, 64)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for block := make([]byte, 16<<10); left > 0; left -= int64(len(block)) {
+		if _, err := w.Write(block[:min(left, int64(len(block)))]); err != nil {
+			return // the client has gone
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"weft.dev/cluster/measure/answer"
 	"weft.dev/cluster/measure/load"
+	"weft.dev/cluster/measure/noise"
 )
 
 func main() {
@@ -26,6 +27,8 @@ func main() {
 	lines := flag.String("lines", "", "host and port where lines are answered without any protocol")
 	once := flag.Bool("once", false, "answer one request per connection, so that nobody keeps one")
 	first := flag.String("ask", "", "host and port of another backend that is asked as the first thing of all")
+	kind := flag.String("noise", "", "what it does to the address of -to, besides answering, until it is told to end")
+	to := flag.String("to", "", "host and port of another backend")
 	flag.Parse()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -35,6 +38,13 @@ func main() {
 	}()
 	if *first != "" {
 		ask(*first)
+	}
+	if *kind != "" {
+		noise, err := noise.Of(*kind)
+		if err != nil {
+			log.Fatal(err)
+		}
+		go noise.Make(context.Background(), *to, os.Stdout)
 	}
 	if *lines != "" {
 		listener, err := net.Listen("tcp", *lines)

@@ -44,6 +44,8 @@ type Mode struct {
 	// It is 0 where exchanges stand alone.
 	Streams int
 	Open    func(Target) (Client, error)
+	// DialsAlways says that each exchange has a connection of its own.
+	DialsAlways bool
 }
 
 // IsSession says that exchanges share streams.
@@ -73,22 +75,22 @@ func (t Target) dialer() Dialer {
 
 // Modes are the kinds of clients of a gateway.
 var Modes = []Mode{
-	{"h1 keep-alive", 0, openKeepAlive},
-	{"h1 connection per request", 0, openPerRequest},
-	{"h2", 0, openH2},
-	{"gRPC unary", 0, openUnary},
-	{"gRPC stream", Streams, openStreams},
-	{"WebSocket", Streams, openWebSockets},
+	{"h1 keep-alive", 0, openKeepAlive, false},
+	{"h1 connection per request", 0, openPerRequest, true},
+	{"h2", 0, openH2, false},
+	{"gRPC unary", 0, openUnary, false},
+	{"gRPC stream", Streams, openStreams, false},
+	{"WebSocket", Streams, openWebSockets, false},
 }
 
 // MeshModes are those of a mesh, where every connection that is kept has to be. The last of them knows no
 // HTTP.
 var MeshModes = []Mode{
-	{fmt.Sprintf("h1, %d kept connections", Kept), 0, openKept},
-	{"h1 connection per request", 0, openPerRequest},
-	{"h2", 0, openH2},
-	{"gRPC stream", Streams, openStreams},
-	{"TCP stream", Streams, openLines},
+	{fmt.Sprintf("h1, %d kept connections", Kept), 0, openKept, false},
+	{"h1 connection per request", 0, openPerRequest, true},
+	{"h2", 0, openH2, false},
+	{"gRPC stream", Streams, openStreams, false},
+	{"TCP stream", Streams, openLines, false},
 }
 
 // Loop is a client under a constant rate of arrivals.

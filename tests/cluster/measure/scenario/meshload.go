@@ -55,9 +55,11 @@ func (m meshed) ways() []way {
 }
 
 // begin puts every kind of client on every way, and waits until their connections are open.
-func (m meshed) begin() ([]*load.Loop, error) {
+func (m meshed) begin() ([]*load.Loop, error) { return begin(m.ways()) }
+
+func begin(ways []way) ([]*load.Loop, error) {
 	var loops []*load.Loop
-	for _, way := range m.ways() {
+	for _, way := range ways {
 		for _, mode := range way.modes {
 			mode.Name = way.name + ", " + mode.Name
 			loop, err := load.Start(mode, way.target, meshRate)

@@ -45,7 +45,21 @@ func meshManifest(servers int, nodes [2]string) string {
 
 // deployment has its pods on one node, with some more arguments.
 func deployment(space, name string, replicas int, node string, more ...string) string {
-	args := append([]string{"-name=" + name, "-lines=:9000"}, more...)
+	return workload{space, name, replicas, node, more, "{requests: {cpu: 10m, memory: 16Mi}}"}.manifest()
+}
+
+// workload is a Deployment of the backend.
+type workload struct {
+	space, name string
+	replicas    int
+	node        string
+	args        []string
+	// resources in YAML.
+	resources string
+}
+
+func (w workload) manifest() string {
+	args := append([]string{"-name=" + w.name, "-lines=:9000"}, w.args...)
 	return fmt.Sprintf(`
 apiVersion: apps/v1
 kind: Deployment
@@ -62,8 +76,9 @@ spec:
       - name: backend
         image: %[5]s
         args: [%[6]s]
-        resources: {requests: {cpu: 10m, memory: 16Mi}}
-        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}`, space, name, replicas, node, BackendImage, quoted(args))
+        resources: %[7]s
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}`,
+		w.space, w.name, w.replicas, w.node, BackendImage, quoted(args), w.resources)
 }
 
 // quoted are the elements of a list in YAML.

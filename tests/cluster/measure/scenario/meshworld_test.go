@@ -14,6 +14,9 @@ func TestManifestsOfTheMeshAreObjects(t *testing.T) {
 	}{
 		"servers and clients": {meshManifest(2, [2]string{"one", "two"}), 2 + 3 + 3},
 		"an account":          {accountManifest("red", "one"), 3},
+		"far ends of noise":   {sinks([2]string{"one", "two"}), 3 * 4},
+		"a noisy neighbour":   {workload{beside, "neighbour", 1, "two", []string{"-noise=resets"}, noisy}.manifest(), 1},
+		"where it is alone":   {besideManifest, 1},
 		"a new application":   {deployment(namespace, "new", 1, "one", "-ask=10.0.0.1:80"), 1},
 	} {
 		objects, err := kube.Parse(row.manifest)

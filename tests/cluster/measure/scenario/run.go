@@ -42,6 +42,8 @@ type Options struct {
 	Starters int
 	// Swaps are how often an address goes to another account.
 	Swaps int
+	// Noise is how long each noise of a neighbour is listened to, and how long silence is.
+	Noise time.Duration
 	// OnlyFailures tells how long things took and judges only what was lost and refused, for machines
 	// whose speed nobody knows.
 	OnlyFailures bool
@@ -102,6 +104,7 @@ var All = []Scenario{
 	{"mesh-rotate", "another root for the mesh, while its members talk", meshRotate},
 	{"mesh-repair", "packet rules, routes and listeners of pods are damaged behind Weft's back", meshRepair},
 	{"mesh-race", "pods of the mesh that start all at once, and what of theirs can be read between nodes", meshRace},
+	{"mesh-neighbour", "what pods notice of a neighbour that floods, hardly reads or resets what it begins", meshNeighbour},
 	{"mesh-reuse", "addresses of pods go to pods of another account", meshReuse},
 	{"poison", "hostile objects come and go while good routes are edited and used", poison},
 	{"uninstall", "what is left of Weft after it was removed", uninstall},

@@ -225,7 +225,7 @@ func podAddresses(pods []core.Pod) []string {
 
 // Clear removes what scenarios have made, except Weft itself.
 func (r *Run) Clear(ctx context.Context) error {
-	objects, err := kube.Parse(kube.Join(spaceManifest, outsideManifest))
+	objects, err := kube.Parse(kube.Join(spaceManifest, outsideManifest, besideManifest))
 	if err != nil {
 		return err
 	}
