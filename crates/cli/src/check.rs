@@ -137,6 +137,7 @@ fn judge(picture: &Picture, extent: Extent) -> Report {
     if extent != Extent::Gateway {
         prerequisites::judge(picture, &mut report);
         surroundings::judge(picture, &mut report);
+        nodes::kernels(picture, &mut report);
         report.checks.sort_by_key(|check| check.code);
     }
     if extent == Extent::All {

@@ -45,6 +45,7 @@ codes! {
     SAFE_UPGRADES = "WC106", Warning, "admission policy against unsafe upgrades of the CRDs", "install the CRDs from the release's standard-install.yaml, which brings the policy";
     INSTALL_RIGHTS = "WC107", Error, "right to install", "install as somebody who may; cluster-admin may";
     POD_SECURITY = "WC108", Info, "Pod Security level of the namespace", "nothing: the pods are admitted at every level";
+    KERNEL = "WC109", Error, "kernels of nodes have what capture needs", "modprobe -a nft_chain_nat nft_nat nft_redir nft_ct nf_conntrack_netlink tcp_diag on the node, and list them in /etc/modules-load.d; where modprobe finds one of them missing, another kernel";
     SOCKET_LB = "WC111", Info, "load balancing at sockets", "nothing for Gateways; for a mesh set socketLB.hostNamespaceOnly=true in Cilium";
     OTHER_MESH = "WC112", Warning, "another mesh where Weft has pods", "take the namespace out of the other mesh, whose proxies would stand before Weft's";
     CLOCK = "WC114", Warning, "clocks of API server and of this machine", "let both machines keep time by NTP; certificates are good for hours";

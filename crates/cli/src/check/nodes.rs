@@ -1,9 +1,12 @@
-//! WC4xx: whether every node has its part of the mesh, and every pod of the mesh is captured.
+//! WC109, WC4xx: whether every node has its part of the mesh and a kernel that can do it, and every pod of the
+//! mesh is captured.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
-    codes::{CAPTURED, CHAIN, NODES, RESTARTS, SUPERVISOR},
+    codes::{CAPTURED, CHAIN, KERNEL, NODES, RESTARTS, SUPERVISOR},
     control_plane::{has_mesh, why_not_ready},
     picture::{Mesh, Picture},
     report::Report,
@@ -19,12 +22,68 @@ const NAMED: usize = 3;
 /// Containers of the proxy of a node.
 const SUPERVISES: &str = "node";
 const INSTALLS: &str = "cni";
+/// What nodes say of a pod that their kernel would not let them capture, and after it which parts that takes.
+pub(super) const KERNEL_NEEDS: &str = "the kernel needs ";
+/// How kernels say that they lack a part: ENOENT of an expression, of a kind of chain or of `tcp_diag`; EINVAL
+/// and EOPNOTSUPP of a subsystem; EPROTONOSUPPORT of netlink of a kind; EAFNOSUPPORT of a family. Of anything
+/// else, such as a right of the proxy, a kernel is innocent.
+const LACKS: &[&str] = &[
+    "(os error 2)",
+    "(os error 22)",
+    "(os error 93)",
+    "(os error 95)",
+    "(os error 97)",
+];
 
-/// All of them, where the control plane serves the proxies of nodes.
+/// The mesh, where the control plane serves the proxies of nodes.
+fn mesh_of(picture: &Picture) -> Option<&Mesh> {
+    let deployment = picture.control_plane.as_ref()?.deployment.as_ref();
+    has_mesh(deployment.ok()?.as_ref()?).then_some(picture.mesh.as_ref()?)
+}
+
+/// Whether kernels can do what capture needs. Only pods show that: a kernel may load a part when it is asked
+/// for the first time, and another one is needed only where connections live.
+pub(super) fn kernels(picture: &Picture, report: &mut Report) {
+    let standings = match mesh_of(picture).map(Mesh::standings) {
+        None => return,
+        Some(Err(error)) => return report.skip(&KERNEL, error),
+        Some(Ok(standings)) => standings,
+    };
+    let mut able = BTreeSet::new();
+    let mut lacking = BTreeMap::new();
+    for pod in standings.iter().flat_map(|standing| &standing.pods) {
+        let node = pod.node.as_str();
+        match pod.state {
+            State::Captured => {
+                able.insert(node);
+            }
+            State::Error if is_of_kernel(&pod.reason) => {
+                lacking.entry(node).or_insert(pod.reason.as_str());
+            }
+            _ => {}
+        }
+    }
+    let lacking: Vec<String> = lacking
+        .iter()
+        .map(|(node, why)| format!("node {node}: {why}"))
+        .collect();
+    match (lacking.is_empty(), able.len()) {
+        (false, _) => report.bad(&KERNEL, some(&lacking)),
+        (true, 0) => report.skip(&KERNEL, "no pod of the mesh has been captured yet"),
+        (true, nodes) => report.good(
+            &KERNEL,
+            format_args!("{} with captured pods", counted(nodes, "node")),
+        ),
+    }
+}
+
+fn is_of_kernel(why: &str) -> bool {
+    why.contains(KERNEL_NEEDS) && LACKS.iter().any(|it| why.contains(it))
+}
+
+/// WC4xx, where the control plane serves the proxies of nodes.
 pub(super) fn judge(picture: &Picture, report: &mut Report) {
-    let control_plane = picture.control_plane.as_ref();
-    let deployment = control_plane.and_then(|it| it.deployment.as_ref().ok()?.as_ref());
-    let (Some(mesh), true) = (&picture.mesh, deployment.is_some_and(has_mesh)) else {
+    let Some(mesh) = mesh_of(picture) else {
         return;
     };
     everywhere(picture, mesh, report);

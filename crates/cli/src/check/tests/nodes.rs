@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         Extent, judge,
+        nodes::KERNEL_NEEDS,
         picture::{Mesh, Picture},
         report::Verdict,
     },
@@ -116,7 +117,67 @@ const ROWS: &[Row] = &[
         Verdict::Skipped,
         "no right",
     ),
+    (|_| {}, "WC109", Verdict::Good, "1 node with captured pods"),
+    (
+        |it| it.pods = Ok(vec![refused(NO_RULES)]),
+        "WC109",
+        Verdict::Error,
+        "node n1: packet rules, rule 3: not found (os error 2); the kernel needs nf_tables",
+    ),
+    (
+        |it| it.pods = Ok(vec![pod(json!("true")), refused(NO_TRACKING)]),
+        "WC109",
+        Verdict::Error,
+        "node n1: connections of the pod, listing sockets: not found (os error 2); the kernel needs tcp_diag",
+    ),
+    (
+        // What is wrong with this pod is not the kernel.
+        |it| it.pods = Ok(vec![pod(json!("true")), pod(json!("error"))]),
+        "WC109",
+        Verdict::Good,
+        "1 node with",
+    ),
+    (
+        |it| it.pods = Ok(vec![pod(json!("true")), refused(NO_RIGHT)]),
+        "WC109",
+        Verdict::Good,
+        "1 node with",
+    ),
+    (
+        |it| it.pods = Ok(vec![pod(json!("pending"))]),
+        "WC109",
+        Verdict::Skipped,
+        "no pod of the mesh has been captured yet",
+    ),
+    (
+        |it| it.pods = Err("no right".to_owned()),
+        "WC109",
+        Verdict::Skipped,
+        "no right",
+    ),
 ];
+
+/// What nodes say of pods.
+const NO_RULES: &str =
+    "packet rules, rule 3: not found (os error 2); the kernel needs nf_tables with nat";
+const NO_TRACKING: &str = "connections of the pod, listing sockets: not found (os error 2); \
+                           the kernel needs tcp_diag and more";
+const NO_RIGHT: &str = "packet rules, asking what there is: not permitted (os error 1); \
+                        the kernel needs nf_tables with nat";
+
+/// A pod that could not be captured.
+fn refused(why: &str) -> Value {
+    let mut pod = pod(json!("error"));
+    pod["metadata"]["annotations"]["weft.dev/captured-reason"] = json!(why);
+    pod
+}
+
+#[test]
+fn a_kernel_that_lacks_something_is_known_by_what_nodes_say() {
+    let said = include_str!("../../../../intercept/src/capture.rs");
+    // Told of packet rules, and of connections that live.
+    assert_eq!(said.matches(KERNEL_NEEDS).count(), 2);
+}
 
 #[test]
 fn what_is_wrong_on_a_node_is_named_with_the_node() {
@@ -136,5 +197,6 @@ fn without_a_mesh_nothing_is_asked_of_nodes() {
     let mut picture = good();
     picture.mesh = meshed().mesh;
     let report = judge(&picture, Extent::All);
-    assert!(!report.checks.iter().any(|it| it.code.starts_with("WC4")));
+    let of_nodes = |code: &str| code.starts_with("WC4") || code == "WC109";
+    assert!(!report.checks.iter().any(|it| of_nodes(it.code)));
 }
