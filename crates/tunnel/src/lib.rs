@@ -20,6 +20,7 @@
 //! Whoever calls is known by a certificate. What a peer *says* in headers is [`Metadata`], for logs and
 //! metrics, and reaches no application. Every refusal and failure has a stable `reason()`.
 
+mod ahead;
 mod error;
 mod head;
 pub mod judge;

@@ -21,6 +21,7 @@ use tokio::{
 use weft_certs::{Clock, Handshake, PeerIdentity};
 
 use crate::{
+    ahead::Ahead,
     error::{ConnectFailure, Lost, OpenError},
     head::answered_baggage,
     keep_alive::silence,
@@ -93,7 +94,9 @@ impl Line {
             .await
             .ok_or(ConnectFailure::DialTimeout(endpoint))?
             .map_err(|source| ConnectFailure::dial(endpoint, source))?;
-        let handshake = source.connector().connect(io, target.expected());
+        let handshake = source
+            .connector()
+            .connect(Ahead::new(io), target.expected());
         let handshaken = within(patience.as_mut(), Box::pin(handshake))
             .await
             .ok_or(ConnectFailure::TlsTimeout(endpoint))

@@ -5,6 +5,8 @@
 //! comes as fast as it can be read gets a buffer of its own, which is handed over without a copy. A relay
 //! that waits has none, and most of them do.
 
+mod batch;
+
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
@@ -21,20 +23,22 @@ use tokio::{
     time::sleep,
 };
 
+use self::batch::Batch;
 use crate::{
     error::StreamError,
     shared::Slot,
     stream::{Reader, Stream, Writer},
+    wire::{MOST_SENT_BYTES, SENT_BYTES},
 };
 
 /// A relay looks this often per idle limit whether anything moved, so it ends that much later.
 const LOOKS: u32 = 12;
 
 /// Bytes that are read at once.
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = SENT_BYTES;
 
-/// The same for whoever has just filled that.
-const BULK_BYTES: usize = 64 * 1024;
+/// The same for whoever has just read that much. No more: whoever has a reader that is slow keeps them.
+const BULK_BYTES: usize = MOST_SENT_BYTES;
 
 thread_local! {
     /// Where the relays of this thread read, one at a time.
@@ -97,13 +101,13 @@ where
     }
 }
 
-/// Reads what has come; nothing at the end. Who `hurries` has filled all there was the last time.
-fn poll_read<R>(local: &mut R, cx: &mut Context<'_>, hurries: bool) -> Poll<io::Result<Bytes>>
+/// Reads what has come, up to `room`; nothing at the end.
+fn poll_read<R>(local: &mut R, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Bytes>>
 where
     R: AsyncRead + Unpin,
 {
-    if hurries {
-        let mut own = BytesMut::with_capacity(BULK_BYTES);
+    if room > READ_BYTES {
+        let mut own = BytesMut::with_capacity(room);
         ready!(pin!(local.read_buf(&mut own)).poll(cx))?;
         return Poll::Ready(Ok(own.freeze()));
     }
@@ -125,9 +129,9 @@ async fn outward<R>(
 where
     R: AsyncRead + Unpin,
 {
-    let mut hurries = false;
+    let mut room = READ_BYTES;
     loop {
-        let read = poll_fn(|cx| poll_read(&mut local, cx, hurries));
+        let read = poll_fn(|cx| poll_read(&mut local, cx, room));
         let mut bytes = tokio::select! {
             biased;
             read = read => read.map_err(Ended::Local)?,
@@ -136,7 +140,10 @@ where
         if bytes.is_empty() {
             return writer.end(slot).map_err(Ended::Tunnel);
         }
-        hurries = bytes.len() >= READ_BYTES;
+        room = match bytes.len() < READ_BYTES {
+            true => READ_BYTES,
+            false => BULK_BYTES,
+        };
         while !bytes.is_empty() {
             let room = poll_fn(|cx| writer.poll_room(cx, bytes.len(), slot)).await;
             let now = bytes.split_to(room.map_err(Ended::Tunnel)?);
@@ -157,13 +164,19 @@ where
     W: AsyncWrite + Unpin,
 {
     loop {
-        let chunk = poll_fn(|cx| reader.poll_chunk(cx, slot)).await;
-        let Some(chunk) = chunk.map_err(Ended::Tunnel)? else {
+        let batch = poll_fn(|cx| {
+            let first = ready!(reader.poll_chunk(cx, slot))?;
+            Poll::Ready(Ok(first.map(|first| Batch::gather(first, reader, cx))))
+        });
+        let Some(mut batch) = batch.await.map_err(Ended::Tunnel)? else {
             return local.shutdown().await.map_err(Ended::Local);
         };
-        local.write_all(&chunk).await.map_err(Ended::Local)?;
+        while !batch.is_empty() {
+            let written = poll_fn(|cx| batch.poll_write(cx, &mut local)).await;
+            let written = written.map_err(Ended::Local)?;
+            received.fetch_add(written as u64, Relaxed);
+        }
         local.flush().await.map_err(Ended::Local)?;
-        received.fetch_add(chunk.len() as u64, Relaxed);
     }
 }
 

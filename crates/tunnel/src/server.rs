@@ -19,6 +19,7 @@ use weft_certs::{
 };
 
 use crate::{
+    ahead::Ahead,
     error::{Lost, ServeError},
     judge::{Place, Refusal},
     keep_alive::silence,
@@ -113,7 +114,7 @@ impl Server {
         H: Inbound,
     {
         let patience = self.timing.connect;
-        let (tls, peer) = timeout(patience, Box::pin(self.acceptor.accept(io)))
+        let (tls, peer) = timeout(patience, Box::pin(self.acceptor.accept(Ahead::new(io))))
             .await
             .map_err(|_elapsed| ServeError::TlsTimeout)??;
         inbound.connected(&peer, &tls.handshake());
@@ -147,7 +148,7 @@ impl Server {
 struct Serving<'a, IO, H> {
     server: &'a Server,
     inbound: &'a H,
-    connection: Connection<Tap<TlsStream<IO>>, Bytes>,
+    connection: Connection<Tap<TlsStream<Ahead<IO>>>, Bytes>,
     ticks: Interval,
     shared: Arc<Shared>,
     term: Term,

@@ -14,10 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     error::{Lost, StreamError},
     shared::Slot,
+    wire::MOST_SENT_BYTES,
 };
 
 /// The most that one write takes over: a copy is made of it.
-const WRITE_BYTES: usize = 64 * 1024;
+const WRITE_BYTES: usize = MOST_SENT_BYTES;
 
 /// A TCP connection carried to or from another node.
 ///
@@ -126,6 +127,18 @@ impl Reader {
             Ok(Some(_trailers)) => Err(StreamError::Trailers),
             Err(error) => Err(sort(&error)),
         })
+    }
+
+    /// More that has arrived behind what was just read, without waiting for it: its window opens together
+    /// with that. Nothing also when it is the end, or an error, which is for [`Reader::poll_chunk`] to say.
+    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        match self.recv.poll_data(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.owed += chunk.len();
+                Some(chunk)
+            }
+            _ => None,
+        }
     }
 
     /// Opens the window by what was read. A stream that is over has no window to open.

@@ -28,6 +28,19 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 /// not much longer, because a small message waits behind a whole frame.
 const FRAME_BYTES: u32 = 64 * 1024;
 
+/// The most that one record of TLS holds (RFC 8446 section 5.1).
+pub(crate) const RECORD_BYTES: usize = 16 * 1024;
+
+/// What is before the payload of a frame (RFC 9113 section 4.1).
+const FRAME_HEAD_BYTES: usize = 9;
+
+/// What we put into a frame that goes with others: with its head it fills one record.
+pub(crate) const SENT_BYTES: usize = RECORD_BYTES - FRAME_HEAD_BYTES;
+
+/// The most that we put into a frame: with its head it fills four records, which is what the TLS library
+/// takes at once. Nine bytes more are a record, a system call and a segment of their own.
+pub(crate) const MOST_SENT_BYTES: usize = 4 * RECORD_BYTES - FRAME_HEAD_BYTES;
+
 /// What may wait for the connection's task per stream. No more than the peer's window is ever filled.
 const SEND_BUFFER_BYTES: usize = STREAM_WINDOW as usize;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     task::JoinHandle,
 };
 
@@ -53,14 +53,16 @@ async fn who_hurries_gets_more_room_for_as_long() {
     let world = World::new();
     let mut stream = world.open(ECHO).await.expect("served");
     let mut local = Brings {
-        bytes: [KIB, 100 * KIB, 100 * KIB, 16 * KIB, KIB, KIB].into(),
+        bytes: [1, 100, 100, 300, 16, 1, 1].map(|it| it * KIB).into(),
         rooms: Vec::new(),
     };
     let relayed = relay((&mut local, tokio::io::sink()), &mut stream, HOUR).await;
     assert!(matches!(relayed.ended, Ended::Done), "{relayed:?}");
-    let sent = KIB + 16 * KIB + 64 * KIB + 16 * KIB + KIB + KIB;
+    // With the head of a frame before them they fill whole records of TLS.
+    let [little, more, most] = [16 * KIB - 9, 64 * KIB - 9, 4 * (64 * KIB - 9)];
+    let sent = KIB + little + more + most + 16 * KIB + KIB + KIB;
     assert_eq!(relayed.sent, sent as u64, "all that was read is sent");
-    let rooms = [16, 16, 64, 64, 64, 16, 16].map(|it| it * KIB);
+    let rooms = [little, little, more, most, most, more, little, little];
     assert_eq!(local.rooms, rooms, "the last one for the end");
 }
 
@@ -82,6 +84,56 @@ async fn twelve_megabytes_there_and_back() {
     let relayed = relaying.await.expect("no panic");
     assert!(matches!(relayed.ended, Ended::Done), "{relayed:?}");
     assert_eq!((relayed.sent, relayed.received), (12 << 20, 12 << 20));
+}
+
+/// A local connection that takes so many bytes at a time, from as many pieces as they are in.
+struct Takes {
+    bytes: usize,
+    heard: Vec<u8>,
+}
+
+impl AsyncWrite for Takes {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let pieces = bufs.iter().flat_map(|buf| buf.iter().copied());
+        let taken: Vec<u8> = pieces.take(self.bytes).collect();
+        self.heard.extend_from_slice(&taken);
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_together_stays_in_order() {
+    let sent: Vec<u8> = (0..1 << 20_u32).map(|at| (at / 251 % 256) as u8).collect();
+    for bytes in [1 << 20, 100_003, 65_527, 4_099] {
+        let world = World::new();
+        let mut stream = world.open(ECHO).await.expect("served");
+        let heard = Vec::new();
+        let mut local = Takes { bytes, heard };
+        let relayed = relay((sent.as_slice(), &mut local), &mut stream, HOUR).await;
+        assert!(matches!(relayed.ended, Ended::Done), "{relayed:?}");
+        assert!(local.heard == sent, "{bytes} at a time: all, in order");
+        assert_eq!(relayed.received, 1 << 20, "{bytes} at a time");
+    }
 }
 
 #[tokio::test]
