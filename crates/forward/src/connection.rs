@@ -214,7 +214,7 @@ async fn run(
         peer,
     };
     let process = Arc::clone(&accepted.shared.process);
-    let ended = CatchPanic(Box::pin(accepted.dispatch(view, stream))).await;
+    let ended = CatchPanic(accepted.dispatch(view, stream)).await;
     let reason = ended.unwrap_or_else(|_panic| {
         process.panicked("connection");
         CloseReason::Cut(Reason::Panic)
@@ -257,22 +257,21 @@ impl Accepted {
         closed(&self.inlet, self.own.as_ref()).await;
     }
 
-    async fn dispatch(self, view: Arc<View>, stream: TcpStream) -> CloseReason {
+    /// Serves the connection by the protocol of its port, in as much memory as this one takes: most
+    /// connections are idle most of the time.
+    fn dispatch(self, view: Arc<View>, mut stream: TcpStream) -> Serving {
         match &view.kind {
             ViewKind::Gateway { port, .. } => match port.protocol {
-                PortProtocol::Http => {
-                    drop(view);
-                    self.http(stream, Scheme::Http).await
-                }
-                PortProtocol::Https => {
-                    drop(view);
-                    self.https(stream).await
-                }
+                PortProtocol::Http => Box::pin(self.http(stream, Scheme::Http)),
+                PortProtocol::Https => Box::pin(self.https(stream)),
             },
             ViewKind::Mesh { frontend, .. } => match frontend.protocol {
-                FrontendProtocol::Opaque => self.relay(&view, stream).await,
+                // Blocks, which keep what they capture once; async functions keep it twice.
+                FrontendProtocol::Opaque => {
+                    Box::pin(async move { self.relay(&view, &mut stream).await })
+                }
                 FrontendProtocol::Http | FrontendProtocol::Http2 => {
-                    self.detect(&view, stream).await
+                    Box::pin(async move { self.detect(&view, stream).await })
                 }
             },
         }
@@ -294,7 +293,10 @@ impl Accepted {
         let mut patience = pin!(sleep(limits::REQUEST_HEAD));
         loop {
             match detect::preface(&ahead) {
-                Preface::Http2 => return self.http2(stream, ahead, scheme, None).await,
+                // Few, for each carries many requests, and large.
+                Preface::Http2 => {
+                    return Box::pin(self.http2(stream, ahead, scheme, None)).await;
+                }
                 Preface::Other => return self.http1(stream, ahead, scheme, None).await,
                 Preface::Unclear => {}
             }
@@ -356,11 +358,14 @@ impl Accepted {
     }
 }
 
-/// Ends a future that panics instead of letting the panic end its thread's other work.
-struct CatchPanic<F>(std::pin::Pin<Box<F>>);
+/// A connection that is being served.
+type Serving = std::pin::Pin<Box<dyn Future<Output = CloseReason> + Send>>;
 
-impl<F: Future> Future for CatchPanic<F> {
-    type Output = std::thread::Result<F::Output>;
+/// Ends a future that panics instead of letting the panic end its thread's other work.
+struct CatchPanic(Serving);
+
+impl Future for CatchPanic {
+    type Output = std::thread::Result<CloseReason>;
 
     fn poll(
         mut self: std::pin::Pin<&mut Self>,

@@ -71,7 +71,8 @@ impl Accepted {
             First::Client(bytes) => bytes,
             First::Server(opened, bytes) => {
                 view.connections.detected(Detected::Opaque);
-                return self.relay_started(view, client, opened, bytes).await;
+                let started = self.relay_started(view, &mut client, opened, bytes);
+                return Box::pin(started).await;
             }
             First::Gone => return CloseReason::Client,
             First::Silent => return CloseReason::Idle,
@@ -86,7 +87,8 @@ impl Accepted {
                 }
                 Detection::Http2 => {
                     view.connections.detected(Detected::Http2);
-                    return self.http2(client, seen, Scheme::Http, None).await;
+                    // Few, for each carries many requests, and large.
+                    return Box::pin(self.http2(client, seen, Scheme::Http, None)).await;
                 }
                 Detection::NeedMore => {}
                 other => {
@@ -94,7 +96,8 @@ impl Accepted {
                     view.connections
                         .detected(if tls { Detected::Tls } else { Detected::Opaque });
                     let said = if tls { Said::Tls } else { Said::Plaintext };
-                    return self.relay_from(view, client, (seen, said)).await;
+                    let relaying = self.relay_from(view, &mut client, (seen, said));
+                    return Box::pin(relaying).await;
                 }
             }
             let more = tokio::select! {
@@ -154,12 +157,18 @@ impl Accepted {
 
     /// Passes bytes between the client and one endpoint of the Service. Towards one that is to get TLS
     /// the first of them are looked at, since TLS of the client's own is not wrapped in another.
-    pub(super) async fn relay(self, view: &Arc<View>, mut client: TcpStream) -> CloseReason {
-        if !service_cluster(view).is_some_and(|cluster| cluster.is_secured) {
-            let nothing = (Bytes::new(), Said::Plaintext);
-            return self.relay_from(view, client, nothing).await;
+    pub(super) async fn relay(&self, view: &View, client: &mut TcpStream) -> CloseReason {
+        if service_cluster(view).is_some_and(|cluster| cluster.is_secured) {
+            // Rare, and large.
+            return Box::pin(self.relay_secured(view, client)).await;
         }
-        match self.first_bytes(view, &mut client).await {
+        let nothing = (Bytes::new(), Said::Plaintext);
+        self.relay_from(view, client, nothing).await
+    }
+
+    /// The same towards a Service that is to get TLS.
+    async fn relay_secured(&self, view: &View, client: &mut TcpStream) -> CloseReason {
+        match self.first_bytes(view, client).await {
             First::Client(bytes) => {
                 let said = Said::by(&bytes);
                 self.relay_from(view, client, (bytes, said)).await
@@ -172,9 +181,9 @@ impl Accepted {
     }
 
     async fn relay_from(
-        self,
-        view: &Arc<View>,
-        client: TcpStream,
+        &self,
+        view: &View,
+        client: &mut TcpStream,
         (seen, said): (Bytes, Said),
     ) -> CloseReason {
         let Some(cluster) = service_cluster(view) else {
@@ -186,7 +195,7 @@ impl Accepted {
         };
         let sent = seen.len() as u64;
         let reason = match upstream.write_all(&seen).await {
-            Ok(()) => self.copy(view, client, upstream, (sent, 0)).await,
+            Ok(()) => self.copy(view, client, &mut upstream, (sent, 0)).await,
             Err(_) => refuse(client, Reason::UpstreamReset),
         };
         drop(in_flight);
@@ -194,17 +203,17 @@ impl Accepted {
     }
 
     async fn relay_started(
-        self,
-        view: &Arc<View>,
-        mut client: TcpStream,
-        (upstream, in_flight): Opened,
+        &self,
+        view: &View,
+        client: &mut TcpStream,
+        (mut upstream, in_flight): Opened,
         greeting: Bytes,
     ) -> CloseReason {
         let _in_flight = in_flight;
         match client.write_all(&greeting).await {
             Ok(()) => {
-                self.copy(view, client, upstream, (0, greeting.len() as u64))
-                    .await
+                let received = greeting.len() as u64;
+                self.copy(view, client, &mut upstream, (0, received)).await
             }
             Err(_) => CloseReason::Client,
         }
@@ -267,17 +276,17 @@ impl Accepted {
     }
 
     async fn copy(
-        self,
+        &self,
         view: &View,
-        mut client: TcpStream,
-        mut upstream: UpstreamIo,
+        client: &mut TcpStream,
+        upstream: &mut UpstreamIo,
         (sent, received): (u64, u64),
     ) -> CloseReason {
         let _busy = self.worker.busy();
         let relaying = async {
-            match &mut upstream {
-                Either::Left(Either::Right(tunnel)) => through(&mut client, tunnel).await,
-                upstream => relay(&mut client, upstream).await,
+            match upstream {
+                Either::Left(Either::Right(tunnel)) => through(client, tunnel).await,
+                upstream => relay(client, upstream).await,
             }
         };
         let relayed = tokio::select! {
@@ -292,7 +301,7 @@ impl Accepted {
             Relayed::Idle => CloseReason::Idle,
             Relayed::Failed(error) => {
                 tracing::debug!(peer = %self.peer, %error, "opaque connection ended");
-                abort(&client);
+                abort(client);
                 CloseReason::Cut(Reason::UpstreamReset)
             }
         }
@@ -319,13 +328,31 @@ fn service_cluster(view: &View) -> Option<&Arc<Cluster>> {
 }
 
 /// Closes with a reset: the client must not take a refusal for an orderly end.
-fn refuse(client: TcpStream, reason: Reason) -> CloseReason {
-    abort(&client);
+fn refuse(client: &TcpStream, reason: Reason) -> CloseReason {
+    abort(client);
     CloseReason::Cut(reason)
 }
 
 fn abort(client: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(client).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "a connection cannot be reset; it is closed in order");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Relays<F> = fn(&'static Accepted, &'static View, &'static mut TcpStream) -> F;
+
+    fn bytes_of<F: Future>(_relays: Relays<F>) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_is_relayed_is_held_in_little() {
+        // What the task of a connection keeps in one piece, as long as it lives.
+        let bytes = bytes_of(Accepted::relay) + size_of::<(Accepted, Arc<View>, TcpStream)>();
+        assert!(bytes <= 1536, "{bytes} bytes, as long as it lives");
     }
 }
