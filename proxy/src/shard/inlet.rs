@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -95,7 +96,9 @@ impl Inlet {
         self.open.fetch_add(1, Relaxed);
         let counted = Counted(Arc::clone(&self.open));
         self.tasks.spawn(async move {
+            // Pinned here: whoever is given a future keeps room for it twice.
             let carried = passing::carry(&place, (purpose, family), stream, leaving);
+            let carried = pin!(carried);
             if let Some(Err(error)) = cut.run_until_cancelled(carried).await {
                 let reason = error.detail();
                 tracing::debug!(pod = place.pod, ?purpose, reason, "{error}");

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -29,12 +30,12 @@ pub(super) async fn plain(
     wanted: SocketAddr,
 ) -> Result<(), Failure> {
     let passed = Passed::default();
-    let carried = async {
+    let carried = pin!(async {
         let dialled = origin.caller.connect(wanted).await;
         let onward = dialled.map_err(|error| Failure::Unreachable(wanted, error))?;
         settle(&onward)?;
         passing::pass(&stream, &onward, (&passed.0, &passed.1)).await
-    };
+    });
     counted(inner, carried, &passed).await
 }
 
@@ -46,7 +47,7 @@ pub(super) async fn tunnel(
     to: (SocketAddr, Arc<str>),
 ) -> Result<(), Failure> {
     let passed = Passed::default();
-    let carried = async {
+    let carried = pin!(async {
         let mut tunnel = open(inner, origin, to).await?;
         let relayed = relay(stream.split(), &mut tunnel, OPAQUE_IDLE).await;
         passed.0.store(relayed.sent, Relaxed);
@@ -60,7 +61,7 @@ pub(super) async fn tunnel(
             Ended::Local(error) => Err(Failure::Broken(error)),
             Ended::Tunnel(error) => Err(Failure::Broken(std::io::Error::other(error))),
         }
-    };
+    });
     counted(inner, carried, &passed).await
 }
 
