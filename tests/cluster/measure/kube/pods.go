@@ -78,7 +78,8 @@ func restarted() []byte {
 // templateGeneration is the label by which a pod of a DaemonSet says of which version it is.
 const templateGeneration = "pod-template-generation"
 
-// AwaitDaemons waits until every node has a ready pod of the newest version. The status of a DaemonSet tells
+// AwaitDaemons waits until every node has a ready pod of the newest version, and others were asked to end: who
+// connects before that may be served by one of these, until the end of its drain. The status of a DaemonSet tells
 // of the oldest pod of a node, which may be about to end for minutes; so the pods are looked at.
 func (c *Cluster) AwaitDaemons(ctx context.Context, namespace, name string, limit time.Duration) error {
 	return Eventually(ctx, limit, func() error {
@@ -91,14 +92,21 @@ func (c *Cluster) AwaitDaemons(ctx context.Context, namespace, name string, limi
 			return err
 		}
 		version := set.Annotations[apps.DeprecatedTemplateGeneration]
-		wanted, ready := int(set.Status.DesiredNumberScheduled), 0
+		wanted, ready, old := int(set.Status.DesiredNumberScheduled), 0, 0
 		for _, pod := range pods {
-			if pod.Labels[templateGeneration] == version && IsReady(pod) {
+			isNew := pod.Labels[templateGeneration] == version
+			if isNew && IsReady(pod) {
 				ready++
+			}
+			if !isNew && pod.DeletionTimestamp == nil {
+				old++
 			}
 		}
 		if set.Status.ObservedGeneration < set.Generation || ready < wanted || wanted == 0 {
 			return fmt.Errorf("DaemonSet %s: %d of %d new pods are ready", name, ready, wanted)
+		}
+		if old > 0 {
+			return fmt.Errorf("DaemonSet %s: %d pods of an older version were not asked to end", name, old)
 		}
 		return nil
 	})
