@@ -10,6 +10,7 @@ mod deployments;
 mod facts;
 mod leaving;
 mod starting;
+mod statuses;
 #[cfg(test)]
 mod tests;
 
@@ -20,20 +21,26 @@ use std::{
 };
 
 use weft_api::{
-    AnyObject, ConditionStatus, ConditionType, Gateway, GatewayClass, Kind, Object, ObjectRef,
+    AnyObject, ConditionStatus, ConditionType, Gateway, GatewayClass, Object, ObjectRef,
 };
 use weft_ir::Name;
 use weft_source::Event;
 use weft_spiffe::TrustDomain;
 use weft_store::Store;
 use weft_translate::{
-    EndpointTable, Enrolment, GatewayFacts, Output, Scope, Status, Translator, UnusableParameters,
+    EndpointTable, Enrolment, GatewayFacts, Output, Scope, Translator, UnusableParameters,
     features::Channel, referents,
 };
 use weft_wire::Configuration;
 
 pub(crate) use self::facts::{Changes, Gateways, Heard, Installed, Served, Settled};
-use self::{certificates::Certificates, leaving::Leaving, starting::Beginners};
+pub(crate) use self::statuses::has_status;
+use self::{
+    certificates::Certificates,
+    leaving::Leaving,
+    starting::Beginners,
+    statuses::{changed, gone_from},
+};
 use crate::{
     deploy::{Parameters, deployed_name, limit},
     deployer::Failures,
@@ -169,6 +176,7 @@ impl World {
         self.scope.enrolment.start(starting);
         self.scope.gateways = self.facts(&gateways, &acknowledged(&gateways));
         let mut touched: BTreeSet<ObjectRef> = seen.into_iter().collect();
+        let mut withdrawn = Vec::new();
         let mut is_new = self.translated.is_none();
         let is_of = |(revision, scope): &(u64, Scope)| {
             *revision == self.store.revision() && *scope == self.scope
@@ -180,6 +188,7 @@ impl World {
             self.endpoints.enrol(&self.scope.enrolment);
             self.endpoints.update(&self.store);
             touched.extend(changed(&old, &self.output.statuses));
+            withdrawn = gone_from(&old, &self.output.statuses);
             self.translated = Some((self.store.revision(), self.scope.clone()));
         }
         if is_translated || is_released {
@@ -195,8 +204,9 @@ impl World {
         }
         self.leaving.begin(self.generation, now);
         let statuses = touched.iter().filter_map(|object| self.stated(object));
+        let withdrawn = withdrawn.iter().filter_map(|object| self.unstated(object));
         Settled {
-            statuses: statuses.collect(),
+            statuses: statuses.chain(withdrawn).collect(),
             gone,
             is_new,
             is_translated,
@@ -214,14 +224,6 @@ impl World {
         self.leaving.due_at()
     }
 
-    /// Every object that has a status of ours, as it was seen and as it should be.
-    pub(crate) fn all_statuses(&self) -> impl Iterator<Item = (AnyObject, AnyObject)> {
-        self.output
-            .statuses
-            .keys()
-            .filter_map(|object| self.stated(object))
-    }
-
     /// What proxies should have.
     pub(crate) fn configuration(&self) -> &Configuration {
         &self.configuration
@@ -235,14 +237,6 @@ impl World {
     /// The Gateways that are ours.
     pub(crate) fn gateways(&self) -> &Arc<Gateways> {
         &self.gateways
-    }
-
-    /// An object that has a status of ours, as it was seen and as it should be.
-    pub(crate) fn stated(&self, object: &ObjectRef) -> Option<(AnyObject, AnyObject)> {
-        let status: &Arc<Status> = self.output.statuses.get(object)?;
-        let seen = self.store.get(object)?;
-        let wanted = status.of(seen.clone())?;
-        Some((seen, wanted))
     }
 
     /// Takes over what was translated; whether any part of it is another one.
@@ -320,37 +314,4 @@ fn same_generations(left: &Gateways, right: &Gateways) -> bool {
         gateways.iter().map(pair).collect()
     };
     generations(left) == generations(right)
-}
-
-/// Objects whose status is new or different (by pointer).
-fn changed(
-    old: &BTreeMap<ObjectRef, Arc<Status>>,
-    new: &BTreeMap<ObjectRef, Arc<Status>>,
-) -> Vec<ObjectRef> {
-    let is_same = |object: &ObjectRef, status: &Arc<Status>| {
-        old.get(object)
-            .is_some_and(|before| Arc::ptr_eq(before, status))
-    };
-    let different = new
-        .iter()
-        .filter(|(object, status)| !is_same(object, status));
-    different.map(|(object, _)| object.clone()).collect()
-}
-
-/// Whether an object of the kind can hold a status of ours.
-pub(crate) fn has_status(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::GatewayClass
-            | Kind::XMesh
-            | Kind::Gateway
-            | Kind::ListenerSet
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::TlsRoute
-            | Kind::TcpRoute
-            | Kind::UdpRoute
-            | Kind::BackendTlsPolicy
-            | Kind::XBackendTrafficPolicy
-    )
 }

@@ -7,6 +7,34 @@ use weft_api::AnyObject;
 use crate::Status;
 
 impl Status {
+    /// The status of an object without the entries of these controllers; `None` for an object of a
+    /// kind whose status has no entries by controller.
+    #[must_use]
+    pub fn withdrawn(object: &AnyObject, controllers: &[&str]) -> Option<Self> {
+        let is_own = |name: &str| controllers.contains(&name);
+        macro_rules! without {
+            ($($kind:ident = $status:ident.$entries:ident),+ $(,)?) => {
+                match object {
+                    $(AnyObject::$kind(object) => {
+                        let mut status = object.status.clone();
+                        status.$entries.retain(|entry| !is_own(&entry.controller_name));
+                        Some(Self::$status(status))
+                    })+
+                    _ => None,
+                }
+            };
+        }
+        without! {
+            HttpRoute = Route.parents,
+            GrpcRoute = Route.parents,
+            TlsRoute = Route.parents,
+            TcpRoute = Route.parents,
+            UdpRoute = Route.parents,
+            BackendTlsPolicy = Policy.ancestors,
+            XBackendTrafficPolicy = Policy.ancestors,
+        }
+    }
+
     /// The object with this status; `None` for an object of a kind that has no such status.
     #[must_use]
     pub fn of(&self, object: AnyObject) -> Option<AnyObject> {

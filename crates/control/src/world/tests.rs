@@ -1,7 +1,7 @@
 //! From objects to Gateways, addresses and statuses.
 
 use serde_json::{Value, json};
-use weft_api::ObjectKey;
+use weft_api::{Kind, ObjectKey};
 use weft_certs::{Authority, Clock, TrustBundle};
 use weft_spiffe::TrustDomain;
 
@@ -9,6 +9,7 @@ use super::*;
 use crate::deploy::ADMIN_PORT;
 
 mod leftovers;
+mod withdrawn;
 
 fn object(value: Value) -> Event {
     Event::Apply(AnyObject::parse(value).expect("a good object"))
