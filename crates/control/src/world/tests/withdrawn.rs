@@ -54,6 +54,7 @@ fn speakers(settled: &Settled, kind: Kind) -> Vec<Vec<String>> {
     lists.collect()
 }
 
+const NOBODY: [&str; 0] = [];
 const THEIRS: &str = "example.com/other";
 
 fn ancestor(controller: &str) -> Value {
@@ -73,10 +74,9 @@ fn a_policy_that_nobody_uses_any_more_loses_what_is_on_its_way_to_it() {
     assert_eq!(speakers(&first, Kind::BackendTlsPolicy), [[OURS]]);
     let web = ObjectRef::new(Kind::HttpRoute, ObjectKey::new("shop", "web"));
     let unused = settle(&mut world, vec![Event::Delete(web)], None);
-    let none: [String; 0] = [];
     assert_eq!(
         speakers(&unused, Kind::BackendTlsPolicy),
-        [none.clone()],
+        [NOBODY],
         "in place of what waits to be written"
     );
     let both = json!({ "ancestors": [ancestor(OURS), ancestor(THEIRS)] });
@@ -99,12 +99,11 @@ fn a_route_that_turns_to_somebody_else_loses_what_is_on_its_way_to_it() {
     let (mut world, first) = world(vec![class(OURS), gateway(1), route("edge", json!({}))]);
     assert_eq!(speakers(&first, Kind::HttpRoute), [[OURS]]);
     let turned = settle(&mut world, vec![route("foreign", json!({}))], None);
-    let none: [String; 0] = [];
-    assert_eq!(speakers(&turned, Kind::HttpRoute), [none.clone()]);
+    assert_eq!(speakers(&turned, Kind::HttpRoute), [NOBODY]);
     let entry = json!({
         "parentRef": { "name": "edge" }, "controllerName": OURS, "conditions": [],
     });
     let late = json!({ "parents": [entry] });
     let written = settle(&mut world, vec![route("foreign", late)], None);
-    assert_eq!(speakers(&written, Kind::HttpRoute), [none]);
+    assert_eq!(speakers(&written, Kind::HttpRoute), [NOBODY]);
 }
