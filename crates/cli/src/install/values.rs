@@ -146,7 +146,7 @@ const FIELDS: &[Field] = &[
         name: "mesh.enabled",
         about: "Whether there is a mesh: a proxy on every node, which captures the pods of namespaces with\n\
                 the label weft.dev/mesh=enabled. The namespace of Weft has to admit privileged pods then.",
-        default: || json!(false),
+        default: || json!(true),
         shape: Shape::YesOrNo,
     },
     Field {
