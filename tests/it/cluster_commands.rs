@@ -33,13 +33,15 @@ impl Ran {
 }
 
 /// Kinds besides those that Weft reads.
-fn others() -> [Resource; 5] {
+fn others() -> [Resource; 7] {
     let rbac = |kind, plural| Resource::other("rbac.authorization.k8s.io/v1", kind, plural);
     [
         rbac("ClusterRole", "clusterroles"),
         rbac("ClusterRoleBinding", "clusterrolebindings"),
         rbac("Role", "roles"),
         rbac("RoleBinding", "rolebindings"),
+        Resource::other("apps/v1", "DaemonSet", "daemonsets"),
+        Resource::other("v1", "Node", "nodes"),
         Resource::other("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     ]
 }

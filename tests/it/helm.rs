@@ -13,6 +13,7 @@ use self::granted::{GRANTED, GRANTED_FOR_THE_MESH};
 
 mod granted;
 mod nodes;
+mod removal;
 
 /// With a mesh.
 const MESH: [&str; 2] = ["--set", "mesh.enabled=true"];
@@ -59,7 +60,7 @@ fn helm(arguments: &[&str]) -> Objects {
         "template",
         "weft",
         "charts/weft",
-        "--skip-tests",
+        "--no-hooks",
         "--kube-version",
         "1.33.0",
     ]);

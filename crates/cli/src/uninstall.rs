@@ -1,11 +1,12 @@
 //! `weft uninstall`: takes Weft out of a cluster and leaves nothing of it.
 //!
 //! First the mesh, so that nobody is captured by what goes; then the control plane, which would put back
-//! what is missing; then what it gave to Gateways; then
-//! rights, keys and the namespace. What users wrote stays: Gateways, routes, policies.
+//! what is missing; then what it gave to Gateways; then rights, keys and the namespace. What users wrote
+//! stays: Gateways, routes, policies.
 
 mod inventory;
 mod mesh;
+mod mesh_only;
 mod remove;
 mod statuses;
 #[cfg(test)]
@@ -21,7 +22,10 @@ use clap::Args;
 use serde::Serialize;
 use weft_source::kube::Cluster;
 
-use self::inventory::{Inventory, Item};
+use self::{
+    inventory::{Inventory, Item},
+    mesh::Mesh,
+};
 use crate::{
     args::{Global, dns_label, duration},
     cluster,
@@ -39,6 +43,7 @@ const REMAINDER: Duration = Duration::from_secs(60);
   weft uninstall --dry-run          what would go
   weft uninstall                    asks first
   weft uninstall --yes --stop-gateways --end-mesh
+  weft uninstall --mesh-only        for those who go on with Gateways alone
 
 Gateways, routes and policies stay: they are yours. What their statuses say on behalf of Weft is taken
 back. The CRDs of the Gateway API stay: they are the
@@ -59,6 +64,10 @@ pub(crate) struct Options {
     /// Go on although namespaces are in the mesh: their labels go, and their pods speak in the clear
     #[arg(long)]
     end_mesh: bool,
+    /// Only take the mesh apart, and clean the nodes; Gateways are served as before. Before
+    /// `mesh.enabled` becomes false
+    #[arg(long, conflicts_with = "stop_gateways")]
+    mesh_only: bool,
     /// Only say what would go
     #[arg(long)]
     dry_run: bool,
@@ -99,6 +108,9 @@ pub(crate) fn run(options: &Options, global: Global) -> Outcome {
 
 async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome {
     let cluster = options.cluster.connect().await?;
+    if options.mesh_only {
+        return mesh_only::uninstall(&cluster, options, format).await;
+    }
     let found = Inventory::take(&cluster, &options.namespace).await?;
     let mut report = Report {
         version: 1,
@@ -118,8 +130,8 @@ async fn uninstall(options: &Options, global: Global, format: Format) -> Outcome
         return conclude(&report, format, &would);
     }
     may_stop(&found, options.stop_gateways)?;
-    may_end(&found, options.end_mesh)?;
-    if !options.yes && !is_confirmed(&found, cluster.url())? {
+    may_end(&found.mesh, options.end_mesh)?;
+    if !options.yes && !is_confirmed(&plan(&found, cluster.url()))? {
         output::tell("nothing was removed");
         return Ok(Exit::Good);
     }
@@ -216,19 +228,19 @@ fn may_stop(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
 }
 
 /// Whether pods speak in the clear, and whether that is wanted.
-fn may_end(found: &Inventory, is_wanted: bool) -> Result<(), Failure> {
-    if is_wanted || found.mesh.members.is_empty() {
+fn may_end(mesh: &Mesh, is_wanted: bool) -> Result<(), Failure> {
+    if is_wanted || mesh.members.is_empty() {
         return Ok(());
     }
     Err(Failure::errors(format!(
         "these are in the mesh, and speak in the clear afterwards: {}; take them out of it with \
          `weft namespace disable`, or add --end-mesh",
-        members(found)
+        members(mesh)
     )))
 }
 
-fn members(found: &Inventory) -> String {
-    let members = found.mesh.members.iter().map(ToString::to_string);
+fn members(mesh: &Mesh) -> String {
+    let members = mesh.members.iter().map(ToString::to_string);
     members.collect::<Vec<_>>().join(", ")
 }
 
@@ -243,20 +255,21 @@ fn plan(found: &Inventory, url: &str) -> String {
         let _ = writeln!(text, "Gateways that nobody will serve: {gateways}");
     }
     if !found.mesh.members.is_empty() {
-        let members = members(found);
+        let members = members(&found.mesh);
         let _ = writeln!(text, "Out of the mesh, and in the clear: {members}");
     }
     text
 }
 
-fn is_confirmed(found: &Inventory, url: &str) -> Result<bool, Failure> {
+/// Shows the plan and asks.
+fn is_confirmed(plan: &str) -> Result<bool, Failure> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return Err(Failure::usage(
             "standard input is no terminal to ask on; add --yes",
         ));
     }
-    output::print(&plan(found, url))?;
+    output::print(plan)?;
     output::print("Remove all of it? [y/N] ")?;
     io::stdout().flush()?;
     let mut answer = String::new();

@@ -14,6 +14,13 @@ fn condition(type_: &str) -> Value {
 async fn run(api: &FakeApi) {
     apply(api, SHOP);
     install(api).await;
+    let proxies = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": { "name": "weft-node", "namespace": "weft-system" },
+        "status": {
+            "desiredNumberScheduled": 1, "numberReady": 1, "updatedNumberScheduled": 1,
+        },
+    });
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": { "name": "weft-controller", "namespace": "weft-system" },
@@ -26,7 +33,7 @@ async fn run(api: &FakeApi) {
                       "labels": { "app.kubernetes.io/name": "weft-controller" } },
         "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
     });
-    [lease, pod]
+    [proxies, lease, pod]
         .into_iter()
         .for_each(|object| api.apply(object));
     let mut controller = api

@@ -135,10 +135,13 @@ async fn afterwards_the_cluster_is_as_it_was() {
     check(&ran, 0, "nothing of Weft is left in this cluster");
     assert_eq!(everything(&api), before, "{}", ran.said());
     let deleted = deletions(&api);
-    let first = "/apis/apps/v1/namespaces/weft-system/deployments/weft-controller?";
+    let first = [
+        "/apis/apps/v1/namespaces/weft-system/daemonsets/weft-node?",
+        "/apis/apps/v1/namespaces/weft-system/deployments/weft-controller?",
+    ];
     assert!(
-        deleted[0].starts_with(first),
-        "nobody puts anything back: {deleted:?}"
+        deleted[0].starts_with(first[0]) && deleted[1].starts_with(first[1]),
+        "the mesh first, then nobody puts anything back: {deleted:?}"
     );
     let last = deleted.last().expect("something was deleted");
     assert!(
@@ -247,4 +250,65 @@ async fn machines_are_told_what_went_and_what_stays() {
         "{report}"
     );
     assert_eq!(report["left"], json!([]));
+}
+
+/// What the kubelet of a node makes of the pod that cleans it.
+async fn clean(api: &FakeApi) {
+    let cleaned = async {
+        while api
+            .object(Kind::Pod, "weft-system", "weft-node-removal-0")
+            .is_none()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        api.edit(Kind::Pod, ("weft-system", "weft-node-removal-0"), |pod| {
+            pod["status"] = json!({ "phase": "Succeeded" });
+        });
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, cleaned)
+        .await
+        .expect("a pod cleans the node");
+}
+
+#[tokio::test]
+async fn the_mesh_alone_goes_and_everything_else_stays() {
+    let (api, _) = installed().await;
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": { "name": "one", "labels": { "kubernetes.io/os": "linux" } },
+    });
+    let member = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": "pay", "labels": { "weft.dev/mesh": "enabled" } },
+    });
+    api.apply(node);
+    let before = everything(&api);
+    api.apply(member);
+    for (line, code, said) in [
+        ("uninstall --mesh-only --yes", 2, "Namespace pay"),
+        ("uninstall --mesh-only", 3, "add --yes"),
+        (
+            "uninstall --mesh-only --dry-run",
+            0,
+            "files of Weft on node one",
+        ),
+        (
+            "uninstall --mesh-only --dry-run",
+            0,
+            "in the clear: Namespace pay",
+        ),
+        ("uninstall --mesh-only --stop-gateways", 3, "cannot be used"),
+    ] {
+        check(&weft(&api, line).await, code, said);
+    }
+    assert!(deletions(&api).is_empty(), "{:?}", deletions(&api));
+    assert!(api.delete(Kind::Namespace, "", "pay"), "it leaves");
+    let (ran, ()) = tokio::join!(weft(&api, "uninstall --mesh-only --yes"), clean(&api));
+    check(&ran, 0, "nothing of the mesh is left on any node");
+    let mut left = before;
+    left.retain(|object| object["kind"] != "DaemonSet");
+    assert_eq!(everything(&api), left, "{}", ran.said());
+    let again = weft(&api, "uninstall --mesh-only --yes").await;
+    check(&again, 0, "there is no mesh of Weft");
 }

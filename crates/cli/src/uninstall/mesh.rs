@@ -96,6 +96,15 @@ impl Mesh {
         })
     }
 
+    /// What goes with it, in words.
+    pub(super) fn parts(&self, namespace: &str) -> Vec<String> {
+        let proxies = self.proxies.iter();
+        let proxies = proxies.map(|_| format!("DaemonSet {namespace}/{PROXIES}"));
+        let nodes = self.nodes.iter();
+        let nodes = nodes.map(|node| format!("files of Weft on node {node}"));
+        proxies.chain(nodes).collect()
+    }
+
     /// Ends it. `tell` hears of each step.
     ///
     /// # Errors
@@ -152,6 +161,28 @@ impl Mesh {
         }
         Ok(unclean)
     }
+
+    /// Removes the pods that have cleaned nodes.
+    ///
+    /// # Errors
+    /// The API server does not remove one. The inner error is those that did not go in time.
+    pub(super) async fn dismiss(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+    ) -> Result<Done, Failure> {
+        for number in 0..self.nodes.len() {
+            let name = format!("{CLEANER}-{number}");
+            let removed = cluster.remove(&PODS.place(namespace, &name), None).await;
+            removed.map_err(cluster::failure)?;
+        }
+        let cleaners = Selection {
+            namespace,
+            labels: CLEANERS,
+            fields: "",
+        };
+        in_time(|| pods(cluster, cleaners)).await
+    }
 }
 
 /// Asks until nothing is left, or the time is over.
@@ -194,7 +225,12 @@ async fn still_there(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, 
         labels: "app.kubernetes.io/name=weft-node",
         fields: "",
     };
-    let pods = cluster.find(PODS, here).await.map_err(cluster::failure)?;
+    pods(cluster, here).await
+}
+
+/// Pods by name.
+async fn pods(cluster: &Cluster, which: Selection<'_>) -> Result<Vec<String>, Failure> {
+    let pods = cluster.find(PODS, which).await.map_err(cluster::failure)?;
     Ok(pods
         .iter()
         .map(|pod| format!("Pod {}", name(pod)))
