@@ -54,7 +54,7 @@ func meshRace(ctx context.Context, r *Run) error {
 	if err := r.judgeFirst(ctx); err != nil {
 		return err
 	}
-	return asked.judge(r)
+	return errors.Join(asked.judge(r), r.startOutside(ctx, m))
 }
 
 // race makes the pods, asks them, and waits until all are ready.
@@ -85,32 +85,82 @@ func (r *Run) race(ctx context.Context, m meshed) (*askers, error) {
 	return asked, err
 }
 
-// judgeFirst reads in the logs of the new pods how their first requests went.
-func (r *Run) judgeFirst(ctx context.Context) error {
-	pods, err := r.Pods(ctx, namespace, "app in (starter-near, starter-far)")
+// startOutside starts as many pods outside of the mesh, which take the same processors for themselves: what
+// their first requests take is no part of the mesh.
+func (r *Run) startOutside(ctx context.Context, m meshed) error {
+	strangers, err := r.Pods(ctx, outside, "app=stranger")
 	if err != nil {
 		return err
 	}
-	failures := map[figures.Class]int{}
-	var took []time.Duration
+	if len(strangers) != 1 {
+		return fmt.Errorf("%d pods to ask outside of the mesh", len(strangers))
+	}
+	half := max(r.Starters/2, 1)
+	step("%d pods start at once outside of the mesh", 2*half)
+	ask := "-ask=" + podAddress(strangers[0], 8080)
+	err = r.Apply(ctx, kube.Join(
+		deployment(outside, "starter-near", half, m.nodes[0], ask),
+		deployment(outside, "starter-far", half, m.nodes[1], ask)))
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"starter-near", "starter-far"} {
+		if err := r.AwaitRollout(ctx, outside, name, starting); err != nil {
+			return err
+		}
+	}
+	first, err := r.first(ctx, outside)
+	if err != nil {
+		return err
+	}
+	r.Tell("first requests outside of the mesh, median and longest",
+		fmt.Sprintf("%s, %s", show(figures.Quantile(first.took, 0.5)), show(figures.Quantile(first.took, 1))))
+	r.Tell("first requests outside of the mesh that failed", figures.Describe(first.failures))
+	return nil
+}
+
+// firsts is how the first requests of new pods went.
+type firsts struct {
+	pods     []core.Pod
+	took     []time.Duration
+	failures map[figures.Class]int
+}
+
+// first reads it in their logs.
+func (r *Run) first(ctx context.Context, space string) (firsts, error) {
+	pods, err := r.Pods(ctx, space, "app in (starter-near, starter-far)")
+	if err != nil {
+		return firsts{}, err
+	}
+	all := firsts{pods: pods, failures: map[figures.Class]int{}}
 	for _, pod := range pods {
 		log, err := r.Logs(ctx, pod)
 		if err != nil {
-			return err
+			return firsts{}, err
 		}
 		first, err := answer.ReadFirst(log)
 		if err != nil {
-			return fmt.Errorf("pod %s: %w", pod.Name, err)
+			return firsts{}, fmt.Errorf("pod %s: %w", pod.Name, err)
 		}
 		if first.Class != string(figures.OK) {
-			failures[figures.Class(first.Class)]++
+			all.failures[figures.Class(first.Class)]++
 		}
-		took = append(took, first.Took)
+		all.took = append(all.took, first.Took)
 	}
-	r.Judge(fmt.Sprintf("first requests of new pods, failed of %d", len(took)), figures.Describe(failures), "0", len(failures) == 0)
-	r.Tell("first requests of new pods, median", show(figures.Quantile(took, 0.5)))
-	r.AtMost("first requests of new pods, longest", figures.Quantile(took, 1), firstWait)
-	r.startTimes(pods)
+	return all, nil
+}
+
+// judgeFirst judges those of members.
+func (r *Run) judgeFirst(ctx context.Context) error {
+	first, err := r.first(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	r.Judge(fmt.Sprintf("first requests of new pods, failed of %d", len(first.took)), figures.Describe(first.failures),
+		"0", len(first.failures) == 0)
+	r.Tell("first requests of new pods, median", show(figures.Quantile(first.took, 0.5)))
+	r.AtMost("first requests of new pods, longest", figures.Quantile(first.took, 1), firstWait)
+	r.startTimes(first.pods)
 	return nil
 }
 
