@@ -54,31 +54,20 @@ fn install(arguments: &[&str]) -> Objects {
     ))
 }
 
-fn helm(arguments: &[&str]) -> Objects {
+/// What Helm makes of the chart.
+fn chart(arguments: &[&str]) -> String {
     let mut command = Command::new("helm");
-    command.args([
-        "template",
-        "weft",
-        "charts/weft",
-        "--no-hooks",
-        "--kube-version",
-        "1.33.0",
-    ]);
-    objects(&output(command.args(arguments)))
+    command.args(["template", "weft", "charts/weft", "--kube-version"]);
+    output(command.arg("1.33.0").args(arguments))
+}
+
+fn helm(arguments: &[&str]) -> Objects {
+    objects(&chart(&[&["--no-hooks"], arguments].concat()))
 }
 
 /// The pod of `helm test`.
 fn test_pod() -> Value {
-    let mut command = Command::new("helm");
-    command.args([
-        "template",
-        "weft",
-        "charts/weft",
-        "--kube-version",
-        "1.33.0",
-    ]);
-    command.args(["--show-only", "templates/tests/check.yaml"]);
-    let mut objects = objects(&output(&mut command));
+    let mut objects = objects(&chart(&["--show-only", "templates/tests/check.yaml"]));
     let key = ("Pod".to_owned(), "weft-check".to_owned());
     objects.remove(&key).expect("the pod of `helm test`")
 }

@@ -1,11 +1,9 @@
 //! What Helm runs before it removes the objects: nodes are cleaned, with rights that end with it.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use super::{
-    Objects, arguments, check_granted, check_restricted, check_understood, objects, output,
+    Objects, arguments, chart, check_granted, check_restricted, check_understood, objects,
 };
 
 /// What it may do while it runs.
@@ -20,22 +18,9 @@ own get apps/daemonsets weft-node
 own patch /pods
 ";
 
-fn hook(arguments: &[&str]) -> String {
-    let mut command = Command::new("helm");
-    command.args([
-        "template",
-        "weft",
-        "charts/weft",
-        "--kube-version",
-        "1.33.0",
-    ]);
-    command.args(["--namespace", "mesh"]);
-    output(command.args(arguments))
-}
-
 fn removal() -> Objects {
     let only = ["--show-only", "templates/hooks/removal.yaml"];
-    objects(&hook(&only))
+    objects(&chart(&[&["--namespace", "mesh"], &only[..]].concat()))
 }
 
 fn job(objects: &Objects) -> &Value {
@@ -52,7 +37,7 @@ fn all_of_it_is_there_for_the_removal_alone() {
             "{key:?}"
         );
     }
-    let without = hook(&["--set", "mesh.enabled=false"]);
+    let without = chart(&["--set", "mesh.enabled=false"]);
     assert!(
         !without.contains("weft-removal"),
         "there are no nodes to clean"
