@@ -182,7 +182,9 @@ impl Deployer {
             }
             match self.remove(name, gateway).await {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(%name, count, "removed: the class is another one now"),
+                Ok(count) => {
+                    tracing::info!(%name, count, "removed: its Gateway has another class now, or its namespace ends")
+                }
                 Err(error) => {
                     tracing::warn!(%name, "not removed: {error}");
                     all_good = false;

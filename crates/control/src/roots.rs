@@ -10,13 +10,13 @@ use std::{
 use tokio::sync::watch;
 use weft_api::{AnyObject, ConfigMap, Kind, ObjectKey, ObjectRef, meta::ObjectMeta};
 use weft_certs::{Clock, SignerRoots, TrustBundle};
-use weft_ir::Name;
 use weft_source::kube::{Cluster, Created, RequestError};
 use weft_spiffe::TrustDomain;
 
 use crate::{
     deploy::{ROOTS_KEY, ROOTS_NAME},
     hub::Hub,
+    world::Gateways,
 };
 
 /// After a failure.
@@ -47,7 +47,7 @@ impl Publisher {
             let mut wait = AGAIN;
             if *self.leads.borrow_and_update() {
                 let (pem, version) = self.pem();
-                let mut wanted = namespaces(self.hub.gateways().keys());
+                let mut wanted = namespaces(&self.hub.gateways());
                 wanted.extend(self.nodes.clone());
                 if done == (wanted.clone(), pem.clone()) {
                     self.published.send_replace(version);
@@ -119,6 +119,10 @@ impl Publisher {
     }
 }
 
-fn namespaces<'a>(gateways: impl Iterator<Item = &'a Name>) -> BTreeSet<String> {
-    gateways.map(|name| name.namespace.to_string()).collect()
+/// Where Gateways are. Namespaces that are being deleted take nothing new.
+fn namespaces(gateways: &Gateways) -> BTreeSet<String> {
+    let staying = gateways.iter().filter(|(_, served)| !served.is_ending);
+    staying
+        .map(|(name, _)| name.namespace.to_string())
+        .collect()
 }

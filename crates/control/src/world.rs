@@ -7,6 +7,7 @@ mod addresses;
 mod captured;
 mod certificates;
 mod deployments;
+mod ending;
 mod facts;
 mod leaving;
 mod starting;
@@ -37,6 +38,7 @@ pub(crate) use self::facts::{Changes, Gateways, Heard, Installed, Served, Settle
 pub(crate) use self::statuses::has_status;
 use self::{
     certificates::Certificates,
+    ending::Ending,
     leaving::Leaving,
     starting::Beginners,
     statuses::{changed, gone_from},
@@ -52,6 +54,7 @@ pub(crate) struct World {
     translator: Translator,
     endpoints: EndpointTable,
     certificates: Certificates,
+    ending: Ending,
     leaving: Leaving,
     beginners: Beginners,
     /// What the deployer could not deploy.
@@ -89,6 +92,7 @@ impl World {
             translator: Translator::default(),
             endpoints: EndpointTable::new(enrolment),
             certificates: Certificates::default(),
+            ending: Ending::default(),
             leaving: Leaving::default(),
             beginners: Beginners::new(namespace),
             undeployed: Failures::default(),
@@ -113,12 +117,15 @@ impl World {
                     if let AnyObject::Pod(pod) = &object {
                         self.beginners.see(pod);
                     }
-                    seen.push(object.reference());
+                    let reference = object.reference();
+                    self.ending.forget(&reference);
+                    seen.push(reference);
                     self.store.apply(object);
                 }
                 Event::Delete(reference) => {
                     self.store.delete(&reference);
                     self.beginners.forget(&reference);
+                    self.ending.forget(&reference);
                     gone.push(reference);
                 }
             }
@@ -147,6 +154,12 @@ impl World {
         gateways.filter(|gateway| self.class_of(gateway).is_some())
     }
 
+    /// Those of ours that are gone for everybody but their proxies.
+    fn ending_gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
+        let gateways = self.ending.gateways();
+        gateways.filter(|gateway| self.class_of(gateway).is_some())
+    }
+
     /// The class of a Gateway, if it is ours.
     fn class_of(&self, gateway: &Gateway) -> Option<&Arc<GatewayClass>> {
         let class = &gateway.spec.gateway_class_name;
@@ -159,7 +172,7 @@ impl World {
     pub(crate) fn settle(
         &mut self,
         heard: Heard<impl FnOnce(&Gateways) -> BTreeMap<Name, i64>>,
-        (seen, gone): Changes,
+        (seen, mut gone): Changes,
     ) -> Settled {
         let Heard {
             acknowledged,
@@ -167,6 +180,7 @@ impl World {
             now,
         } = heard;
         let is_released = self.leaving.release(&departed, now);
+        gone.extend(self.ending.settle(&mut self.store));
         let gateways = self.find_gateways();
         self.certificates.update(&self.store);
         self.scope.unusable_certificates = self.certificates.unusable();
@@ -263,17 +277,22 @@ impl World {
         !is_same
     }
 
+    /// The Gateways whose proxies are ours, those of namespaces that end included: these are told that they
+    /// have nothing to serve any more.
     fn find_gateways(&self) -> Gateways {
-        let served = |gateway: &Arc<Gateway>| {
+        let served = |gateway: &Arc<Gateway>, is_ending| {
             let name = Name::new(gateway.namespace(), gateway.name());
             let served = Served {
                 workload: deployed_name(gateway.name(), &gateway.spec.gateway_class_name),
                 generation: gateway.generation().unwrap_or_default(),
                 programmed: programmed(gateway),
+                is_ending,
             };
             (name, served)
         };
-        self.our_gateways().map(served).collect()
+        let staying = self.our_gateways().map(|it| served(it, false));
+        let ending = self.ending_gateways().map(|it| served(it, true));
+        staying.chain(ending).collect()
     }
 
     fn facts(

@@ -7,7 +7,7 @@ use weft_api::Kind;
 use weft_control::deploy::Settings;
 use weft_tests::wait::{PATIENCE, eventually};
 
-use super::{CONTROL, NAMESPACE, World, domain};
+use super::{ACCOUNT, CONTROL, NAMESPACE, World, domain};
 
 pub(super) fn settings() -> Option<Settings> {
     Some(Settings {
@@ -123,6 +123,32 @@ async fn a_gateway_of_another_class_is_deprived_of_what_it_was_given() {
         neighbour.is_some(),
         "what its neighbour was given is left alone"
     );
+}
+
+#[tokio::test]
+async fn what_gateways_were_given_goes_when_their_namespace_begins_to_end() {
+    let world = World::start().await;
+    world.api.apply(gateway(80));
+    let deployment = |name| world.api.deployment(NAMESPACE, name);
+    let are_there = || {
+        ["new-weft", ACCOUNT]
+            .map(deployment)
+            .iter()
+            .all(Option::is_some)
+    };
+    eventually(PATIENCE, "Deployments", are_there).await;
+    world.api.apply(json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": NAMESPACE, "deletionTimestamp": "2030-01-01T00:00:00Z" },
+    }));
+    let are_gone = || {
+        let is_gone = |name| world.api.object(Kind::Service, NAMESPACE, name).is_none();
+        let names = ["new-weft", ACCOUNT];
+        names.map(deployment).iter().all(Option::is_none) && names.into_iter().all(is_gone)
+    };
+    eventually(PATIENCE, "all of it is removed", are_gone).await;
+    let gateway = world.api.object(Kind::Gateway, NAMESPACE, "new");
+    assert!(gateway.is_some(), "the Gateway is the cluster's to remove");
 }
 
 #[tokio::test]

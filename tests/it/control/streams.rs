@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::Code;
 use weft_api::Kind;
 use weft_certs::Identity;
@@ -113,6 +113,44 @@ async fn every_proxy_of_a_gateway_counts() {
     world.becomes("False/Pending").await;
     second.answer(answer).await;
     world.becomes("True/Programmed").await;
+}
+
+#[tokio::test]
+async fn proxies_hear_that_their_namespace_ends_and_not_that_their_gateway_is_gone() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut first = proxy(&world, &identity, "pod-1").await;
+    first.next().await;
+    world.api.apply(json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": NAMESPACE, "deletionTimestamp": "2030-01-01T00:00:00Z" },
+    }));
+    let nothing = [
+        "-Endpoints shop/web",
+        "-Gateway shop/edge",
+        "-HTTPRoute shop/web",
+    ];
+    assert_eq!(resources(&first.next().await), nothing);
+    let mut late = proxy(&world, &identity, "pod-2").await;
+    let delta = late.next().await;
+    assert_eq!(resources(&delta), Vec::<String>::new(), "it may ask again");
+    world.api.delete(Kind::Gateway, NAMESPACE, "edge");
+    assert_eq!(first.end().await, Code::Aborted);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_gone_leaves_its_proxies_what_they_serve() {
+    let world = World::start().await;
+    let identity = identity(&world).await;
+    let mut proxy = proxy(&world, &identity, "pod-1").await;
+    proxy.next().await;
+    world.api.delete(Kind::Gateway, NAMESPACE, "edge");
+    assert_eq!(proxy.end().await, Code::Aborted);
+    let configuration = proxy.subscriber.assembler().configuration();
+    assert!(
+        !configuration.tables.gateways.is_empty(),
+        "nothing was taken away"
+    );
 }
 
 /// The Applied condition of the route, as stored: status, generation and message.

@@ -27,6 +27,7 @@ fn gateways(generation: i64, programmed: Option<i64>) -> Gateways {
         workload: "edge-weft".to_owned(),
         generation,
         programmed,
+        is_ending: false,
     };
     Gateways::from([(edge(), served)])
 }

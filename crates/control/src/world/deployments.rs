@@ -13,7 +13,7 @@ use super::World;
 use crate::{
     deploy::{
         self, CLASS_LABEL, MANAGED_BY, MANAGED_LABEL, ParameterError, Parameters, RenderError,
-        label_value,
+        deployed_name, label_value,
     },
     deployer::{Failures, Wanted},
 };
@@ -45,12 +45,12 @@ impl World {
         self.undeployed = failures;
     }
 
-    /// What was made for Gateways under names they have no more: since then their class has become
-    /// another one, or another controller's. A class that is missing is no reason: it may come back,
-    /// and until then proxies serve what they have.
+    /// What Gateways are not to have any more: their namespace is being deleted, or it was made under a
+    /// name they have no more, since their class has become another one, or another controller's. A class
+    /// that is missing is no reason: it may come back, and until then proxies serve what they have.
     ///
-    /// Found by Services, which are the part of a deployment that is watched; see `deploy::is_ours`
-    /// for the rest.
+    /// Under names of before it is found by Services, which are the part of a deployment that is watched;
+    /// see `deploy::is_ours` for the rest.
     pub(crate) fn leftovers(&self) -> BTreeMap<Name, Arc<Gateway>> {
         let services = self.store.services().iter();
         let leftover = |service: &Arc<Service>| {
@@ -65,7 +65,13 @@ impl World {
             let name = Name::new(service.namespace(), service.name());
             (!is_current || is_foreign()).then(|| (name, Arc::clone(gateway)))
         };
-        services.filter_map(leftover).collect()
+        let of_ending = |gateway: &Arc<Gateway>| {
+            let deployed = deployed_name(gateway.name(), &gateway.spec.gateway_class_name);
+            let name = Name::new(gateway.namespace(), deployed);
+            (name, Arc::clone(gateway))
+        };
+        let ending = self.ending_gateways().map(of_ending);
+        services.filter_map(leftover).chain(ending).collect()
     }
 
     /// Whether a Service of the right name is that of the Gateway, whose address it then tells. One of

@@ -29,6 +29,8 @@ pub(crate) struct Served {
     pub(crate) generation: i64,
     /// The generation of which the object says that it is programmed.
     pub(crate) programmed: Option<i64>,
+    /// Its namespace is being deleted. Its proxies alone still have to hear of it.
+    pub(crate) is_ending: bool,
 }
 
 /// Gateways of ours.

@@ -8,6 +8,7 @@ use weft_spiffe::TrustDomain;
 use super::*;
 use crate::deploy::ADMIN_PORT;
 
+mod ending;
 mod leftovers;
 mod withdrawn;
 
