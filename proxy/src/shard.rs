@@ -17,22 +17,16 @@ mod serving;
 mod terms;
 mod tunnel;
 
-use std::{
-    collections::BTreeMap,
-    os::unix::net::UnixStream,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::mpsc,
-    time::{MissedTickBehavior, timeout},
+    time::timeout,
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use weft_certs::{CaRoots, Clock};
+use weft_forward::Rounds;
 use weft_telemetry::{
     access_log::AccessLog,
     metrics::{LabelGroups, Registry},
@@ -43,25 +37,21 @@ use self::{
     broker::Broker,
     counts::Counts,
     outbound::Outbound,
-    parent::{Lifeline, Parent},
+    parent::{HEARTBEAT, Lifeline, Parent, live, write},
     pod::{Common, Ending, Given, Pod},
     serving::Serving,
 };
 use crate::{
     admin,
-    channel::{self, FRAME_BYTES, Intake, Outlet, VERSION, WAITING_DESCRIPTORS},
+    channel::{self, FRAME_BYTES, Intake, VERSION, WAITING_DESCRIPTORS},
     identity::{self, Identities},
     node::{
         Hold,
-        messages::{
-            Assign, FromShard, Held, Order, Refused, Report, Revoke, Scraped, Sockets, ToShard,
-        },
+        messages::{Assign, Held, Order, Refused, Report, Revoke, Scraped, Sockets, ToShard},
     },
     worker::confine::{self, ConfineError, Work},
 };
 
-/// Time between two signs of life; the parent ends a worker that gives none for five times as long.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Reports that may wait to be written. A parent that does not read makes the worker wait.
 const REPORTS: usize = 64;
 
@@ -78,20 +68,31 @@ pub fn run(settings: &Settings) -> Result<(), ShardError> {
         // Worth a word only where a route needs them: what is refused is named then.
         tracing::debug!(%error, "no authorities of the platform");
     });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ShardError::Start)?;
-    let served = runtime.block_on(serve(settings, lifeline, platform.ok().map(Arc::new)));
+    let rounds = Rounds::default();
+    let runtime = runtime(&rounds).map_err(ShardError::Start)?;
+    let served = runtime.block_on(serve(
+        settings,
+        lifeline,
+        (platform.ok().map(Arc::new), rounds),
+    ));
     // A scrape that is under way is of no use to anybody.
     runtime.shutdown_background();
     served
 }
 
+/// One thread, which says when it has nothing to do.
+fn runtime(rounds: &Rounds) -> io::Result<Runtime> {
+    let rounds = rounds.clone();
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || rounds.rest())
+        .build()
+}
+
 async fn serve(
     settings: &Settings,
     lifeline: UnixStream,
-    platform: Option<Arc<CaRoots>>,
+    (platform, rounds): (Option<Arc<CaRoots>>, Rounds),
 ) -> Result<(), ShardError> {
     let lifeline = Lifeline::new(lifeline).map_err(ShardError::NotAChild)?;
     let registry = Registry::new(settings.build, LabelGroups::default());
@@ -112,7 +113,9 @@ async fn serve(
         counts: Arc::new(Counts::new(&registry)),
         outbound: outbound.clone(),
         open: Arc::default(),
+        rounds: rounds.clone(),
     };
+    let dealing = tokio::spawn(async move { rounds.deal().await });
     let living = tokio::spawn(live(parent.clone(), Arc::clone(&common.open)));
     let worker = Worker {
         common,
@@ -125,29 +128,8 @@ async fn serve(
     };
     let ended = worker.run(&lifeline).await;
     living.abort();
+    dealing.abort();
     ended
-}
-
-/// Says every second that all is well, which it is when this task has its turn.
-async fn live(parent: Parent, open: Arc<AtomicU64>) {
-    let mut tick = tokio::time::interval(HEARTBEAT);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        // Nobody misses it where there is no supervisor.
-        let _said = parent.say(Report::Heartbeat(open.load(Relaxed))).await;
-    }
-}
-
-/// Writes down what is said to one supervisor.
-async fn write(mut outlet: Outlet, mut waiting: mpsc::Receiver<Report>) {
-    while let Some(report) = waiting.recv().await {
-        let report = Some(report);
-        if let Err(error) = outlet.send(&FromShard { report }, &[]).await {
-            tracing::debug!(%error, "the supervisor cannot be told");
-            return;
-        }
-    }
 }
 
 struct Worker {

@@ -25,6 +25,7 @@ use weft_tunnel::{Connect, OpenError, Source, Stream, Target};
 
 use crate::{
     clock, limits,
+    turns::Share,
     upstream::{Dialer, dial_patiently},
     worker::WorkerHandle,
 };
@@ -52,6 +53,8 @@ pub struct Caller {
     until: OnceLock<Instant>,
     is_leaving: AtomicBool,
     dismissed: CancellationToken,
+    /// Its part of the thread, where others have theirs.
+    share: Option<Share>,
 }
 
 /// Why a caller has no stream to a member of the mesh.
@@ -110,7 +113,16 @@ impl Caller {
             until: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             dismissed: CancellationToken::new(),
+            share: None,
         }
+    }
+
+    /// The same, which takes its turns with others: what is done for it beside the connections of its
+    /// clients, which are for whoever serves them.
+    #[must_use]
+    pub fn sharing(self, share: Share) -> Self {
+        let share = Some(share);
+        Self { share, ..self }
     }
 
     /// Says who it is, for good: certificates are renewed within the identity. Whoever waits goes on.
@@ -216,6 +228,11 @@ impl Caller {
         };
         let source = address.copied().unwrap_or(unknown);
         Connect::new(destination, SocketAddr::new(source, 0))
+    }
+
+    /// Where what is done for it has its turns; nowhere, if it is alone.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
     }
 
     pub(crate) fn is_leaving(&self) -> bool {

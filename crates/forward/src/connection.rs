@@ -35,6 +35,7 @@ use crate::{
     caller::{Caller, Own},
     limits,
     live::{Held, Inlet, Live, View, ViewKind},
+    turns::Spawner,
     upstream::From,
     worker::{Worker, WorkerHandle},
 };
@@ -100,6 +101,11 @@ impl Client {
             inlet: &self.inlet,
             own: self.own.as_ref(),
         }
+    }
+
+    /// Runs what is done for its requests beside the connection.
+    pub(crate) fn spawner(&self) -> Spawner {
+        Spawner::of(self.own.as_ref().map(|own| &**own.caller()))
     }
 
     /// Who the client is, where its connection has said so.

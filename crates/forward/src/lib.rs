@@ -15,6 +15,7 @@ pub mod limits;
 mod live;
 mod members;
 mod relay;
+mod turns;
 mod upstream;
 mod worker;
 
@@ -24,5 +25,6 @@ pub use self::{
     connection::{Shared, accept, serve},
     live::{Configuration, Inlet, InletKey, Live, Roots},
     members::{Answering, Members, Sender},
+    turns::{Rounds, Share, Turned},
     worker::{Dispatch, WorkerHandle, Workers},
 };

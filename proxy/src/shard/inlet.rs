@@ -67,6 +67,8 @@ impl Inlet {
     /// Takes who comes, and ends a while after somebody has shut the listener.
     async fn accept(&self, listener: &TcpListener) {
         loop {
+            // Otherwise all who have come are taken at once, and wait here instead of in the system.
+            self.place.share.turn().await;
             match listener.accept().await {
                 Ok((stream, _)) => self.begin(stream),
                 // One that ended while it waited is nobody's trouble.
@@ -95,7 +97,8 @@ impl Inlet {
         let place = Arc::clone(&self.place);
         self.open.fetch_add(1, Relaxed);
         let counted = Counted(Arc::clone(&self.open));
-        self.tasks.spawn(async move {
+        let share = self.place.share.clone();
+        self.tasks.spawn(share.run(async move {
             // Pinned here: whoever is given a future keeps room for it twice.
             let carried = passing::carry(&place, (purpose, family), stream, leaving);
             let carried = pin!(carried);
@@ -104,7 +107,7 @@ impl Inlet {
                 tracing::debug!(pod = place.pod, ?purpose, reason, "{error}");
             }
             drop(counted);
-        });
+        }));
     }
 }
 

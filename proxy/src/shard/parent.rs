@@ -7,15 +7,23 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net,
     },
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-use tokio::{io::Interest, net::UnixStream, sync::mpsc};
+use tokio::{io::Interest, net::UnixStream, sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
+    channel::Outlet,
     identity::{Ask, Asked, Csr},
-    node::messages::Report,
+    node::messages::{FromShard, Report},
 };
+
+/// Time between two signs of life; the parent ends a worker that gives none for five times as long.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Over which a worker is given channels. There is a supervisor, or will be one, as long as somebody has
 /// the other end.
@@ -90,6 +98,28 @@ impl Parent {
     /// Nothing that holds the lock can panic halfway through a change.
     fn lock(&self) -> MutexGuard<'_, Option<mpsc::Sender<Report>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says every second that all is well, which it is when this task has its turn.
+pub(super) async fn live(parent: Parent, open: Arc<AtomicU64>) {
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // Nobody misses it where there is no supervisor.
+        let _said = parent.say(Report::Heartbeat(open.load(Relaxed))).await;
+    }
+}
+
+/// Writes down what is said to one supervisor.
+pub(super) async fn write(mut outlet: Outlet, mut waiting: mpsc::Receiver<Report>) {
+    while let Some(report) = waiting.recv().await {
+        let report = Some(report);
+        if let Err(error) = outlet.send(&FromShard { report }, &[]).await {
+            tracing::debug!(%error, "the supervisor cannot be told");
+            return;
+        }
     }
 }
 

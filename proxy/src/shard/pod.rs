@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use weft_forward::{Caller, limits};
+use weft_forward::{Caller, Rounds, Share, limits};
 use weft_intercept::{capture::Family, sockets::Purpose};
 use weft_ir::Workloads;
 use weft_spiffe::SpiffeId;
@@ -53,6 +53,8 @@ pub(super) struct Common {
     pub(super) outbound: Outbound,
     /// Connections that are open.
     pub(super) open: Arc<AtomicU64>,
+    /// Of the one thread.
+    pub(super) rounds: Rounds,
 }
 
 /// A pod as the supervisor gives it.
@@ -101,6 +103,8 @@ pub(super) struct Place {
     pub(super) counts: Arc<Counts>,
     /// For as many connections as it may have.
     room: Arc<Semaphore>,
+    /// Where everything that is done for it has its turns.
+    pub(super) share: Share,
 }
 
 /// What a pod takes from outside.
@@ -205,7 +209,9 @@ impl Pod {
             id => Some(common.identities.of(id, &given.uid)?),
         };
         let sockets = common.broker.of(given.held);
+        let share = common.rounds.share();
         let caller = Caller::elsewhere(Arc::new(sockets.clone()), given.ips.clone());
+        let caller = caller.sharing(share.clone());
         let namespace = given.pod.split_once('/');
         let place = Arc::new(Place {
             origin: Origin {
@@ -226,6 +232,7 @@ impl Pod {
             uid: given.uid,
             counts: Arc::clone(&common.counts),
             room: Arc::new(Semaphore::new(MOST)),
+            share,
         });
         let pod = Self {
             place: Arc::clone(&place),
@@ -346,3 +353,6 @@ async fn identify(caller: Arc<Caller>, comes: impl Future<Output = Option<Ready>
         tracing::error!(?caller, %error, "an identity cannot be used");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,8 @@ impl Inbound for Behind {
     }
 
     fn carry(&self, incoming: Incoming) -> impl Future<Output = ()> + Send + 'static {
-        carry(Arc::clone(&self.place), self.source, incoming)
+        let carried = carry(Arc::clone(&self.place), self.source, incoming);
+        self.place.share.run(carried)
     }
 
     fn refused(&self, peer: &PeerIdentity, refusal: &Refusal) {

@@ -53,7 +53,7 @@ pub(super) fn start(client: &Arc<Client>, copies: Vec<Copy>, body: RequestBody) 
     }
     let (body, bodies) = tee(body, copies.len());
     for (copy, body) in copies.into_iter().zip(bodies) {
-        tokio::spawn(run(Arc::clone(client), copy, body));
+        client.spawner().spawn(run(Arc::clone(client), copy, body));
     }
     body
 }

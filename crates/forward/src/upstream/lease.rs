@@ -17,7 +17,7 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use weft_telemetry::Reason;
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
     pool::{Exclusive, Shared},
     stream::HeardOut,
 };
-use crate::{body::RequestBody, caller::Caller, limits, worker::Worker};
+use crate::{body::RequestBody, caller::Caller, limits, turns::Spawner, worker::Worker};
 
 /// Flow-control windows towards endpoints: one large answer must not wait for round trips, and a
 /// slow client may hold this much per stream.
@@ -252,6 +252,7 @@ async fn open_h1(from: From<'_>, upstream: &UpstreamRef) -> Result<Exclusive, Co
     let address = upstream.address;
     let caller = from.caller(upstream)?;
     let stream = connect(from, upstream, caller.as_deref(), Speaks::Http1).await?;
+    let spawner = Spawner::of(caller.as_deref());
     let (stream, line) = Lined::of(stream, caller);
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEAD_BYTES)
@@ -260,7 +261,7 @@ async fn open_h1(from: From<'_>, upstream: &UpstreamRef) -> Result<Exclusive, Co
         .map_err(|source| ConnectError::Handshake { address, source })?;
     // The task ends with the connection: when the sender is dropped, or the endpoint closes. Its
     // error, if any, reaches the request that was on the connection.
-    tokio::spawn(async move {
+    spawner.spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "upstream connection ended");
         }
@@ -290,8 +291,9 @@ async fn handshake_h2(
 ) -> Result<(http2::SendRequest<RequestBody>, Arc<Line>), ConnectError> {
     let address = upstream.address;
     let stream = connect(from, upstream, caller.as_deref(), Speaks::Http2).await?;
+    let spawner = Spawner::of(caller.as_deref());
     let (stream, line) = Lined::of(stream, caller);
-    let handshake = http2::Builder::new(TokioExecutor::new())
+    let handshake = http2::Builder::new(spawner.clone())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -303,7 +305,7 @@ async fn handshake_h2(
         .await
         .map_err(|_elapsed| ConnectError::Timeout { address })?
         .map_err(|source| ConnectError::Handshake { address, source })?;
-    tokio::spawn(async move {
+    spawner.spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%address, %error, "upstream connection ended");
         }

@@ -1,0 +1,204 @@
+//! Turns: however much a pod has to do, the others of its worker wait for a few of its tasks only.
+//!
+//! A worker is one thread, which runs the tasks that are ready in the order in which they became so. A pod
+//! with a thousand of them would be a thousand places ahead of the one task of its neighbour, at each step
+//! of a request. So the tasks of a pod take turns: in each round so many of them are run, and those that are
+//! left wait with their pod, outside of the queue. The next round begins when everybody in the queue has
+//! been run and what has arrived meanwhile is in it. A pod that is alone loses nothing by it, for its rounds
+//! follow each other, and a task that waits for the network waits for no turn: it holds none.
+
+mod book;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker, ready},
+};
+
+use hyper::rt::Executor;
+use tokio::{sync::Notify, task::yield_now};
+
+use self::book::{Book, Turn};
+use crate::caller::Caller;
+
+/// The rounds of one thread. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Rounds(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Of the round that is under way.
+    number: AtomicU64,
+    /// Pods of which somebody waits. Changed only; no await is inside, and all of it is one thread.
+    waiting: Mutex<Vec<Shelf>>,
+    wanted: Notify,
+}
+
+/// Where the turns of a pod are written down. Looked at only; no await is inside.
+type Shelf = Arc<Mutex<Book<Waker>>>;
+
+/// The part of one pod in every round. Cheap to clone.
+#[derive(Clone)]
+pub struct Share {
+    rounds: Rounds,
+    book: Shelf,
+}
+
+/// Starts tasks of a pod, or of somebody who is alone on the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawner(Option<Share>);
+
+/// A future that is polled when its pod has a turn for it.
+#[derive(Debug)]
+#[must_use = "nothing is done before it is polled"]
+pub struct Turned<F> {
+    share: Share,
+    /// Under which it waits.
+    number: Option<u64>,
+    future: Pin<Box<F>>,
+}
+
+impl Rounds {
+    /// A part in every round, for one pod.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share {
+            rounds: self.clone(),
+            book: Shelf::default(),
+        }
+    }
+
+    /// Begins another round, because the thread has nothing left to do: for `on_thread_park` of its
+    /// runtime. Without it a pod that has had its turns waits for [`Rounds::deal`], which is longer.
+    pub fn rest(&self) {
+        self.0.number.fetch_add(1, Relaxed);
+    }
+
+    /// Deals out turns for as long as it is run, by the thread whose rounds these are. Without it nobody who
+    /// waits goes on.
+    pub async fn deal(&self) -> Infallible {
+        let mut dealt = Vec::new();
+        loop {
+            self.0.wanted.notified().await;
+            loop {
+                // Goes to the end of the queue, after what has arrived was put there.
+                yield_now().await;
+                let shelves = std::mem::take(&mut *lock(&self.0.waiting));
+                if shelves.is_empty() {
+                    break;
+                }
+                let round = self.0.number.fetch_add(1, Relaxed) + 1;
+                for shelf in shelves {
+                    let has_more = lock(&shelf).deal(round, &mut dealt);
+                    if has_more {
+                        lock(&self.0.waiting).push(shelf);
+                    }
+                }
+                dealt.drain(..).for_each(Waker::wake);
+            }
+        }
+    }
+}
+
+impl Share {
+    /// `future`, each poll of which takes a turn.
+    pub fn run<F: Future>(&self, future: F) -> Turned<F> {
+        Turned {
+            share: self.clone(),
+            number: None,
+            future: Box::pin(future),
+        }
+    }
+
+    /// Takes one turn, for work that is no future of its own.
+    pub async fn turn(&self) {
+        let mut number = None;
+        poll_fn(|cx| self.poll_turn(&mut number, cx)).await;
+    }
+
+    /// `number` is under which it waits.
+    fn poll_turn(&self, number: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut book = lock(&self.book);
+        if let Some(waits) = *number {
+            let Some(waker) = book.waiting(waits) else {
+                *number = None;
+                return Poll::Ready(());
+            };
+            waker.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+        let round = self.rounds.0.number.load(Relaxed);
+        match book.take(round, || cx.waker().clone()) {
+            Turn::Now => Poll::Ready(()),
+            Turn::Later {
+                number: waits,
+                is_first,
+            } => {
+                drop(book);
+                *number = Some(waits);
+                if is_first {
+                    lock(&self.rounds.0.waiting).push(Arc::clone(&self.book));
+                    self.rounds.0.wanted.notify_one();
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Spawner {
+    /// For what is done for `caller`.
+    pub(crate) fn of(caller: Option<&Caller>) -> Self {
+        Self(caller.and_then(Caller::share).cloned())
+    }
+
+    /// Starts a task that ends by itself.
+    pub(crate) fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(match &self.0 {
+            Some(share) => tokio::spawn(share.run(task)),
+            None => tokio::spawn(task),
+        });
+    }
+}
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share").finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for Turned<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        ready!(this.share.poll_turn(&mut this.number, cx));
+        this.future.as_mut().poll(cx)
+    }
+}
+
+/// Nothing that holds one of the locks can panic halfway through a change.
+fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {
+    locked.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
