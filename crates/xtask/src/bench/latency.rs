@@ -39,6 +39,9 @@ pub(crate) struct Args {
     secs: f64,
     /// Connections, each with one request at a time
     connections: usize,
+    /// Connect anew for every request
+    #[arg(long)]
+    per_request: bool,
 }
 
 const EVENTS: usize = 256;
@@ -52,9 +55,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let start = clock::now();
     let end = start + Duration::from_secs_f64(args.secs);
+    let keep = if args.per_request {
+        Keep::Close
+    } else {
+        Keep::Open
+    };
     let mut client = Client {
         address: args.address,
-        request: request::get(request::HOST, Keep::Open),
+        keep,
+        request: request::get(request::HOST, keep),
         epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
         slots: (0..args.connections).map(|_| Slot::default()).collect(),
         free: (0..args.connections).collect(),
@@ -65,7 +74,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         failures: Failures::default(),
         next_look: start + NAP,
     };
-    client.connect_all();
+    if keep == Keep::Open {
+        client.connect_all();
+    }
     client.send_until(start, end, &mut Arrivals::new(args.rate))?;
     client.finish()?;
     println!("{}", client.outcome());
@@ -74,6 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 struct Client {
     address: SocketAddr,
+    keep: Keep,
     request: String,
     epoll: OwnedFd,
     slots: Vec<Slot>,
@@ -215,11 +227,11 @@ impl Client {
             End::WrongBody => self.failures.wrong_body += 1,
             End::Reset => self.failures.reset += 1,
         }
-        if matches!(end, End::Reset) {
+        let is_broken = matches!(end, End::Reset);
+        if is_broken || self.keep == Keep::Close {
             self.slots[slot].stream = None;
-        } else {
-            self.answers += 1;
         }
+        self.answers += u64::from(!is_broken);
         self.free.push(slot);
     }
 

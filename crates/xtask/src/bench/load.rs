@@ -11,7 +11,7 @@ use super::latency::Outcome;
 use super::machine::LOAD_CORE;
 use super::namespaces::Namespace;
 use super::output::{self, Load};
-use super::request::{self, BULK_PATH, PATH};
+use super::request::{self, BULK_PATH, Keep, PATH};
 
 /// Time a generator gets beyond the time it was told to run.
 const GRACE_SECS: u64 = 30;
@@ -33,6 +33,30 @@ pub(crate) enum Connections {
     Kept(u32),
     /// So many at once, each for one request.
     OneShot(u32),
+}
+
+/// Requests of the open-loop client, whatever the answers do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Requests per second, on average.
+    pub(crate) rate: u32,
+    pub(crate) secs: u64,
+    /// The most requests under way at once.
+    pub(crate) connections: u32,
+    /// Whether these are kept, or each request gets one of its own.
+    pub(crate) keep: Keep,
+}
+
+impl Pace {
+    /// Over 64 connections that are kept.
+    pub(crate) fn kept(rate: u32, secs: u64) -> Self {
+        Self {
+            rate,
+            secs,
+            connections: 64,
+            keep: Keep::Open,
+        }
+    }
 }
 
 /// What `h2load` sends.
@@ -110,32 +134,25 @@ pub(crate) fn h2load(target: Target<'_>, secs: u64, call: Call<'_>) -> Result<Lo
 ///
 /// # Errors
 /// When it does not run.
-pub(crate) fn open_loop(
-    program: &Path,
-    target: Target<'_>,
-    rate: u32,
-    secs: u64,
-) -> Result<Outcome> {
-    let command = open_loop_command(program, target, rate, secs);
-    run(target, command, secs)?.trim().parse()
+pub(crate) fn open_loop(program: &Path, target: Target<'_>, pace: Pace) -> Result<Outcome> {
+    let command = open_loop_command(program, target, pace);
+    run(target, command, pace.secs)?.trim().parse()
 }
 
-/// Command line of the open-loop client over 64 connections.
-pub(crate) fn open_loop_command(
-    program: &Path,
-    target: Target<'_>,
-    rate: u32,
-    secs: u64,
-) -> Vec<String> {
+/// Command line of the open-loop client.
+pub(crate) fn open_loop_command(program: &Path, target: Target<'_>, pace: Pace) -> Vec<String> {
     let program = program.display().to_string();
     let figures = [
         target.address.to_string(),
-        rate.to_string(),
-        secs.to_string(),
-        "64".to_owned(),
+        pace.rate.to_string(),
+        pace.secs.to_string(),
+        pace.connections.to_string(),
     ];
     let mut argv = words(&[&program, "bench-latency"]);
     argv.extend(figures);
+    if pace.keep == Keep::Close {
+        argv.push("--per-request".to_owned());
+    }
     argv
 }
 
@@ -217,7 +234,8 @@ fn words(words: &[&str]) -> Vec<String> {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-    use super::{Call, Connections, Target, h2load_command, wrk_command};
+    use super::{Call, Connections, Pace, Target, h2load_command, open_loop_command, wrk_command};
+    use crate::bench::request::Keep;
 
     const TARGET: Target<'_> = Target {
         address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8443)),
@@ -251,5 +269,19 @@ mod tests {
         assert!(line(Connections::OneShot(16)).contains("-c16"));
         assert!(line(Connections::OneShot(16)).contains("connection: close"));
         assert!(!line(Connections::Kept(32)).contains("close"));
+    }
+
+    #[test]
+    fn the_open_loop_is_told_its_pace_and_what_becomes_of_connections() {
+        let line = |keep| {
+            let pace = Pace {
+                keep,
+                ..Pace::kept(500, 10)
+            };
+            open_loop_command(std::path::Path::new("x"), TARGET, pace).join(" ")
+        };
+        let kept = "x bench-latency 127.0.0.1:8443 500 10 64";
+        assert_eq!(line(Keep::Open), kept);
+        assert_eq!(line(Keep::Close), format!("{kept} --per-request"));
     }
 }

@@ -19,7 +19,7 @@ pub(crate) const BODY_BYTES: usize = 1024;
 pub(crate) const BULK_BYTES: u64 = 1 << 30;
 
 /// Whether the connection is to stay open after the answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// HTTP/1.1's default.
     Open,

@@ -9,7 +9,7 @@ use crate::bench::client;
 use crate::bench::figures::{Sample, Table, column};
 use crate::bench::lab::{Lab, Proxy};
 use crate::bench::latency::Outcome;
-use crate::bench::load::{self, Call, Connections};
+use crate::bench::load::{self, Call, Connections, Pace};
 use crate::bench::machine::LOAD_CORE;
 use crate::bench::output::{self, Load};
 use crate::bench::peers::{Change, Peer, REDIRECTED, Role};
@@ -77,7 +77,8 @@ impl Generator {
         let (target, secs) = (proxy.target(HOST), self.secs(lab));
         match self {
             Self::OpenLoop => {
-                load::open_loop_command(&lab.programs.xtask, target, OPEN_LOOP_RATE, secs)
+                let pace = Pace::kept(OPEN_LOOP_RATE, secs);
+                load::open_loop_command(&lab.programs.xtask, target, pace)
             }
             Self::Wrk => load::wrk_command(target, secs, Connections::Kept(32)),
             Self::H2load => load::h2load_command(target, secs, Call::Get),

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::bench::figures::{Sample, Table, column, median};
 use crate::bench::lab::{Lab, Proxy};
-use crate::bench::load::{self, Connections};
+use crate::bench::load::{self, Connections, Pace};
 use crate::bench::output::Failures;
 use crate::bench::peers::{Peer, Role};
 use crate::bench::request::HOST;
@@ -38,7 +38,11 @@ fn measure(lab: &Lab, proxy: &Proxy<'_>) -> Result<Sample> {
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..OPEN_LOOP_GOES {
         let program = &lab.programs.xtask;
-        let open = load::open_loop(program, target, OPEN_LOOP_RATE, secs.div_ceil(2))?;
+        let open = load::open_loop(
+            program,
+            target,
+            Pace::kept(OPEN_LOOP_RATE, secs.div_ceil(2)),
+        )?;
         p50.push(f64::from(open.p50_us));
         p99.push(f64::from(open.p99_us));
         failures += open.failures;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::bench::client::Connection;
 use crate::bench::figures::{Sample, Table, column, median};
 use crate::bench::lab::Lab;
-use crate::bench::load::{self, Connections};
+use crate::bench::load::{self, Connections, Pace};
 use crate::bench::mesh::{Bed, Layer, Pair, supports};
 use crate::bench::output::Failures;
 use crate::bench::peers::Peer;
@@ -70,7 +70,11 @@ fn traffic(lab: &Lab, pair: &Pair<'_>) -> Result<Sample> {
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..OPEN_LOOP_GOES {
         let program = &lab.programs.xtask;
-        let open = load::open_loop(program, target, OPEN_LOOP_RATE, secs.div_ceil(2))?;
+        let open = load::open_loop(
+            program,
+            target,
+            Pace::kept(OPEN_LOOP_RATE, secs.div_ceil(2)),
+        )?;
         p50.push(f64::from(open.p50_us));
         p99.push(f64::from(open.p99_us));
         failures += open.failures;
