@@ -16,6 +16,8 @@ pub(crate) mod column {
     pub(crate) const GRPC_CPU: &str = "gRPC-like CPU µs";
     pub(crate) const CONNECTION_RATE: &str = "connections/s";
     pub(crate) const CONNECTION_CPU: &str = "CPU µs/connection";
+    pub(crate) const PACED_CPU: &str = "CPU µs/request at 500/s";
+    pub(crate) const PACED_CONNECTION_CPU: &str = "CPU µs/connection at 500/s";
     pub(crate) const BULK_RATE: &str = "GB/s";
     pub(crate) const BULK_CPU: &str = "CPU s/GB";
     pub(crate) const BASE_RSS: &str = "base RSS MiB";

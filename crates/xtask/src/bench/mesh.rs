@@ -61,7 +61,7 @@ pub(crate) struct Bed<'l> {
 
 /// The proxies between them.
 pub(crate) struct Pair<'b> {
-    peer: Peer,
+    pub(crate) peer: Peer,
     bed: &'b Bed<'b>,
     /// What the application dials that calls.
     pub(crate) address: SocketAddr,
@@ -196,6 +196,15 @@ impl Pair<'_> {
             Some(proxies) => usage::window(&[proxies.client.id(), proxies.server.id()], work),
             None => usage::window(&[self.bed.backend.id()], work),
         }
+    }
+
+    /// Runs `work`; its result, and the processor seconds of both proxies together, counted finely.
+    ///
+    /// # Errors
+    /// Those of `work`, when a proxy has ended, or there is none.
+    pub(crate) fn fine_window<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+        let proxies = self.proxies()?;
+        usage::fine_window(&[proxies.client.id(), proxies.server.id()], work)
     }
 
     /// Does something where the application is that calls.

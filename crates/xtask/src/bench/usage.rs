@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::clock;
 
@@ -69,6 +70,78 @@ pub(crate) fn window<T>(roots: &[u32], work: impl FnOnce() -> Result<T>) -> Resu
     let cpu = used()? - cpu;
     let wall = clock::now().duration_since(wall).as_secs_f64();
     Ok((result, cpu, wall))
+}
+
+/// Runs `work`; its result, and the seconds of processor time the processes and their descendants have
+/// used meanwhile, which the scheduler counts in nanoseconds.
+///
+/// The clock ticks of [`window`] are too coarse for processes that have little to do. What a thread used
+/// that ended meanwhile is not counted.
+///
+/// # Errors
+/// Those of `work`, when a process has ended, or when so much is not counted that the ticks show it.
+pub(crate) fn fine_window<T>(roots: &[u32], work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let before = thread_times(roots)?;
+    let (result, ticked, _) = window(roots, work)?;
+    let after = thread_times(roots)?;
+    let used = used_secs(&before, &after);
+    let mut processes: Vec<u32> = after.keys().map(|(process, _)| *process).collect();
+    processes.dedup();
+    let coarse = coarseness(processes.len());
+    if (used - ticked).abs() > coarse {
+        bail!("threads have used {used:.3} s of processor time, but their processes {ticked:.3} s");
+    }
+    Ok((result, used))
+}
+
+/// The most by which the clock ticks of so many processes differ from the time they used: user and system
+/// time are each cut to whole ticks, before and after.
+fn coarseness(processes: usize) -> f64 {
+    2.0 * processes as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// What the threads that are there `after` have used since `before`.
+fn used_secs(before: &Times, after: &Times) -> f64 {
+    let since = |(thread, ns): (&(u32, u32), &u64)| {
+        ns.saturating_sub(before.get(thread).copied().unwrap_or(0))
+    };
+    after.iter().map(since).sum::<u64>() as f64 / 1e9
+}
+
+/// Nanoseconds on a processor by process and thread.
+type Times = BTreeMap<(u32, u32), u64>;
+
+fn thread_times(roots: &[u32]) -> Result<Times> {
+    let mut times = Times::new();
+    for &root in roots {
+        read_stat(root).with_context(|| format!("process {root} has ended"))?;
+        for process in tree(root)? {
+            times.extend(times_of(process));
+        }
+    }
+    if times.values().all(|&ns| ns == 0) {
+        bail!("the kernel does not count the time of threads: no /proc/PID/task/TID/schedstat");
+    }
+    Ok(times)
+}
+
+/// Of one process; a thread that ends meanwhile is simply not there.
+fn times_of(process: u32) -> Times {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return Times::new();
+    };
+    let threads = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+    let time = |thread: u32| {
+        let path = format!("/proc/{process}/task/{thread}/schedstat");
+        let ns = on_processor_ns(&fs::read_to_string(path).ok()?)?;
+        Some(((process, thread), ns))
+    };
+    threads.filter_map(time).collect()
+}
+
+/// The first number of `/proc/PID/schedstat` (Linux, Documentation/scheduler/sched-stats.rst).
+fn on_processor_ns(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Resident memory of the descendants of a process in MiB, without its own.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::bench::client::Connection;
 use crate::bench::figures::{Sample, Table, column, median};
 use crate::bench::lab::Lab;
+use crate::bench::latency::Outcome;
 use crate::bench::load::{self, Connections, Pace};
 use crate::bench::mesh::{Bed, Layer, Pair, supports};
 use crate::bench::output::Failures;
@@ -18,6 +19,16 @@ use crate::bench::request::{self, BULK_BYTES, HOST, Keep};
 const OPEN_LOOP_RATE: u32 = 5_000;
 /// Goes of the open loop in one run; the median of each quantile counts.
 const OPEN_LOOP_GOES: usize = 3;
+
+/// Requests per second of the paced figures: little beside what any proxy can do, so that each request
+/// finds processes that sleep.
+const PACE: u32 = 500;
+/// The fewest seconds of a paced figure: 5,000 requests.
+const PACED_SECS: u64 = 10;
+/// The most requests under way at once; those connections are made while it is measured.
+const PACED_CONNECTIONS: u32 = 8;
+/// The fewest answers of a paced figure, as a share of those due.
+const PACE_KEPT: f64 = 0.9;
 
 /// Connections before the first look at memory; what they cost beyond their share is paid once.
 const FEW: usize = 100;
@@ -32,6 +43,8 @@ const PEERS: &[Peer] = &[
     Peer::Nginx,
     Peer::Haproxy,
 ];
+/// Who has paced figures: those that goals compare, and Envoy.
+const PACED_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
 const IDLE_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
 
 pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
@@ -67,6 +80,8 @@ fn traffic(lab: &Lab, pair: &Pair<'_>) -> Result<Sample> {
     load::wrk(target, 1, Connections::Kept(32))?;
     let (kept, cpu, wall) = pair.window(|| load::wrk(target, secs, Connections::Kept(32)))?;
     let mut failures: Failures = kept.failures;
+    // Before the connections of a whole second have taken the ports.
+    let paced = paced(lab, pair, &mut failures)?;
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..OPEN_LOOP_GOES {
         let program = &lab.programs.xtask;
@@ -92,11 +107,51 @@ fn traffic(lab: &Lab, pair: &Pair<'_>) -> Result<Sample> {
     sample.extend([
         (column::CONNECTION_RATE, new.rate),
         (column::CONNECTION_CPU, new.cpu_us(new_cpu)?),
+    ]);
+    sample.extend(paced);
+    sample.extend([
         (column::BULK_RATE, gigabytes / bulk_wall),
         (column::BULK_CPU, bulk_cpu / gigabytes),
         (column::FAILED, failures.total() as f64),
     ]);
     Ok(sample)
+}
+
+/// Processor time of both proxies for each request at the one pace: over kept connections, and with one
+/// for each request.
+fn paced(lab: &Lab, pair: &Pair<'_>, failures: &mut Failures) -> Result<Sample> {
+    if !PACED_PEERS.contains(&pair.peer) {
+        return Ok(Sample::new());
+    }
+    let figures = [
+        (column::PACED_CPU, Keep::Open),
+        (column::PACED_CONNECTION_CPU, Keep::Close),
+    ];
+    let figures = figures.map(|(column, keep)| {
+        let pace = Pace {
+            rate: PACE,
+            secs: lab.plan.secs.max(PACED_SECS),
+            connections: PACED_CONNECTIONS,
+            keep,
+        };
+        let open_loop = || load::open_loop(&lab.programs.xtask, pair.target(), pace);
+        let (outcome, cpu_secs) = pair.fine_window(open_loop)?;
+        *failures += outcome.failures;
+        Ok((column, cpu_us_at(pace, &outcome, cpu_secs)?))
+    });
+    figures.into_iter().collect()
+}
+
+/// What each answer took of `cpu_secs`, in microseconds.
+fn cpu_us_at(pace: Pace, outcome: &Outcome, cpu_secs: f64) -> Result<f64> {
+    let due = f64::from(pace.rate) * pace.secs as f64;
+    if (outcome.answers as f64) < PACE_KEPT * due {
+        bail!(
+            "{} answers instead of {due}: that is another pace",
+            outcome.answers
+        );
+    }
+    Ok(cpu_secs / outcome.answers as f64 * 1e6)
 }
 
 fn idle(pair: &Pair<'_>) -> Result<Sample> {
@@ -137,4 +192,30 @@ fn memory_with(count: usize, open: &mut Vec<Connection>, pair: &Pair<'_>) -> Res
     })?);
     thread::sleep(REST);
     pair.rss_mib()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, Outcome, PACE, PACED_CONNECTIONS, PACED_SECS, Pace, cpu_us_at};
+
+    #[test]
+    fn a_paced_figure_is_of_the_pace_it_says() {
+        let pace = Pace {
+            rate: PACE,
+            secs: PACED_SECS,
+            connections: PACED_CONNECTIONS,
+            keep: Keep::Close,
+        };
+        let of = |answers| {
+            let outcome = Outcome {
+                answers,
+                ..Outcome::default()
+            };
+            cpu_us_at(pace, &outcome, 0.5)
+        };
+        let each = of(5_000).expect("all are answered");
+        assert!((each - 100.0).abs() < 1e-9, "{each} µs");
+        assert!(of(4_499).is_err(), "a tenth is missing");
+        assert!(of(0).is_err(), "nothing is answered");
+    }
 }
