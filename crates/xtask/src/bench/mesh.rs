@@ -2,15 +2,18 @@
 //! the proxy of the application that answers, and this application.
 //!
 //! Each application is in a network namespace of its own. Weft is there as on two nodes of a cluster: a
-//! supervisor and a worker each, which capture what the applications dial and what is dialled to them. The
-//! peers are told beforehand what goes where, and are dialled on loopback.
+//! supervisor and a worker each, which capture what the applications dial and what is dialled to them.
+//! ztunnel gets what the application dials by a redirect that is made for it. The other peers are told
+//! beforehand what goes where, and are dialled on loopback.
 
 mod envoy;
 mod haproxy;
 mod nginx;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod weft;
+mod ztunnel;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -89,7 +92,11 @@ struct Place<'a> {
 
 /// Whether `peer` can stand on both sides and take `layer`.
 pub(crate) fn supports(peer: Peer, layer: Layer) -> bool {
-    peer != Peer::Nginx || layer == Layer::Http
+    match peer {
+        Peer::Nginx => layer == Layer::Http,
+        Peer::Ztunnel => layer == Layer::Tcp,
+        Peer::Direct | Peer::Weft | Peer::Envoy | Peer::Haproxy => true,
+    }
 }
 
 impl<'l> Bed<'l> {
@@ -140,6 +147,10 @@ impl<'l> Bed<'l> {
                 weft::start(&place, &self.cable)?,
                 weft::service_address(layer),
             ),
+            Peer::Ztunnel => (
+                ztunnel::start(&place, &self.cable)?,
+                ztunnel::service_address(),
+            ),
             _ => (
                 self.peers(&place, peer, layer)?,
                 client::loopback(CLIENT_PORT),
@@ -151,6 +162,9 @@ impl<'l> Bed<'l> {
             let checked = || client::check_match(address, HOST);
             self.cable.client.within(checked)??;
         }
+        if peer == Peer::Ztunnel {
+            ztunnel::check(&self.cable)?;
+        }
         thread::sleep(SETTLE);
         Ok(pair(address, Some(proxies)))
     }
@@ -161,7 +175,9 @@ impl<'l> Bed<'l> {
             Peer::Envoy => envoy::configure(place, layer)?,
             Peer::Haproxy => haproxy::configure(place, layer)?,
             Peer::Nginx => nginx::configure(place)?,
-            Peer::Weft | Peer::Direct => bail!("{} is no pair of peers", peer.name()),
+            Peer::Weft | Peer::Ztunnel | Peer::Direct => {
+                bail!("{} is no pair of peers", peer.name())
+            }
         };
         let log = |name: &str| place.directory.join(name);
         let server = self.cable.server.command(server);

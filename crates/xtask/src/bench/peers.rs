@@ -38,6 +38,9 @@ pub(crate) enum Peer {
     Envoy,
     Nginx,
     Haproxy,
+    /// Relays of a mesh, in pairs only, if somebody has built it.
+    #[value(skip)]
+    Ztunnel,
 }
 
 impl Peer {
@@ -49,6 +52,7 @@ impl Peer {
             Self::Envoy => "Envoy",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Ztunnel => "ztunnel",
         }
     }
 }
@@ -138,7 +142,9 @@ impl Edit {
 /// Whether `peer` can take `role` in a way that compares.
 pub(crate) fn supports(peer: Peer, role: Role) -> bool {
     match role {
-        Role::Hop | Role::Hop2 | Role::Tls | Role::Routes(_) => peer != Peer::Direct,
+        Role::Hop | Role::Hop2 | Role::Tls | Role::Routes(_) => {
+            !matches!(peer, Peer::Direct | Peer::Ztunnel)
+        }
         Role::Endpoints(_) | Role::Split => matches!(peer, Peer::Weft | Peer::Envoy),
     }
 }
@@ -156,7 +162,7 @@ pub(crate) fn configure(peer: Peer, place: &Place<'_>, role: Role) -> Result<Vec
         Peer::Envoy => envoy::configure(place, role),
         Peer::Nginx => nginx::configure(place, role),
         Peer::Haproxy => haproxy::configure(place, role),
-        Peer::Direct => bail!("nothing is to be configured for {}", peer.name()),
+        Peer::Direct | Peer::Ztunnel => bail!("nothing is to be configured for {}", peer.name()),
     }
 }
 
@@ -170,7 +176,7 @@ pub(crate) fn edit(peer: Peer, place: &Place<'_>, change: Change) -> Result<Edit
         Peer::Envoy => Some(envoy::edit(place, change)),
         Peer::Nginx => nginx::edit(place, change),
         Peer::Haproxy => haproxy::edit(place, change),
-        Peer::Direct => None,
+        Peer::Direct | Peer::Ztunnel => None,
     };
     edit.with_context(|| format!("{} cannot change to {change:?}", peer.name()))
 }

@@ -50,6 +50,14 @@ requests or more over at most 8 connections at once, kept or one for each reques
 that sleep. They are summed from what the scheduler counts for each thread, as clock ticks are coarse \
 beside so little.";
 
+/// How ztunnel is measured, when it is.
+const ZTUNNEL_METHOD: &str = "\
+ztunnel gets what the application dials, the ClusterIP that Weft has in `mesh-tcp`, by a redirect, as the \
+proxy of one pod on either side: one worker thread, no access log, sources not kept, configured by a file, \
+with the certificate authority for tests that is built into it. No figure of it is taken before it is seen \
+that while the application is answered nothing passes to another port than that of HBONE, and that who \
+has no certificate is refused there.";
+
 /// What stands above the tables.
 pub(crate) struct Heading {
     pub(crate) date: String,
@@ -83,7 +91,15 @@ pub(crate) fn render(
     for (peer, version) in &heading.versions {
         text += &format!("| {} | {version} |\n", peer.name());
     }
-    text += &format!("\n{method}\n\n{}", render_goals(tables, level));
+    text += &format!("\n{method}\n\n");
+    let has_ztunnel = heading
+        .versions
+        .iter()
+        .any(|(peer, _)| *peer == Peer::Ztunnel);
+    if part == Part::Cable && has_ztunnel {
+        text += &format!("{ZTUNNEL_METHOD}\n\n");
+    }
+    text += &render_goals(tables, level);
     for table in tables {
         text += &format!("\n{}", render_table(table, level));
     }

@@ -31,6 +31,8 @@ const LOAD: &[Tool] = &[
     NGINX,
 ];
 const NGINX: Tool = debian(&["nginx", "-v"], "nginx-light");
+/// Captures for ztunnel, which does not do it itself.
+const NFT: Tool = debian(&["nft", "--version"], "nftables");
 const HAPROXY: Tool = debian(&["haproxy", "-v"], "haproxy");
 const VENV: Tool = debian(&["python3", "-c", "import ensurepip"], "python3-venv");
 
@@ -46,16 +48,19 @@ pub(crate) struct Programs {
     /// This package's own binary, for the back-end and the open loop.
     pub(crate) xtask: PathBuf,
     pub(crate) envoy: PathBuf,
+    /// ztunnel with its feature `testing`, if somebody has built it.
+    pub(crate) ztunnel: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Makes sure that all that `peers` need is there.
+    /// Makes sure that all that `peers` need is there, and `ztunnel` if it is named.
     ///
     /// # Errors
     /// What is missing and how to get it.
-    pub(crate) fn ensure(peers: &[Peer]) -> Result<Self> {
+    pub(crate) fn ensure(peers: &[Peer], ztunnel: Option<&Path>) -> Result<Self> {
         let haproxy = peers.contains(&Peer::Haproxy).then_some(&HAPROXY);
-        for tool in LOAD.iter().chain(haproxy) {
+        let nft = ztunnel.map(|_| &NFT);
+        for tool in LOAD.iter().chain(haproxy).chain(nft) {
             tool.ensure().map_err(|reason| anyhow!(reason))?;
         }
         let envoy = if peers.contains(&Peer::Envoy) {
@@ -63,6 +68,11 @@ impl Programs {
         } else {
             PathBuf::new()
         };
+        if let Some(path) = ztunnel
+            && !path.is_file()
+        {
+            bail!("{} is no program", path.display());
+        }
         let dist = workspace_root().join("target/dist");
         let weft = dist.join("weft");
         let weft_proxy = dist.join("weft-proxy");
@@ -77,6 +87,7 @@ impl Programs {
                 env::current_exe().context("cannot find this program's own binary")?
             },
             envoy,
+            ztunnel: ztunnel.map(Path::to_owned),
         })
     }
 
@@ -88,12 +99,14 @@ impl Programs {
     /// What a peer says of its version.
     pub(crate) fn version(&self, peer: Peer) -> String {
         let envoy = self.envoy.display().to_string();
+        let ztunnel = self.ztunnel.as_deref().unwrap_or(Path::new("ztunnel"));
         let said = match peer {
             Peer::Direct => Ok("no proxy".to_owned()),
             Peer::Weft => Ok(machine::commit()),
             Peer::Envoy => machine::printed(&envoy, &["--version"]),
             Peer::Nginx => machine::printed("nginx", &["-v"]),
             Peer::Haproxy => machine::printed("haproxy", &["-v"]),
+            Peer::Ztunnel => machine::printed(&ztunnel.display().to_string(), &["version"]),
         };
         said.map_or_else(|error| error.to_string(), |said| version_in(&said))
     }

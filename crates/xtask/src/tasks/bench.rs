@@ -1,5 +1,6 @@
 //! `cargo x bench`: measures Weft beside its peers, and keeps the report.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,9 @@ pub(crate) struct Args {
         default_value = "envoy,nginx,haproxy"
     )]
     peers: Vec<Peer>,
+    /// A ztunnel that was built with its feature `testing`, to be measured too where pairs relay bytes
+    #[arg(long, value_name = "PROGRAM")]
+    ztunnel: Option<PathBuf>,
     /// Seconds of one measurement
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
@@ -73,11 +77,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if !args.no_build {
         build(&selected)?;
     }
-    let programs = Programs::ensure(&args.peers)?;
+    let programs = Programs::ensure(&args.peers, args.ztunnel.as_deref())?;
     if !programs.have_weft() {
         println!("    weft: not built; its peers are measured without it");
     }
     let mut peers = args.peers.clone();
+    peers.extend(args.ztunnel.as_ref().map(|_| Peer::Ztunnel));
     peers.extend(programs.have_weft().then_some(Peer::Weft));
     let heading = heading(args, &machine, &programs, &peers)?;
     let lab = Lab::open(args.plan(), peers, programs)?;

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Layer, Place, envoy, haproxy, nginx, weft};
+use super::sockets::{self, Socket};
+use super::{Layer, Place, envoy, haproxy, nginx, weft, ztunnel};
 use crate::bench::certificate::Certificate;
 use crate::bench::tools::Programs;
 
@@ -22,6 +23,7 @@ fn with_place(check: impl FnOnce(&Place<'_>)) {
         mesh_control: PathBuf::from("mesh-control"),
         xtask: PathBuf::new(),
         envoy: PathBuf::from("envoy"),
+        ztunnel: Some(PathBuf::from("ztunnel")),
     };
     check(&Place {
         directory: directory.path().to_owned(),
@@ -117,4 +119,103 @@ fn both_pods_are_members_and_one_service_has_no_route() {
             assert!(text.contains(&vip), "no Service for {layer:?}: {vip}");
         }
     });
+}
+
+#[test]
+fn ztunnel_is_told_of_both_pods_and_gets_the_service() {
+    with_place(|place| {
+        let commands = ztunnel::configure(place).expect("a writable place");
+        let state = ztunnel::state(place);
+        let redirect = ztunnel::redirect();
+        for text in [&state, &redirect] {
+            assert!(!text.contains("${"), "a gap in:\n{text}");
+            let vip = ztunnel::service_address().ip().to_string();
+            assert!(text.contains(&vip), "no {vip} in:\n{text}");
+        }
+        assert_eq!(state.matches("protocol: HBONE").count(), 2, "{state}");
+        for part in ["10.77.0.2", "10.77.0.3", "{80: 9080}"] {
+            assert!(state.contains(part), "no {part} in:\n{state}");
+        }
+        for (command, pod) in commands.iter().zip(["client", "server"]) {
+            let line = command.join(" ");
+            assert!(
+                line.starts_with("env ") && line.ends_with(" ztunnel"),
+                "{line}"
+            );
+            for part in [
+                &format!("INFO=shop/{pod}/{pod} "),
+                "state.yaml ",
+                "THREADS=1 ",
+            ] {
+                assert!(line.contains(part), "no {part} in {line}");
+            }
+        }
+    });
+}
+
+/// Heads of lines of `/proc/net/tcp`: a listener, one of 10.77.0.2 to port 15008 of 10.77.0.3, one that
+/// is closed, one of 127.0.0.1.
+const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt
+   0: 00000000:3AA0 00000000:0000 0A 00000000:00000000 00:00000000 00000000
+   1: 03004D0A:3AA0 02004D0A:9C40 01 00000000:00000000 00:00000000 00000000
+   2: 03004D0A:2378 02004D0A:9C42 06 00000000:00000000 03:00001761 00000000
+   3: 0100007F:2378 0100007F:9C44 01 00000000:00000000 00:00000000 00000000
+";
+
+/// The same connection as a socket for both families has it.
+const TCP6: &str =
+    "  sl  local_address                         remote_address                        st
+   0: 0000000000000000FFFF000003004D0A:3AA0 0000000000000000FFFF000002004D0A:9C40 01 00000000
+";
+
+#[cfg(target_endian = "little")]
+#[test]
+fn open_connections_are_read_from_proc() {
+    let hbone = Socket {
+        local: "10.77.0.3:15008".parse().expect("an address"),
+        remote: "10.77.0.2:40000".parse().expect("an address"),
+    };
+    let found = sockets::parse(TCP).expect("it is understood");
+    assert_eq!((found.len(), found.first()), (2, Some(&hbone)));
+    assert_eq!(sockets::parse(TCP6), Some(vec![hbone]));
+    assert_eq!(sockets::parse("head\n 0: 0100007F:2378 0100007F\n"), None);
+    assert_eq!(sockets::parse("head\n"), Some(Vec::new()));
+}
+
+#[test]
+fn only_hbone_may_pass() {
+    let client = "10.77.0.2".parse().expect("an address");
+    let to = |port: u16, from: &str| Socket {
+        local: ([10, 77, 0, 3], port).into(),
+        remote: from.parse().expect("an address"),
+    };
+    let hbone = to(15_008, "10.77.0.2:40000");
+    let inside = to(9_080, "10.77.0.3:40001");
+    for (open, expected) in [
+        (vec![hbone, inside], true),
+        (vec![inside], false),
+        (vec![hbone, to(9_080, "10.77.0.2:40002")], false),
+        (Vec::new(), false),
+    ] {
+        let checked = ztunnel::is_all_hbone(client, &open);
+        assert_eq!(checked.is_ok(), expected, "{open:?}");
+    }
+}
+
+#[test]
+fn hbone_is_http2_that_refuses_who_has_no_certificate() {
+    let alpn = "ALPN protocol: h2\n";
+    let alert = "error:0A00045C:SSL routines::tlsv13 alert certificate required";
+    for (said, expected) in [
+        (format!("{alpn}{alert}"), true),
+        (alpn.to_owned(), false),
+        (alert.to_owned(), false),
+        ("connect:errno=111".to_owned(), false),
+    ] {
+        assert_eq!(
+            ztunnel::refuses_strangers(&said).is_ok(),
+            expected,
+            "{said}"
+        );
+    }
 }

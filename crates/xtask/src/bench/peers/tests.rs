@@ -24,6 +24,7 @@ fn with_place(check: impl FnOnce(&Place<'_>)) {
         mesh_control: PathBuf::new(),
         xtask: PathBuf::new(),
         envoy: PathBuf::from("envoy"),
+        ztunnel: None,
     };
     check(&Place {
         directory: directory.path().to_owned(),

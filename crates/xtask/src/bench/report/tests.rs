@@ -95,3 +95,13 @@ fn a_part_takes_the_place_of_its_own_and_of_nothing_else() {
     let first = replace("", Part::Cable, &pairs);
     assert!(first.starts_with("## Pairs of proxies\n"), "{first}");
 }
+
+#[test]
+fn how_ztunnel_is_measured_is_told_when_it_is() {
+    let mut heading = heading();
+    let told = |part: Part, heading: &Heading| render(part, heading, &[], &[]).contains("HBONE");
+    assert!(!told(Part::Cable, &heading), "it was not measured");
+    heading.versions.push((Peer::Ztunnel, "1.31".to_owned()));
+    assert!(told(Part::Cable, &heading), "it was");
+    assert!(!told(Part::Loopback, &heading), "it is in pairs only");
+}

@@ -42,20 +42,16 @@ const PEERS: &[Peer] = &[
     Peer::Envoy,
     Peer::Nginx,
     Peer::Haproxy,
+    Peer::Ztunnel,
 ];
 /// Who has paced figures: those that goals compare, and Envoy.
-const PACED_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
-const IDLE_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy];
+const PACED_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy, Peer::Ztunnel];
+const IDLE_PEERS: &[Peer] = &[Peer::Weft, Peer::Envoy, Peer::Ztunnel];
 
 pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     for (name, layer) in [("mesh-http", Layer::Http), ("mesh-tcp", Layer::Tcp)] {
-        let among: Vec<Peer> = PEERS
-            .iter()
-            .copied()
-            .filter(|&peer| supports(peer, layer))
-            .collect();
-        tables.push(lab.interleave(name, &among, |peer| {
+        tables.push(lab.interleave(name, &those_for(PEERS, layer), |peer| {
             let bed = Bed::open(lab)?;
             traffic(lab, &bed.start(peer, layer)?)
         }));
@@ -65,12 +61,17 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Table>> {
         ("mesh-idle-tcp", Layer::Tcp),
     ] {
         // Memory differs little from run to run, and each takes half a minute.
-        tables.push(lab.repeat(name, 1, IDLE_PEERS, |peer| {
+        tables.push(lab.repeat(name, 1, &those_for(IDLE_PEERS, layer), |peer| {
             let bed = Bed::open(lab)?;
             idle(&bed.start(peer, layer)?)
         }));
     }
     Ok(tables)
+}
+
+fn those_for(peers: &[Peer], layer: Layer) -> Vec<Peer> {
+    let peers = peers.iter().copied();
+    peers.filter(|&peer| supports(peer, layer)).collect()
 }
 
 fn traffic(lab: &Lab, pair: &Pair<'_>) -> Result<Sample> {
