@@ -1,6 +1,7 @@
 //! Verdicts follow from figures; goals name figures that exist.
 
-use super::{GOALS, Goal, Limit, Verdict, goal};
+use super::list::goal;
+use super::{GOALS, Goal, Limit, Verdict};
 use crate::bench::figures::{Table, column};
 use crate::bench::peers::Peer;
 
@@ -97,11 +98,29 @@ fn a_goal_may_compare_with_another_table() {
 }
 
 #[test]
+fn a_goal_may_compare_with_a_peer_in_another_table() {
+    let limit = Limit::TimesOf(0.8, Peer::Ztunnel, "bytes");
+    let goal = goal("P0", "routed", ("requests", column::CPU), limit, limit);
+    let tables = |weft| {
+        [
+            table("requests", &[("Weft", weft), ("ztunnel", 1.0)]),
+            table("bytes", &[("Weft", 2.0), ("ztunnel", 100.0)]),
+        ]
+    };
+    check(&goal, &tables(79.0), Verdict::Beyond, Some("0.790"));
+    check(&goal, &tables(81.0), Verdict::Missed, Some("0.810"));
+    let without = [table("requests", &[("Weft", 79.0)])];
+    check(&goal, &without, Verdict::Unknown, None);
+    assert_eq!(limit.to_string(), "≤ 0.8 × ztunnel in bytes");
+}
+
+#[test]
 fn the_first_limit_is_never_harder_than_the_one_beyond() {
     for goal in GOALS {
         let is_ordered = match (goal.first, goal.beyond) {
             (Limit::Times(first, a), Limit::Times(beyond, b)) => a != b || first >= beyond,
             (Limit::AtMost(first), Limit::AtMost(beyond)) => first >= beyond,
+            (Limit::TimesOf(first, ..), Limit::TimesOf(beyond, ..)) => first >= beyond,
             (Limit::TimesOwn(first, a), Limit::TimesOwn(beyond, b)) => a == b && first >= beyond,
             // Which of the two is harder depends on the machine.
             (Limit::Times(..), Limit::AtMost(_)) => true,
