@@ -5,7 +5,7 @@
 //! of a request. So the tasks of a pod take turns: in each round so many of them are run, and those that are
 //! left wait with their pod, outside of the queue. The next round begins when everybody in the queue has
 //! been run and what has arrived meanwhile is in it. A pod that is alone loses nothing by it, for its rounds
-//! follow each other, and a task that waits for the network waits for no turn: it holds none.
+//! follow each other, and one that has been alone for a while has no rounds at all. A task that waits for the network waits for no turn: it holds none.
 
 mod book;
 
@@ -16,13 +16,18 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use hyper::rt::Executor;
-use tokio::{sync::Notify, task::yield_now};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
 
 use self::book::{Book, Turn};
 use crate::caller::Caller;
@@ -38,16 +43,25 @@ struct Inner {
     /// Pods of which somebody waits. Changed only; no await is inside, and all of it is one thread.
     waiting: Mutex<Vec<Shelf>>,
     wanted: Notify,
+    /// Of the time that is under way.
+    time: AtomicU64,
+    /// Pods that have had a turn in that time, and those that have had one in it or in the one before.
+    busy: [AtomicUsize; 2],
 }
 
 /// Where the turns of a pod are written down. Looked at only; no await is inside.
 type Shelf = Arc<Mutex<Book<Waker>>>;
+
+/// Who has had no turn for so long, and for twice as long at most, is not busy any more.
+const TIME: Duration = Duration::from_secs(1);
 
 /// The part of one pod in every round. Cheap to clone.
 #[derive(Clone)]
 pub struct Share {
     rounds: Rounds,
     book: Shelf,
+    /// When it last had a turn.
+    last: Arc<AtomicU64>,
 }
 
 /// Starts tasks of a pod, or of somebody who is alone on the thread.
@@ -71,6 +85,7 @@ impl Rounds {
         Share {
             rounds: self.clone(),
             book: Shelf::default(),
+            last: Arc::default(),
         }
     }
 
@@ -84,11 +99,23 @@ impl Rounds {
     /// waits goes on.
     pub async fn deal(&self) -> Infallible {
         let mut dealt = Vec::new();
+        let mut time = interval(TIME);
+        time.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.0.wanted.notified().await;
+            tokio::select! {
+                () = self.0.wanted.notified() => {}
+                _ = time.tick() => {
+                    self.0.passes();
+                    continue;
+                }
+            }
             loop {
                 // Goes to the end of the queue, after what has arrived was put there.
-                yield_now().await;
+                tokio::select! {
+                    biased;
+                    _ = time.tick() => self.0.passes(),
+                    () = yield_now() => {}
+                }
                 let shelves = std::mem::take(&mut *lock(&self.0.waiting));
                 if shelves.is_empty() {
                     break;
@@ -134,7 +161,8 @@ impl Share {
             return Poll::Pending;
         }
         let round = self.rounds.0.number.load(Relaxed);
-        match book.take(round, || cx.waker().clone()) {
+        let is_alone = self.rounds.0.is_alone(&self.last);
+        match book.take((round, is_alone), || cx.waker().clone()) {
             Turn::Now => Poll::Ready(()),
             Turn::Later {
                 number: waits,
@@ -149,6 +177,29 @@ impl Share {
                 Poll::Pending
             }
         }
+    }
+}
+
+impl Inner {
+    /// Another time begins.
+    fn passes(&self) {
+        let [now, lately] = &self.busy;
+        lately.store(now.swap(0, Relaxed), Relaxed);
+        self.time.fetch_add(1, Relaxed);
+    }
+
+    /// Whether nobody else has been busy lately. `last` is when who asks was.
+    fn is_alone(&self, last: &AtomicU64) -> bool {
+        let [now, lately] = &self.busy;
+        // Zero is never, and not the time before the first.
+        let time = self.time.load(Relaxed) + 2;
+        let was = last.swap(time, Relaxed);
+        if was != time {
+            now.fetch_add(1, Relaxed);
+            // Those of the time before are counted.
+            lately.fetch_add(usize::from(was + 1 != time), Relaxed);
+        }
+        lately.load(Relaxed) < 2
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Turns of one pod in a round. Whoever comes into the queue of the thread waits for at most so many of
+/// Turns of one pod in a round, where others are busy too. Whoever comes into the queue of the thread waits for at most so many of
 /// every pod that is busy; each round costs a look at what has arrived.
 pub(crate) const TURNS: usize = 8;
 
@@ -44,12 +44,18 @@ impl<W> Default for Book<W> {
 
 impl<W> Book<W> {
     /// A turn in the present round, or a place among those that wait: nobody overtakes.
-    pub(crate) fn take(&mut self, round: u64, waits: impl FnOnce() -> W) -> Turn {
+    ///
+    /// A pod that `is_alone` has as many turns as it wants: what many tasks say goes out together.
+    pub(crate) fn take(
+        &mut self,
+        (round, is_alone): (u64, bool),
+        waits: impl FnOnce() -> W,
+    ) -> Turn {
         if self.round != round {
             self.round = round;
             self.taken = 0;
         }
-        if self.waiting.is_empty() && self.taken < TURNS {
+        if self.waiting.is_empty() && (is_alone || self.taken < TURNS) {
             self.taken += 1;
             return Turn::Now;
         }
@@ -90,7 +96,7 @@ mod tests {
     /// Takes `count` turns in a round; how many had theirs at once.
     fn take(book: &mut Book<u64>, round: u64, count: u64) -> u64 {
         (0..count)
-            .filter(|name| book.take(round, || round * 1000 + name) == Turn::Now)
+            .filter(|name| book.take((round, false), || round * 1000 + name) == Turn::Now)
             .count() as u64
     }
 
@@ -121,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn who_is_alone_waits_for_nobody_but_those_who_wait() {
+        let mut book = Book::default();
+        for _ in 0..1000 {
+            assert_eq!(book.take((1, true), || 0), Turn::Now);
+        }
+        assert_eq!(take(&mut book, 1, 1), 0, "it is not alone any more");
+        let (number, is_first) = (1, false);
+        let behind = book.take((1, true), || 2);
+        assert_eq!(behind, Turn::Later { number, is_first }, "nobody overtakes");
+        assert_eq!(deal(&mut book, 2), (vec![1000, 2], false));
+    }
+
+    #[test]
     fn a_round_that_begins_by_itself_gives_new_turns() {
         let mut book = Book::default();
         assert_eq!(take(&mut book, 1, ALL), ALL);
@@ -145,10 +164,10 @@ mod tests {
     fn who_waits_is_found_until_it_has_its_turn() {
         let mut book = Book::default();
         take(&mut book, 1, ALL);
-        let first = book.take(1, || 7);
+        let first = book.take((1, false), || 7);
         let (number, is_first) = (0, true);
         assert_eq!(first, Turn::Later { number, is_first });
-        let second = book.take(1, || 8);
+        let second = book.take((1, false), || 8);
         let (number, is_first) = (1, false);
         assert_eq!(second, Turn::Later { number, is_first });
         assert_eq!(book.waiting(1), Some(&mut 8));
@@ -156,7 +175,7 @@ mod tests {
         assert_eq!(book.waiting(0), None);
         assert_eq!(book.waiting(1), None);
         take(&mut book, 3, ALL);
-        let third = book.take(3, || 9);
+        let third = book.take((3, false), || 9);
         let (number, is_first) = (2, true);
         assert_eq!(third, Turn::Later { number, is_first }, "no number twice");
     }

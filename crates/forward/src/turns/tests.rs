@@ -1,7 +1,5 @@
 //! A flood and its neighbour: who waits for whom, and what waits where.
 
-use std::sync::atomic::AtomicUsize;
-
 use tokio::task::JoinSet;
 
 use super::{book::TURNS, *};
@@ -60,6 +58,8 @@ async fn a_neighbour_waits_for_a_few_tasks_of_a_flood() {
     let dealing = rounds.clone();
     let dealing = tokio::spawn(async move { dealing.deal().await });
     let (flood, neighbour) = (rounds.share(), rounds.share());
+    // It does little, and all the time.
+    neighbour.turn().await;
     let without = longest_wait(None, None).await;
     assert!(without >= 1000, "without turns for all of them: {without}");
     let with = longest_wait(Some(&flood), Some(&neighbour)).await;
@@ -76,6 +76,8 @@ async fn who_waits_for_the_network_holds_no_turn() {
     let dealing = rounds.clone();
     let dealing = tokio::spawn(async move { dealing.deal().await });
     let share = rounds.share();
+    let neighbour = rounds.share();
+    neighbour.turn().await;
     let mut silent = JoinSet::new();
     for _ in 0..1000 {
         silent.spawn(share.run(std::future::pending::<()>()));
@@ -92,6 +94,8 @@ async fn who_has_gone_while_it_waited_keeps_nobody() {
     let dealing = rounds.clone();
     let dealing = tokio::spawn(async move { dealing.deal().await });
     let share = rounds.share();
+    let neighbour = rounds.share();
+    neighbour.turn().await;
     let ended = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for _ in 0..100 {
@@ -112,6 +116,20 @@ async fn who_has_gone_while_it_waited_keeps_nobody() {
 }
 
 #[test]
+fn who_has_done_nothing_for_two_seconds_is_not_busy() {
+    let rounds = Rounds::default();
+    let (one, other) = (rounds.share(), rounds.share());
+    let is_alone = |share: &Share| rounds.0.is_alone(&share.last);
+    assert!(is_alone(&one) && is_alone(&one), "twice is no other");
+    assert!(!is_alone(&other), "the other comes");
+    assert!(!is_alone(&one));
+    rounds.0.passes();
+    assert!(!is_alone(&one), "it may come again");
+    rounds.0.passes();
+    assert!(is_alone(&one), "it has not");
+}
+
+#[test]
 fn a_thread_that_rests_begins_another_round() {
     let rounds = Rounds::default();
     let resting = rounds.clone();
@@ -121,8 +139,9 @@ fn a_thread_that_rests_begins_another_round() {
         .build()
         .expect("a runtime");
     // Nobody deals: whoever has to wait for that waits for ever.
-    let share = rounds.share();
+    let (share, neighbour) = (rounds.share(), rounds.share());
     runtime.block_on(async {
+        neighbour.turn().await;
         for _ in 0..10 * TURNS {
             share.turn().await;
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
