@@ -4,8 +4,8 @@
 //! with a thousand of them would be a thousand places ahead of the one task of its neighbour, at each step
 //! of a request. So the tasks of a pod take turns: in each round so many of them are run, and those that are
 //! left wait with their pod, outside of the queue. The next round begins when everybody in the queue has
-//! been run and what has arrived meanwhile is in it. A pod that is alone loses nothing by it, for its rounds
-//! follow each other, and one that has been alone for a while has no rounds at all. A task that waits for the network waits for no turn: it holds none.
+//! been run and what has arrived meanwhile is in it. A pod that has been alone for a while has no rounds at all.
+//! A task that waits for the network waits for no turn: it holds none.
 
 mod book;
 

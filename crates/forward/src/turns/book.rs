@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Turns of one pod in a round, where others are busy too. Whoever comes into the queue of the thread waits for at most so many of
-/// every pod that is busy; each round costs a look at what has arrived.
+/// Turns of one pod in a round, where others are busy too. Whoever comes into the queue of the thread waits
+/// for at most so many of every pod that is busy; each round costs a look at what has arrived.
 pub(crate) const TURNS: usize = 8;
 
 /// The turns of one pod. `W` is how a task that waits is told.
