@@ -144,7 +144,7 @@ fn a_thread_that_rests_begins_another_round() {
         neighbour.turn().await;
         for _ in 0..10 * TURNS {
             share.turn().await;
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
 }
