@@ -113,7 +113,7 @@ impl Line {
             .ok_or(ConnectFailure::TlsTimeout(endpoint))?
             .map_err(|error| ConnectFailure::Http2 {
                 endpoint,
-                lost: Lost::sort(&error),
+                lost: shared.end_of(&error),
             })?;
         // Owned by what it serves: it ends by itself with the line and its streams.
         tokio::spawn(drive(connection, Arc::clone(&shared), timing));

@@ -38,6 +38,12 @@ impl Shared {
         self.fate.get()
     }
 
+    /// What ended it: if that is not known otherwise, what `error` says.
+    pub(crate) fn end_of(&self, error: &h2::Error) -> Lost {
+        let known = self.fate().cloned();
+        known.unwrap_or_else(|| Lost::sort(error))
+    }
+
     /// It has ended so; what ended it first counts.
     pub(crate) fn ended(&self, lost: Lost) {
         drop(self.fate.set(lost));
