@@ -34,6 +34,7 @@ mod shared;
 mod stream;
 mod tap;
 mod term;
+mod window;
 pub mod wire;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -30,6 +30,7 @@ use crate::{
     stream::Stream,
     tap::Tap,
     term::Term,
+    window::Window,
     wire::{self, Timing},
 };
 
@@ -194,9 +195,16 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let pings = connection.ping_pong();
+    let mut window = Window::default();
+    let frames = poll_fn(|cx| {
+        window.fit(shared.held(), |bytes| {
+            connection.set_initial_window_size(bytes)
+        });
+        Pin::new(&mut connection).poll(cx)
+    });
     tokio::select! {
         biased;
-        done = &mut connection => {
+        done = frames => {
             shared.ended(done.map_or_else(|error| Lost::sort(&error), |()| Lost::Closed));
         }
         () = shared.is_cut() => {}

@@ -26,6 +26,7 @@ use crate::{
     shared::Shared,
     tap::Tap,
     term::Term,
+    window::Window,
     wire::{self, Timing},
 };
 
@@ -136,6 +137,7 @@ impl Server {
             term,
             peer: Arc::new(peer),
             streams: JoinSet::new(),
+            window: Window::default(),
             served: 0,
             cut_at: None,
             idle_since: None,
@@ -154,6 +156,7 @@ struct Serving<'a, IO, H> {
     term: Term,
     peer: Arc<PeerIdentity>,
     streams: JoinSet<()>,
+    window: Window,
     served: u64,
     /// Monotonic time at which streams are cut; set once the client was told to leave.
     cut_at: Option<Duration>,
@@ -185,7 +188,12 @@ where
                 _ = self.ticks.tick() => if let Some(lost) = self.look(drains) {
                     break lost;
                 },
-                next = self.connection.accept() => match next {
+                next = poll_fn(|cx| {
+                    self.window.fit(self.shared.held(), |bytes| {
+                        self.connection.set_initial_window_size(bytes)
+                    });
+                    self.connection.poll_accept(cx)
+                }) => match next {
                     Some(Ok((request, respond))) => self.begin(request, respond),
                     Some(Err(error)) => break Lost::sort(&error),
                     None => break Lost::Closed,

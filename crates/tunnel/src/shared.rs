@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
+    atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
 };
 
 use tokio::sync::Notify;
@@ -13,6 +16,8 @@ use crate::error::{Lost, StreamError};
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     streams: AtomicUsize,
+    /// Streams with bytes, as far as we know, that nobody has taken on yet.
+    held: AtomicUsize,
     /// Why it ended; set once, before its streams notice.
     fate: OnceLock<Lost>,
     cut: Notify,
@@ -20,18 +25,33 @@ pub(crate) struct Shared {
 
 /// A stream that counts on its connection while it lives.
 #[derive(Debug)]
-pub(crate) struct Slot(Arc<Shared>);
+pub(crate) struct Slot {
+    shared: Arc<Shared>,
+    /// Whether it is one of those that hold bytes. Written by whoever reads the stream, which is one.
+    holds: AtomicBool,
+}
 
 impl Shared {
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Acquire)
     }
 
-    /// Counts a stream, unless there are `most` already.
+    /// How many streams hold bytes. Exact only for whoever shares a thread with them all.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
+    /// Counts a stream, unless there are `most` already. Nobody has looked into it yet, so it may hold some.
     pub(crate) fn reserve(self: &Arc<Self>, most: usize) -> Option<Slot> {
         let more = |streams| (streams < most).then_some(streams + 1);
         let counted = self.streams.fetch_update(AcqRel, Acquire, more);
-        counted.is_ok().then(|| Slot(Arc::clone(self)))
+        counted.is_ok().then(|| {
+            self.held.fetch_add(1, Relaxed);
+            Slot {
+                shared: Arc::clone(self),
+                holds: AtomicBool::new(true),
+            }
+        })
     }
 
     pub(crate) fn fate(&self) -> Option<&Lost> {
@@ -72,12 +92,27 @@ impl Shared {
 
 impl Slot {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
+        &self.shared
+    }
+
+    /// Says whether bytes are in it that have not gone on: there were some when it was read last, and
+    /// nobody has come back for more.
+    pub(crate) fn holds(&self, holds: bool) {
+        if self.holds.load(Relaxed) == holds {
+            return;
+        }
+        self.holds.store(holds, Relaxed);
+        if holds {
+            self.shared.held.fetch_add(1, Relaxed);
+        } else {
+            self.shared.held.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, AcqRel);
+        self.holds(false);
+        self.shared.streams.fetch_sub(1, AcqRel);
     }
 }

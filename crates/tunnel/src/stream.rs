@@ -104,6 +104,16 @@ impl Reader {
         cx: &mut Context<'_>,
         slot: &Slot,
     ) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let chunk = self.poll_next(cx, slot);
+        slot.holds(matches!(chunk, Poll::Ready(Ok(Some(_)))));
+        chunk
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        slot: &Slot,
+    ) -> Poll<Result<Option<Bytes>, StreamError>> {
         let sort = |error: &h2::Error| slot.shared().sort(error);
         self.give_back();
         if !self.chunk.is_empty() {

@@ -21,8 +21,16 @@ pub const SERVER_STREAMS: u32 = 200;
 /// Bytes of a header list, as RFC 9113 section 6.5.2 counts them.
 pub const HEADER_LIST_BYTES: u32 = 64 * 1024;
 
-/// Bytes a peer may send on a stream before somebody has read them.
+/// Bytes a peer may send on a stream before somebody has read them, while few streams hold any.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same, however many streams hold bytes: what a stream reads within a round trip of 0.25 ms at a
+/// gigabit in a second.
+pub(crate) const LEAST_STREAM_WINDOW: u32 = 32 * 1024;
+
+/// Bytes that all streams of a connection together may be sent before somebody has read them, beside the
+/// least window of each.
+pub(crate) const UNREAD_BYTES: u32 = 2 * 1024 * 1024;
 
 /// Longest frame we take. Longer than the usual 16 KiB, because each costs a look-up on both sides;
 /// not much longer, because a small message waits behind a whole frame.

@@ -1,17 +1,23 @@
 //! Which connections a pool makes, and who shares them.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use tokio::io::AsyncReadExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 use weft_certs::Expected;
 
 use super::node::{
     CART, ECHO, Mesh, NEVER_READS, Net, RESETS, WEB, World, caller, check_echo, id, pod,
 };
-use crate::{Census, Connect, OpenError, Source, StreamError, Target, wire::PORT};
+use crate::{
+    Census, Connect, OpenError, Source, Stream, StreamError, Target,
+    wire::{PORT, STREAM_WINDOW},
+};
 
 /// Opens so many streams at once and keeps them.
-async fn storm(world: &World, streams: usize) -> Vec<Result<crate::Stream, OpenError>> {
+async fn storm(world: &World, streams: usize) -> Vec<Result<Stream, OpenError>> {
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..streams {
         let (pool, source) = (world.pool.clone(), world.source.clone());
@@ -216,21 +222,47 @@ async fn refusals_by_name() {
     assert_eq!((census.connections, census.streams), (1, 0));
 }
 
+/// Connections that wait in a pool are streams too, and hold nothing.
+#[tokio::test(start_paused = true)]
+async fn streams_that_wait_leave_the_windows_of_others_large() {
+    let world = World::new();
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let mut stream = world.open(ECHO).await.expect("served");
+        check_echo(&mut stream, "once").await;
+        waiting.push(stream);
+    }
+    let mut bulk = world.open(NEVER_READS).await.expect("served");
+    assert_eq!(fill(&mut bulk).await, STREAM_WINDOW as usize);
+}
+
+/// Writes until nothing moves any more when the clock of the test does; how much it was.
+async fn fill(stream: &mut Stream) -> usize {
+    let piece = vec![0; 16 << 10];
+    let mut filled = 0;
+    while let Ok(sent) = timeout(Duration::from_millis(1), stream.write(&piece)).await {
+        filled += sent.expect("the stream is open");
+    }
+    filled
+}
+
 /// Applications that wait for each other must not wait for ever (ztunnel PR 1539).
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn streams_nobody_reads_leave_room_for_others() {
     let world = World::new();
     let mut full = Vec::new();
+    let mut unread = 0;
     for _ in 0..99 {
         let mut stream = world.open(NEVER_READS).await.expect("served");
-        use tokio::io::AsyncWriteExt;
-        let window = vec![0; 256 << 10];
-        stream
-            .write_all(&window)
-            .await
-            .expect("fits into the window");
+        unread += fill(&mut stream).await;
         full.push(stream);
     }
+    // The first of them came while there were few. With the window of one for each it would be 25 MiB.
+    assert!(
+        unread >= 99 * (32 << 10),
+        "each has a window: {unread} bytes"
+    );
+    assert!(unread <= 9 << 20, "{unread} bytes wait for nobody");
     let mut last = world.open(ECHO).await.expect("served");
     check_echo(&mut last, "still here").await;
     assert_eq!(world.net.dialled(), 1, "on the same connection");
