@@ -233,6 +233,9 @@ impl UpstreamBody {
         {
             return Poll::Ready(Some(self.cut_off(BodyError::Timeout)));
         }
+        if let Some(exchange) = &self.exchange {
+            ready!(exchange.poll_room(cx));
+        }
         let frame = match ready!(Pin::new(&mut self.answered).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
                 frame.trailers_mut().map(strip_trailers);

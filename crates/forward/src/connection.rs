@@ -7,6 +7,7 @@ mod h1;
 mod h2;
 mod opaque;
 mod tls;
+pub(crate) mod unsent;
 
 use std::{
     io,
@@ -320,7 +321,7 @@ impl Accepted {
         }
     }
 
-    fn client(self, scheme: Scheme, sni: Option<Box<str>>) -> Arc<Client> {
+    fn client(self, scheme: Scheme, sni: Option<Box<str>>, activity: Activity) -> Arc<Client> {
         let address = self.peer.ip().to_canonical().to_string();
         Arc::new(Client {
             forwarded_for: HeaderValue::try_from(address)
@@ -332,7 +333,7 @@ impl Accepted {
             scheme,
             sni,
             access_log: self.shared.access_log,
-            activity: Arc::default(),
+            activity: Arc::new(activity),
             held: Mutex::default(),
         })
     }
@@ -347,7 +348,10 @@ impl Accepted {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        h1::serve(self.client(scheme, sni), stream, ahead).await
+        let caller = self.own.as_ref().map(Own::caller);
+        let budget = caller.and_then(|caller| Some(caller.share()?.budget()));
+        let client = self.client(scheme, sni, Activity::within(budget));
+        h1::serve(client, stream, ahead).await
     }
 
     async fn http2<S>(
@@ -360,7 +364,7 @@ impl Accepted {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        h2::serve(self.client(scheme, sni), stream, ahead).await
+        h2::serve(self.client(scheme, sni, Activity::default()), stream, ahead).await
     }
 }
 

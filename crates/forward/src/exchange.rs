@@ -1,6 +1,11 @@
 //! The record of one request: what is counted and logged when its last byte is gone.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri, header::HeaderValue};
@@ -67,6 +72,11 @@ impl Exchange {
         }
     }
 
+    /// Waits until the client may be given more of its answer.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.client.activity.unsent.poll_room(cx)
+    }
+
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol
     }
@@ -127,6 +137,7 @@ impl Exchange {
     pub(crate) fn response_frame(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.response_bytes += data.len() as u64;
+            self.client.activity.unsent.given(data.len());
         } else if let Some(trailers) = frame.trailers_ref() {
             self.take_grpc_status(trailers);
         }

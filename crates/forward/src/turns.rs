@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use self::book::{Book, Turn};
-use crate::caller::Caller;
+use crate::{caller::Caller, connection::unsent::Budget};
 
 /// The rounds of one thread. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -55,13 +55,14 @@ type Shelf = Arc<Mutex<Book<Waker>>>;
 /// Who has had no turn for so long, and for twice as long at most, is not busy any more.
 const TIME: Duration = Duration::from_secs(1);
 
-/// The part of one pod in every round. Cheap to clone.
+/// The part of one pod in every round, and in what waits for clients. Cheap to clone.
 #[derive(Clone)]
 pub struct Share {
     rounds: Rounds,
     book: Shelf,
     /// When it last had a turn.
     last: Arc<AtomicU64>,
+    budget: Budget,
 }
 
 /// Starts tasks of a pod, or of somebody who is alone on the thread.
@@ -86,6 +87,7 @@ impl Rounds {
             rounds: self.clone(),
             book: Shelf::default(),
             last: Arc::default(),
+            budget: Budget::default(),
         }
     }
 
@@ -147,6 +149,11 @@ impl Share {
     pub async fn turn(&self) {
         let mut number = None;
         poll_fn(|cx| self.poll_turn(&mut number, cx)).await;
+    }
+
+    /// For all that waits for its clients.
+    pub(crate) fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// `number` is under which it waits.

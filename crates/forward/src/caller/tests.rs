@@ -341,3 +341,4 @@ async fn an_upgraded_connection_is_served_to_its_end_or_until_it_is_cut() {
 }
 
 mod leaving;
+mod slow;

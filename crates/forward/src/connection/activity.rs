@@ -5,10 +5,13 @@
 //! per request (hyper's own header timer allocates and arms a timer for each one).
 
 use std::{
+    io,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    task::Poll,
     time::Duration,
 };
 
+use super::unsent::{Budget, Unsent};
 use crate::limits;
 
 /// Time between two looks at a connection.
@@ -26,6 +29,8 @@ pub(crate) struct Activity {
     requests_ended: AtomicU32,
     bodies_open: AtomicU32,
     tunnel: AtomicBool,
+    /// What waits for the client.
+    pub(crate) unsent: Unsent,
 }
 
 /// What the tick decided.
@@ -56,6 +61,14 @@ pub(crate) struct Watch {
 }
 
 impl Activity {
+    /// Of a client whose pod has a budget for what waits for its clients.
+    pub(crate) fn within(budget: Option<Budget>) -> Self {
+        Self {
+            unsent: Unsent::within(budget),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn read(&self, bytes: usize) {
         if bytes > 0 {
             self.reads
@@ -63,12 +76,24 @@ impl Activity {
         }
     }
 
-    pub(crate) fn wrote(&self, blocked: bool) {
-        self.write_blocked.store(blocked, Relaxed);
-        self.writes.store(
-            self.writes.load(Relaxed).wrapping_add(u32::from(!blocked)),
-            Relaxed,
-        );
+    /// What a write came to.
+    pub(crate) fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => self.write_blocked(),
+            Poll::Ready(written) => {
+                self.write_blocked.store(false, Relaxed);
+                self.writes
+                    .store(self.writes.load(Relaxed).wrapping_add(1), Relaxed);
+                if let Ok(bytes) = written {
+                    self.unsent.sent(*bytes);
+                }
+            }
+        }
+    }
+
+    /// The client takes nothing.
+    pub(crate) fn write_blocked(&self) {
+        self.write_blocked.store(true, Relaxed);
     }
 
     /// A request head has begun to arrive (`true`) or is complete (`false`).
@@ -266,7 +291,7 @@ mod tests {
     fn a_blocked_write_is_cut() {
         let (activity, mut watch) = (Activity::default(), Watch::default());
         activity.request_started();
-        activity.wrote(true);
+        activity.write_blocked();
         let (verdict, took) = until(&mut watch, &activity);
         assert_eq!(verdict, Verdict::Stalled, "a client that does not read");
         assert!(

@@ -159,7 +159,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.activity.wrote(wrote.is_pending());
+        this.activity.wrote(&wrote);
         wrote
     }
 
@@ -170,7 +170,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.activity.wrote(wrote.is_pending());
+        this.activity.wrote(&wrote);
         wrote
     }
 
@@ -182,7 +182,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         if flushed.is_pending() {
-            this.activity.wrote(true);
+            this.activity.write_blocked();
         }
         flushed
     }

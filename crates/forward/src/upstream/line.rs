@@ -14,13 +14,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{UpstreamIo, pool::is_same};
-use crate::caller::Caller;
+use crate::{
+    caller::Caller,
+    connection::unsent::{Budget, LITTLE_BYTES},
+    turns::Share,
+};
 
 /// What the requests of a connection know of its socket. Request and connection share a thread.
 #[derive(Debug, Default)]
@@ -112,14 +116,18 @@ pub(super) trait Look {
 pub(super) struct Lined<S = UpstreamIo> {
     stream: S,
     line: Arc<Line>,
+    /// For what its caller has that waits for clients.
+    budget: Option<Budget>,
 }
 
 impl<S: Look> Lined<S> {
     pub(super) fn of(stream: S, caller: Option<Arc<Caller>>) -> (Self, Arc<Line>) {
+        let budget = caller.as_deref().and_then(Caller::share).map(Share::budget);
         let line = Line::of(caller);
         let lined = Self {
             stream,
             line: Arc::clone(&line),
+            budget,
         };
         (lined, line)
     }
@@ -149,7 +157,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lined<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.budget.as_ref().is_none_or(Budget::is_left) || buf.remaining() <= LITTLE_BYTES {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let mut little = [0; LITTLE_BYTES];
+        let mut little = ReadBuf::new(&mut little);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut little))?;
+        buf.put_slice(little.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
