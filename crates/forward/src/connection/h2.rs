@@ -80,7 +80,69 @@ where
         (Some(Ok(())), None) => CloseReason::Client,
         (Some(Err(error)), None) => {
             tracing::debug!(peer = %client.peer, %error, "client connection ended");
-            CloseReason::Cut(Reason::ClientAbort)
+            CloseReason::Cut(why(&error))
         }
+    }
+}
+
+/// Why a connection broke off: what h2 itself ends it for is either too much of something, such as
+/// streams that are reset as soon as they are opened (CVE-2023-44487), or against RFC 9113.
+fn why(error: &hyper::Error) -> Reason {
+    let h2 = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    match h2 {
+        Some(error) if !::h2::Error::is_library(error) => Reason::ClientAbort,
+        Some(error) if error.reason() == Some(::h2::Reason::ENHANCE_YOUR_CALM) => Reason::OverLimit,
+        Some(_) => Reason::InvalidRequest,
+        None => Reason::ClientAbort,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::Response;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// The preface and empty settings (RFC 9113 section 3.4).
+    const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    /// DATA on stream 0 (section 6.1 forbids it).
+    const ASTRAY: &[u8] = b"\0\0\0\0\0\0\0\0\0";
+
+    /// A request on each of so many streams, and its RST_STREAM.
+    fn resets(streams: u8) -> Vec<u8> {
+        let both = |number: u8| {
+            let stream = [0, 0, 0, 2 * number + 1];
+            let asked = [b"\0\0\x03\x01\x05", &stream[..], b"\x82\x86\x84"].concat();
+            let taken_back = [b"\0\0\x04\x03\0", &stream[..], b"\0\0\0\x08"].concat();
+            [asked, taken_back].concat()
+        };
+        (0..streams).flat_map(both).collect()
+    }
+
+    /// Serves a client that sends so much at once, and then leaves or does not.
+    async fn ends(row: &str, (sent, leaves): (&[u8], bool), expected: Reason) {
+        let (mut near, far) = duplex(64 * 1024);
+        near.write_all(&[BEGIN, sent].concat()).await.expect("room");
+        let near = (!leaves).then_some(near);
+        let service = service_fn(async |_request: Request<Incoming>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let served = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(far), service)
+            .await;
+        drop(near);
+        let error = served.expect_err(row);
+        assert_eq!(why(&error), expected, "{row}");
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_connection_is_told_apart() {
+        ends("an end", (&resets(5), true), Reason::ClientAbort).await;
+        ends("resets", (&resets(100), false), Reason::OverLimit).await;
+        ends("a violation", (ASTRAY, false), Reason::InvalidRequest).await;
     }
 }
