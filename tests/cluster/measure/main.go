@@ -44,6 +44,7 @@ func main() {
 	flag.IntVar(&options.Starters, "starters", 20, "how many pods start at once")
 	flag.IntVar(&options.Swaps, "swaps", 200, "how often an address goes to another account")
 	flag.DurationVar(&options.Noise, "noise", 15*time.Second, "how long each noise of a neighbour is listened to")
+	flag.StringVar(&options.Noises, "noises", "", "which noises are listened to, with commas between them; without it all")
 	flag.StringVar(&options.Links, "links", "weft-bed-", "interfaces of this machine that lead to nodes, by how their names begin")
 	flag.BoolVar(&options.OnlyFailures, "only-failures", false, "judge what is lost and refused, and only tell how long things take")
 	flag.IntVar(&options.Large.Routes, "scale-routes", 5000, "routes of the large cluster")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,21 @@ func Of(name string) (Kind, error) {
 		names = append(names, kind.Name)
 	}
 	return Kind{}, fmt.Errorf("no noise %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// Chosen finds kinds by their names with commas between them, in the order of the list; all without a name.
+func Chosen(names string) ([]Kind, error) {
+	if names == "" {
+		return Kinds, nil
+	}
+	wanted := strings.Split(names, ",")
+	for _, name := range wanted {
+		if _, err := Of(name); err != nil {
+			return nil, err
+		}
+	}
+	unwanted := func(kind Kind) bool { return !slices.Contains(wanted, kind.Name) }
+	return slices.DeleteFunc(slices.Clone(Kinds), unwanted), nil
 }
 
 // Count is what a noise has done so far.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,25 @@ func TestEveryNoiseIsMade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestNoisesAreChosenByName(t *testing.T) {
+	for _, row := range []struct{ names, want string }{
+		{"", "connections readers resets h2-resets"},
+		{"resets,connections", "connections resets"},
+	} {
+		chosen, err := Chosen(row.names)
+		var got []string
+		for _, kind := range chosen {
+			got = append(got, kind.Name)
+		}
+		if err != nil || strings.Join(got, " ") != row.want {
+			t.Errorf("%q: %v, %v", row.names, got, err)
+		}
+	}
+	if _, err := Chosen("resets,thunder"); err == nil || !strings.Contains(err.Error(), `no noise "thunder"`) {
+		t.Errorf("%v", err)
 	}
 }
 

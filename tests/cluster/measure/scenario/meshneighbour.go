@@ -51,6 +51,10 @@ var neighbourhoods = []neighbourhood{
 
 // meshNeighbour puts a neighbour beside members that do little, and has it make every noise.
 func meshNeighbour(ctx context.Context, r *Run) error {
+	kinds, err := noise.Chosen(r.Noises)
+	if err != nil {
+		return err
+	}
 	m, err := r.members(ctx, 1)
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func meshNeighbour(ctx context.Context, r *Run) error {
 			return err
 		}
 	}
-	heard, err := r.listen(ctx, m)
+	heard, err := r.listen(ctx, m, kinds)
 	if err != nil {
 		return err
 	}
@@ -108,12 +112,12 @@ spec:
 }
 
 // listen puts clients on every way and keeps them there, while neighbours come and go.
-func (r *Run) listen(ctx context.Context, m meshed) (heard, error) {
+func (r *Run) listen(ctx context.Context, m meshed, kinds []noise.Kind) (heard, error) {
 	loops, err := begin(lasting(m.ways()))
 	if err != nil {
 		return heard{}, err
 	}
-	phases, err := r.phases(ctx, m)
+	phases, err := r.phases(ctx, m, kinds)
 	return heard{phases, end(loops)}, err
 }
 
@@ -127,14 +131,14 @@ func lasting(ways []way) []way {
 }
 
 // phases are silence, every noise of every neighbour, and silence again.
-func (r *Run) phases(ctx context.Context, m meshed) ([]phase, error) {
+func (r *Run) phases(ctx context.Context, m meshed, kinds []noise.Kind) ([]phase, error) {
 	silent := func() (string, error) { return "", nil }
 	before, err := r.listenFor(ctx, m, silent)
 	if err != nil {
 		return nil, err
 	}
 	all := []phase{before}
-	for _, kind := range noise.Kinds {
+	for _, kind := range kinds {
 		for _, at := range neighbourhoods {
 			heard, err := r.disturb(ctx, m, kind, at)
 			if err != nil {

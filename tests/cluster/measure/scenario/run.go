@@ -44,6 +44,8 @@ type Options struct {
 	Swaps int
 	// Noise is how long each noise of a neighbour is listened to, and how long silence is.
 	Noise time.Duration
+	// Noises are those that are listened to, with commas between them; empty for all.
+	Noises string
 	// OnlyFailures tells how long things took and judges only what was lost and refused, for machines
 	// whose speed nobody knows.
 	OnlyFailures bool
