@@ -30,7 +30,7 @@ pub(crate) const LEAST_STREAM_WINDOW: u32 = 32 * 1024;
 
 /// Bytes that all streams of a connection together may be sent before somebody has read them, beside the
 /// least window of each.
-pub(crate) const UNREAD_BYTES: u32 = 2 * 1024 * 1024;
+pub(crate) const UNREAD_BYTES: u32 = 1024 * 1024;
 
 /// Longest frame we take. Longer than the usual 16 KiB, because each costs a look-up on both sides;
 /// not much longer, because a small message waits behind a whole frame.
