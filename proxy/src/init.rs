@@ -13,6 +13,7 @@
 pub(crate) mod store;
 
 use std::{
+    env::var_os,
     ffi::OsString,
     io,
     os::{
@@ -46,6 +47,11 @@ use crate::{
 
 /// Names of the variable by which a supervisor is told who started `init`.
 const HOST_PROCESS: &str = "WEFT_HOST_PROCESS";
+/// Name of the variable by which jemalloc is told how to manage memory (jemalloc(3), "TUNING").
+pub(crate) const ALLOCATION: &str = "_RJEM_MALLOC_CONF";
+/// One arena, where there would be four for each processor: one thread of a supervisor or of a worker of a
+/// node does nearly everything, and each arena that is used keeps memory of its own.
+const ONE_ARENA: &str = "narenas:1";
 
 /// What the supervisor is told.
 #[derive(Clone, Debug)]
@@ -199,11 +205,13 @@ impl Init {
     /// It is reaped with all other children, most of which this process did not start.
     fn start(&self, store: OwnedFd) -> io::Result<Pid> {
         let host = self.settings.host_process.unwrap_or_else(parent_id);
+        let allocation = var_os(ALLOCATION).unwrap_or_else(|| ONE_ARENA.into());
         let child = Command::new("/proc/self/exe")
             .arg0("weft-proxy")
             .args(["node", "--kept"])
             .args(&self.settings.arguments)
             .env(HOST_PROCESS, host.to_string())
+            .env(ALLOCATION, allocation)
             .stdin(Stdio::from(store))
             .spawn()?;
         let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

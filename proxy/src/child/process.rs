@@ -18,12 +18,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::timeout;
 
 use super::Program;
-use crate::init::store::Store;
+use crate::init::{ALLOCATION, store::Store};
 
 /// Time to leave after the channel was closed, or the last word was said.
 const LEAVE: Duration = Duration::from_secs(1);
-/// Where the authorities of the platform are, if not in the usual places: OpenSSL's variables.
-const AUTHORITIES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// What a worker inherits: where the authorities of the platform are, if not in the usual places (OpenSSL's
+/// variables), and how memory is managed (jemalloc's).
+const INHERITED: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", ALLOCATION];
 /// What comes with a channel, because something has to.
 const CHANNEL: &[u8] = b"c";
 
@@ -182,14 +183,14 @@ fn number(child: &Child) -> io::Result<Pid> {
 }
 
 fn start(program: &Program, input: UnixStream) -> io::Result<Child> {
-    let places = AUTHORITIES.iter();
-    let places = places.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let inherited = INHERITED.iter();
+    let inherited = inherited.filter_map(|name| Some((name, std::env::var_os(name)?)));
     // Nothing else of the environment is the worker's business.
     let mut command = Command::new(&program.file);
     command
         .args(&program.arguments)
         .env_clear()
-        .envs(places)
+        .envs(inherited)
         .stdin(Stdio::from(OwnedFd::from(input)));
     if let Some(user) = program.user {
         // Which also gives up the groups beside.

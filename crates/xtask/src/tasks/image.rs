@@ -3,7 +3,7 @@
 mod authorities;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -15,6 +15,11 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Apart from what contributors build, because these flags would rebuild all of it.
 const TARGET_DIR: &str = "target/image";
 const FLAGS: &str = "-C target-feature=+crt-static";
+/// Relocations as a bit map: what remains of them is a thirtieth, and a process that has read it at its start
+/// keeps that in memory.
+const PACKED: &str = "-C link-arg=-Wl,-z,pack-relative-relocs";
+/// The first glibc whose start-up code reads such a map.
+const PACKED_SINCE: (u32, u32) = (2, 36);
 /// The user `nonroot` of the usual images without a shell.
 const USER: &str = "65532:65532";
 const SOURCE: &str = "https://github.com/weft-mesh/weft";
@@ -142,7 +147,12 @@ fn compile(images: &[&Image], profile: &str) -> Result<()> {
     }
     // The names of functions stay, for backtraces; what only a debugger reads is more than half.
     let strip = format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase());
-    let env = [("RUSTFLAGS", FLAGS), (&strip, "debuginfo")];
+    let libc = command::succeed(Command::new("getconf").arg("GNU_LIBC_VERSION"));
+    let flags = match libc.is_ok_and(|version| reads_packed(&version)) {
+        true => format!("{FLAGS} {PACKED}"),
+        false => FLAGS.to_owned(),
+    };
+    let env = [("RUSTFLAGS", flags.as_str()), (&strip, "debuginfo")];
     let outcome = command::cargo("image-build", &args, &env)?;
     if outcome.succeeded {
         return Ok(());
@@ -155,6 +165,14 @@ fn compile(images: &[&Image], profile: &str) -> Result<()> {
         "the programs could not be built; whole output in {}",
         outcome.log.display()
     )
+}
+
+/// Whether the glibc that `getconf` names is new enough.
+fn reads_packed(version: &str) -> bool {
+    let numbers = version.trim().strip_prefix("glibc ");
+    let (major, minor) = numbers.and_then(|it| it.split_once('.')).unzip();
+    let number = |text: Option<&str>| text.and_then(|it| it.parse().ok()).unwrap_or(0);
+    (number(major), number(minor)) >= PACKED_SINCE
 }
 
 /// Where a program is once it is built.
@@ -204,5 +222,25 @@ impl Image {
             return Ok(());
         }
         bail!("{} could not be packed; the reason stands above", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reads_packed;
+
+    #[test]
+    fn relocations_are_packed_for_who_can_read_them() {
+        for (version, expected) in [
+            ("glibc 2.36\n", true),
+            ("glibc 2.41", true),
+            ("glibc 3.0", true),
+            ("glibc 2.35", false),
+            ("glibc 2.9", false),
+            ("musl 1.2.5", false),
+            ("", false),
+        ] {
+            assert_eq!(reads_packed(version), expected, "{version}");
+        }
     }
 }

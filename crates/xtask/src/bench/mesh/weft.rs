@@ -161,9 +161,11 @@ fn command(place: &Place<'_>, node: &str) -> Result<Vec<String>> {
         .iter()
         .map(|(name, value)| format!("--{name}={value}"))
         .collect();
-    let mut args = vec!["node"];
+    // As `weft-proxy init` starts it.
+    let program = program.display().to_string();
+    let mut args = vec!["_RJEM_MALLOC_CONF=narenas:1", &program, "node"];
     args.extend(settings.iter().map(String::as_str));
-    Ok(argv(program, &args))
+    Ok(argv(Path::new("env"), &args))
 }
 
 pub(super) fn objects(place: &Place<'_>) -> String {
