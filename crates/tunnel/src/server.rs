@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::Connection;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::{JoinError, JoinSet},
+    task::{JoinError, JoinSet, yield_now},
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use weft_certs::{
@@ -40,6 +40,10 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// Streams of one connection that are being carried, those included that the client has reset and that
 /// are still being cleared away: whoever resets fast must not get more than its share by it.
 const MOST_CARRIED: usize = 2 * wire::SERVER_STREAMS as usize;
+
+/// Streams that begin before others of the thread have their turn: what has come of a flood in one read is
+/// hundreds of them.
+const BEGUN_AT_ONCE: usize = 8;
 
 /// A client lets go of an idle connection before the server does, so that none is closed under a new
 /// stream.
@@ -174,7 +178,7 @@ where
     ) -> Result<Served, ServeError> {
         let pings = self.connection.ping_pong();
         let mut silence = pin!(silence(pings, self.server.timing));
-        let mut drains = false;
+        let (mut drains, mut begun) = (false, 0_usize);
         let lost = loop {
             tokio::select! {
                 biased;
@@ -194,7 +198,13 @@ where
                     });
                     self.connection.poll_accept(cx)
                 }) => match next {
-                    Some(Ok((request, respond))) => self.begin(request, respond),
+                    Some(Ok((request, respond))) => {
+                        self.begin(request, respond);
+                        begun += 1;
+                        if begun % BEGUN_AT_ONCE == 0 {
+                            yield_now().await;
+                        }
+                    }
                     Some(Err(error)) => break Lost::sort(&error),
                     None => break Lost::Closed,
                 },

@@ -1,6 +1,12 @@
 //! Bytes, ends and aborts on the streams of a server, frame by frame.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    task::Poll,
+};
+
+use tokio::io::AsyncWriteExt;
 
 use super::{
     frames::{DATA, END_HEADERS, END_STREAM, Frame, HEADERS, RST_STREAM, WINDOW_UPDATE, block},
@@ -188,7 +194,6 @@ async fn small_frames_nobody_reads_do_not_cut_the_neighbours() {
     let small = Frame::new(DATA, 0, 1, *b"x").bytes();
     let thousand = small.repeat(1000);
     for _ in 0..120 {
-        use tokio::io::AsyncWriteExt;
         hand.peer.0.write_all(&thousand).await.expect("open");
     }
     hand.open(3, super::node::ECHO).await;
@@ -220,4 +225,32 @@ async fn whoever_resets_fast_gets_no_more_than_its_share() {
     );
     let counted = hand.app.refused.lock().expect("no panic holds it").pop();
     assert_eq!(counted, Some("over_limit"));
+}
+
+/// One read brings many of them, and whoever shares the thread goes on in between.
+#[tokio::test]
+async fn streams_of_a_flood_begin_a_few_at_a_time() {
+    const FLOOD: usize = 100;
+    let mut hand = ByHand::new().await;
+    let head = block(&[(":method", "CONNECT"), (":authority", "10.0.0.1:90")]);
+    let streams = (1..).step_by(2).take(FLOOD);
+    let flood = streams.flat_map(|it| Frame::new(HEADERS, END_HEADERS, it, &*head).bytes());
+    let flood: Vec<u8> = flood.collect();
+    hand.peer.0.write_all(&flood).await.expect("open");
+    hand.peer.0.flush().await.expect("open");
+    let app = Arc::clone(&hand.app);
+    let (mut seen, mut most) = (0, 0);
+    // Wakes itself, and so is in the queue behind whoever woke before.
+    let neighbour = tokio::spawn(poll_fn(move |cx| {
+        let now = app.refused.lock().expect("no panic holds it").len();
+        most = most.max(now - seen);
+        seen = now;
+        if seen == FLOOD {
+            return Poll::Ready(most);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let most = neighbour.await.expect("no panic");
+    assert!(most <= 8, "{most} at once");
 }
