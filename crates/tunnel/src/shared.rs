@@ -41,16 +41,13 @@ impl Shared {
         self.held.load(Relaxed)
     }
 
-    /// Counts a stream, unless there are `most` already. Nobody has looked into it yet, so it may hold some.
+    /// Counts a stream, unless there are `most` already.
     pub(crate) fn reserve(self: &Arc<Self>, most: usize) -> Option<Slot> {
         let more = |streams| (streams < most).then_some(streams + 1);
         let counted = self.streams.fetch_update(AcqRel, Acquire, more);
-        counted.is_ok().then(|| {
-            self.held.fetch_add(1, Relaxed);
-            Slot {
-                shared: Arc::clone(self),
-                holds: AtomicBool::new(true),
-            }
+        counted.is_ok().then(|| Slot {
+            shared: Arc::clone(self),
+            holds: AtomicBool::default(),
         })
     }
 

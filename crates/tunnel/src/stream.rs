@@ -56,6 +56,8 @@ pub(crate) struct Writer {
 
 impl Stream {
     pub(crate) fn new(recv: RecvStream, send: SendStream<Bytes>, slot: Slot) -> Self {
+        // Until somebody has looked: whoever takes it over may never do.
+        slot.holds(true);
         Self {
             reader: Reader {
                 recv,

@@ -9,7 +9,7 @@ use tokio::{
 use weft_certs::Expected;
 
 use super::node::{
-    CART, ECHO, Mesh, NEVER_READS, Net, RESETS, WEB, World, caller, check_echo, id, pod,
+    CART, ECHO, Mesh, NEVER_READS, Net, RESETS, WAITS, WEB, World, caller, check_echo, id, pod,
 };
 use crate::{
     Census, Connect, OpenError, Source, Stream, StreamError, Target,
@@ -222,7 +222,8 @@ async fn refusals_by_name() {
     assert_eq!((census.connections, census.streams), (1, 0));
 }
 
-/// Connections that wait in a pool are streams too, and hold nothing.
+/// Connections that wait in a pool are streams too, as are those whose application has not answered yet, and
+/// they hold nothing.
 #[tokio::test(start_paused = true)]
 async fn streams_that_wait_leave_the_windows_of_others_large() {
     let world = World::new();
@@ -232,8 +233,16 @@ async fn streams_that_wait_leave_the_windows_of_others_large() {
         check_echo(&mut stream, "once").await;
         waiting.push(stream);
     }
+    let mut unanswered = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (pool, source, target) = (&world.pool, &world.source, &world.target);
+        let (pool, source, target) = (pool.clone(), source.clone(), target.clone());
+        let connect = Connect::new(pod(WAITS), caller());
+        unanswered.spawn(async move { pool.open(&source, &target, &connect).await });
+    }
     let mut bulk = world.open(NEVER_READS).await.expect("served");
     assert_eq!(fill(&mut bulk).await, STREAM_WINDOW as usize);
+    assert!(unanswered.try_join_next().is_none(), "they wait still");
 }
 
 /// Writes until nothing moves any more when the clock of the test does; how much it was.
