@@ -83,7 +83,10 @@ impl Unsent {
         }
         self.bytes.store(waiting - gone, Relaxed);
         budget.0.fetch_sub(gone, Relaxed);
-        if let Some(answer) = self.lock().take() {
+        // Nobody waits with less.
+        if waiting >= LITTLE_BYTES
+            && let Some(answer) = self.lock().take()
+        {
             answer.wake();
         }
     }
