@@ -110,19 +110,6 @@ enum End {
     Lost(String),
 }
 
-/// Sockets and connections are open files; workers inherit the limit.
-pub(crate) fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
-}
-
 /// Starts one worker after the other until `last` becomes true; the one that runs then is the last.
 pub(crate) async fn supervise<T, E>(
     program: Program,

@@ -35,6 +35,7 @@ use crate::{
     channel::{FromWorker, Report, ToWorker},
     child::{self, Program, Talk},
     control::{self, Member, NameError, Proof, StateDirError},
+    open_files,
     signals::{self, Signals},
 };
 
@@ -131,7 +132,8 @@ pub fn run(settings: Settings) -> Result<(), GatewayError> {
     let clock = Clock::system();
     let member = Member::new(&settings.control, Proof::Certificate, clock.clone())?;
     control::make_state_dir(&settings.state_dir)?;
-    child::raise_open_files();
+    open_files::raise();
+    open_files::make_room();
     let ran = runtime.block_on(serve(settings, member, clock, signals));
     runtime.shutdown_background();
     ran

@@ -41,7 +41,8 @@ use weft_certs::Clock;
 
 use self::store::{Kept, Read};
 use crate::{
-    child::{Restarts, raise_open_files},
+    child::Restarts,
+    open_files,
     signals::{self, Signals},
 };
 
@@ -96,7 +97,7 @@ impl End {
 /// # Errors
 /// When the system refuses what this process needs.
 pub fn run(settings: Settings) -> io::Result<ExitCode> {
-    raise_open_files();
+    open_files::raise();
     let (runtime, signals) = signals::listening()?;
     // Workers become children of this process when their supervisor dies.
     set_child_subreaper(Some(getpid()))?;

@@ -22,6 +22,7 @@ pub mod init;
 mod listen;
 pub mod loopback;
 pub mod node;
+pub mod open_files;
 pub mod shard;
 mod signals;
 pub mod standalone;

@@ -49,6 +49,7 @@ use crate::{
         Hold,
         messages::{Assign, Held, Order, Refused, Report, Revoke, Scraped, Sockets, ToShard},
     },
+    open_files,
     worker::confine::{self, ConfineError, Work},
 };
 
@@ -62,6 +63,7 @@ const REPORTS: usize = 64;
 pub fn run(settings: &Settings) -> Result<(), ShardError> {
     confine::give_up().map_err(ConfineError::from)?;
     weft_certs::gather_entropy();
+    open_files::make_room();
     let lifeline = Lifeline::open().map_err(ShardError::NotAChild)?;
     // Reads files, and is therefore done before there is anybody to wait for it.
     let platform = CaRoots::system().inspect_err(|error| {
@@ -279,8 +281,9 @@ impl Worker {
         match taken {
             Ok(pod) => {
                 let proven = pod.proven();
-                self.pods.insert(held.into(), pod);
                 self.say(Report::Taken(held)).await;
+                pod.begin().await;
+                self.pods.insert(held.into(), pod);
                 if let Some(identity) = proven {
                     self.say(Report::Identified(identity.to_string())).await;
                 }

@@ -36,6 +36,7 @@ use crate::{
         Order, Report, ToWorker, VERSION, WAITING_DESCRIPTORS,
     },
     identity::{self, Identities, Own, Ready},
+    open_files,
     standalone::{Config, DataPath},
 };
 
@@ -104,6 +105,7 @@ impl From<ServingError> for WorkerError {
 pub fn run(settings: Settings) -> Result<(), WorkerError> {
     confine::give_up().map_err(ConfineError::from)?;
     weft_certs::gather_entropy();
+    open_files::make_room();
     let channel = io::stdin().as_fd().try_clone_to_owned();
     let channel = UnixStream::from(channel.map_err(WorkerError::NotAChild)?);
     // Anything but a socket has no peer.

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     admin::{self, AdminError},
     control::{self, Member, NameError, Proof, StateDirError},
+    open_files,
     signals::{self, Signals},
 };
 
@@ -106,6 +107,8 @@ pub fn run(settings: AgentSettings) -> Result<(), AgentError> {
         return Err(AgentError::Alone(settings.supervisor.host_process));
     }
     let (runtime, signals) = signals::listening()?;
+    open_files::raise();
+    open_files::make_room();
     let clock = Clock::system();
     let member = Member::new(&settings.control, Proof::CertificateAndToken, clock.clone())?;
     control::make_state_dir(&settings.state_dir)?;

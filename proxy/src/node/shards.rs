@@ -37,7 +37,7 @@ use super::{
     terms::{Assigned, Workers},
 };
 use crate::{
-    child::{self, Program, Remnant},
+    child::{Program, Remnant},
     init::store::Store,
 };
 
@@ -83,15 +83,13 @@ struct Kept {
 }
 
 impl Shards {
-    /// None yet. What they say goes to `said`, which the supervisor listens to. Raises the limit of open
-    /// files of this process, which workers inherit.
+    /// None yet. What they say goes to `said`, which the supervisor listens to.
     #[must_use]
     pub fn new(
         settings: ShardSettings,
         clock: Clock,
         said: mpsc::Sender<(Shard, u64, OfWorker)>,
     ) -> Self {
-        child::raise_open_files();
         let own = Program::new(settings.arguments, clock.clone());
         let program = Program {
             file: settings.program.unwrap_or_else(|| own.file.clone()),

@@ -2,9 +2,9 @@
 //! connection need not wait for them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,6 +24,8 @@ use crate::node::{
 const BATCH: u32 = 64;
 /// Fewer than these, and more are asked for.
 const FEW: usize = 16;
+/// What is asked for before anybody needs one: for the first connections of a pod, which may begin with one.
+const FIRST: u32 = 4;
 /// How long a connection waits for a socket: the supervisor may be starting again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -77,11 +79,24 @@ impl Stocks {
         let stock = self.of(family);
         let is_to_ask = stock.is_used && !stock.is_asked && stock.ready.len() < FEW;
         stock.is_asked |= is_to_ask;
-        is_to_ask.then_some(Want {
-            hold: Some(held),
-            family: number(family),
-            count: BATCH,
-        })
+        is_to_ask.then(|| want(held, family, BATCH))
+    }
+
+    /// The question for the first ones, before there is need of them.
+    fn begins(&mut self, family: Family) -> Option<Want> {
+        let held = self.held?;
+        let stock = self.of(family);
+        let is_new = !stock.is_used && !stock.is_asked && stock.ready.is_empty();
+        stock.is_asked |= is_new;
+        is_new.then(|| want(held, family, FIRST))
+    }
+}
+
+fn want(held: Held, family: Family, count: u32) -> Want {
+    Want {
+        hold: Some(held),
+        family: number(family),
+        count,
     }
 }
 
@@ -179,6 +194,16 @@ impl OfPod {
         Ok(TcpSocket::from_std_stream(socket.into()))
     }
 
+    /// Has a few of a pod that is new, of the families it has addresses of: its first connection is not to
+    /// wait until the supervisor has its turn.
+    pub(super) async fn begin(&self, ips: &[IpAddr]) {
+        let families: BTreeSet<_> = ips.iter().map(|ip| Family::of(*ip)).collect();
+        for family in families {
+            let want = self.lock().begins(family);
+            self.ask(want).await;
+        }
+    }
+
     /// One that is there, or that will come; and what has to be asked for.
     fn find(&self, family: Family) -> (Result<OwnedFd, oneshot::Receiver<OwnedFd>>, Option<Want>) {
         let mut stocks = self.lock();
@@ -227,3 +252,6 @@ impl Source for OfPod {
         Box::pin(self.socket(Family::of(to.ip())))
     }
 }
+
+#[cfg(test)]
+mod tests;

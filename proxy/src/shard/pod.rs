@@ -277,6 +277,11 @@ impl Pod {
         self.place.sockets.clone()
     }
 
+    /// Has what its first connection needs, once the supervisor knows that it is served.
+    pub(super) async fn begin(&self) {
+        self.place.sockets.begin(&self.place.ips).await;
+    }
+
     /// Who it is, once it can prove that.
     pub(super) fn proven(&self) -> Option<SpiffeId> {
         self.place.own.as_ref()?.proven()

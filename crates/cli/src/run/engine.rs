@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_proxy::{
     loopback::Loopback,
+    open_files,
     standalone::{self, DataPath},
 };
 use weft_source::{Batch, Finding, Options, Progress, Severity, Watch};
@@ -86,6 +87,7 @@ impl Engine {
         if let Err(error) = limits::raise_open_files() {
             tracing::debug!(%error, "the limit of open files stays as it is");
         }
+        open_files::make_room();
         let registry = Registry::new(BUILD, LabelGroups::default());
         let access_log = AccessLog::start(&settings.access_log, registry.process())?;
         let data_path = Arc::new(DataPath::start(standalone::Config {

@@ -113,12 +113,16 @@ spec:
 
 // listen puts clients on every way and keeps them there, while neighbours come and go.
 func (r *Run) listen(ctx context.Context, m meshed, kinds []noise.Kind) (heard, error) {
+	later, err := load.First()
+	if err != nil {
+		r.Tell("clients go before whatever else the machine does", "no: "+err.Error())
+	}
 	loops, err := begin(lasting(m.ways()))
 	if err != nil {
-		return heard{}, err
+		return heard{}, errors.Join(err, later())
 	}
 	phases, err := r.phases(ctx, m, kinds)
-	return heard{phases, end(loops)}, err
+	return heard{phases, end(loops)}, errors.Join(err, later())
 }
 
 // lasting are the clients that keep what they have. Those that dial for each request make a thread of this
