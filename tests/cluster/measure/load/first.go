@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // First lets this program go before whatever else the machine does (SCHED_FIFO, sched(7)), so that the
@@ -24,4 +27,19 @@ func schedule(policy, priority string) error {
 		return fmt.Errorf("chrt %s: %w: %s", policy, err, output)
 	}
 	return nil
+}
+
+// AsOthers does something that clients do not wait for, in a thread that does not go first.
+func AsOthers(do func() error) error {
+	done := make(chan error)
+	go func() {
+		// Never unlocked, so the thread ends with what it does.
+		runtime.LockOSThread()
+		err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
 }

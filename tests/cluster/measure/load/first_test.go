@@ -1,7 +1,6 @@
 package load
 
 import (
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -9,7 +8,7 @@ import (
 
 func TestGoesFirstUntilItDoesNot(t *testing.T) {
 	policy := func() uint32 {
-		attributes, err := unix.SchedGetAttr(os.Getpid(), 0)
+		attributes, err := unix.SchedGetAttr(0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -21,6 +20,15 @@ func TestGoesFirstUntilItDoesNot(t *testing.T) {
 	}
 	if policy() != unix.SCHED_FIFO {
 		t.Error("it goes as others do")
+	}
+	err = AsOthers(func() error {
+		if attributes, err := unix.SchedGetAttr(0, 0); err != nil || attributes.Policy != unix.SCHED_NORMAL {
+			t.Error("what nobody waits for goes first, too: ", attributes, err)
+		}
+		return nil
+	})
+	if err != nil || policy() != unix.SCHED_FIFO {
+		t.Error("it does not go first any more: ", err)
 	}
 	if err := later(); err != nil {
 		t.Error(err)

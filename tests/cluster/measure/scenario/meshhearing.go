@@ -12,6 +12,7 @@ import (
 
 	"weft.dev/cluster/measure/figures"
 	"weft.dev/cluster/measure/kube"
+	"weft.dev/cluster/measure/load"
 	"weft.dev/cluster/measure/noise"
 )
 
@@ -62,15 +63,9 @@ func (r *Run) listenFor(ctx context.Context, m meshed, rate func() (string, erro
 		return phase{}, err
 	}
 	heard := phase{from: time.Now(), peak: map[string]float64{}}
-	for time.Since(heard.from) < r.Noise {
-		if err := heard.look(processes); err != nil {
-			return heard, err
-		}
-		select {
-		case <-ctx.Done():
-			return heard, ctx.Err()
-		case <-time.After(memoryLook):
-		}
+	err = load.AsOthers(func() error { return heard.watch(ctx, processes, r.Noise) })
+	if err != nil {
+		return heard, err
 	}
 	heard.to = time.Now()
 	after, err := together(proxies)
@@ -80,6 +75,21 @@ func (r *Run) listenFor(ctx context.Context, m meshed, rate func() (string, erro
 	heard.spent = after - before
 	heard.rate, err = rate()
 	return heard, err
+}
+
+// watch looks at the memory of processes again and again.
+func (p *phase) watch(ctx context.Context, processes []kube.Process, limit time.Duration) error {
+	for time.Since(p.from) < limit {
+		if err := p.look(processes); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(memoryLook):
+		}
+	}
+	return nil
 }
 
 func processesOf(pods []core.Pod) ([]kube.Process, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -113,16 +114,30 @@ spec:
 
 // listen puts clients on every way and keeps them there, while neighbours come and go.
 func (r *Run) listen(ctx context.Context, m meshed, kinds []noise.Kind) (heard, error) {
+	undo := r.undisturbed(ctx, m)
+	loops, err := begin(lasting(m.ways()))
+	if err != nil {
+		return heard{}, errors.Join(err, undo())
+	}
+	phases, err := r.phases(ctx, m, kinds)
+	return heard{phases, end(loops)}, errors.Join(err, undo())
+}
+
+// undisturbed keeps away what noise would disturb here and nowhere else: this program, in which the clients
+// are, and the pods of the other node, which share no processors with the noise on machines of their own.
+// What is returned ends that.
+func (r *Run) undisturbed(ctx context.Context, m meshed) func() error {
+	shares, together, err := kube.Apart(ctx, m.nodes[:]...)
+	if err == nil {
+		r.Tell("processors of the nodes", strings.Join(shares, "; "))
+	} else {
+		r.Tell("processors of the nodes", "they share them: "+err.Error())
+	}
 	later, err := load.First()
 	if err != nil {
 		r.Tell("clients go before whatever else the machine does", "no: "+err.Error())
 	}
-	loops, err := begin(lasting(m.ways()))
-	if err != nil {
-		return heard{}, errors.Join(err, later())
-	}
-	phases, err := r.phases(ctx, m, kinds)
-	return heard{phases, end(loops)}, errors.Join(err, later())
+	return func() error { return errors.Join(later(), together()) }
 }
 
 // lasting are the clients that keep what they have. Those that dial for each request make a thread of this
